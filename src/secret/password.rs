@@ -1,0 +1,275 @@
+//! A password that cannot be printed: its generation, its verifier for the server, and what must never be sent as one.
+
+use std::fmt;
+
+use postgres_protocol::password::{md5, scram_sha_256};
+use rand::SeedableRng;
+use rand::rngs::{StdRng, SysError, SysRng};
+use rand::seq::IndexedRandom;
+use secrecy::{ExposeSecret, SecretString};
+
+const LOWERCASE: &str = "abcdefghijklmnopqrstuvwxyz";
+const UPPERCASE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const NUMBERS: &str = "0123456789";
+/// ASCII punctuation, as `GetRandomPassword` of Secrets Manager defines it.
+const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+/// What a random password has to carry at the least, in bits; eight random printable characters carry 52.
+const MINIMUM_ENTROPY: f64 = 50.0;
+/// What Amazon RDS accepts, in characters.
+pub const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// A cleartext password. It has no `Display` and no `Serialize`; every reveal is an `expose_secret`.
+#[derive(Clone)]
+pub struct Password(SecretString);
+
+/// How the server keeps a password, by the names of `PostgreSQL`'s `password_encryption`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    ScramSha256,
+    Md5,
+    /// Sent as it is and hashed by the server: only where an extension insists on seeing it.
+    Cleartext,
+}
+
+/// Which passwords are generated: a set of characters for each included type, the length, and whether each type must occur.
+#[derive(Debug)]
+pub struct PasswordPolicy {
+    length: usize,
+    types: Vec<Vec<char>>,
+    require_each_included_type: bool,
+}
+
+impl Password {
+    /// Takes what is to be kept from sight.
+    #[must_use]
+    pub fn new(cleartext: String) -> Self {
+        Self(SecretString::from(cleartext))
+    }
+
+    /// The cleartext, for the login and for the document.
+    #[must_use]
+    pub fn expose_secret(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What goes to the server in place of the cleartext, made as `psql`'s `\password` makes it.
+    #[must_use]
+    pub fn stored_form(&self, role: &str, storage: Storage) -> SecretString {
+        let cleartext = self.expose_secret();
+        SecretString::from(match storage {
+            Storage::ScramSha256 => scram_sha_256(cleartext.as_bytes()),
+            Storage::Md5 => md5(cleartext.as_bytes(), role),
+            Storage::Cleartext => cleartext.to_owned(),
+        })
+    }
+
+    /// Why the server would not keep this as a password: setting it would lock the role out or store something else.
+    #[must_use]
+    pub fn defect(&self) -> Option<&'static str> {
+        let cleartext = self.expose_secret();
+        if cleartext.is_empty() {
+            Some("is empty, which PostgreSQL takes for no password at all")
+        } else if cleartext.contains('\0') {
+            Some("contains a NUL character, which PostgreSQL cannot receive")
+        } else if looks_like_verifier(cleartext) {
+            Some("has the form of a stored hash (SCRAM-SHA-256$... or md5...), which PostgreSQL stores as it is")
+        } else {
+            None
+        }
+    }
+}
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose_secret() == other.expose_secret()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(redacted)")
+    }
+}
+
+impl PasswordPolicy {
+    /// Builds the policy from Secrets Manager's own options.
+    ///
+    /// # Errors
+    /// A sentence, when no password, or only a guessable one, can meet the policy.
+    pub fn new(length: usize, exclude_characters: &str, exclude: ExcludedTypes, require_each_included_type: bool) -> Result<Self, String> {
+        if !LENGTHS.contains(&length) {
+            return Err(format!("{length} is not a length from {} to {}.", LENGTHS.start(), LENGTHS.end()));
+        }
+        let types: Vec<Vec<char>> = [
+            (LOWERCASE, exclude.lowercase),
+            (UPPERCASE, exclude.uppercase),
+            (NUMBERS, exclude.numbers),
+            (PUNCTUATION, exclude.punctuation),
+        ]
+        .into_iter()
+        .filter(|(_, excluded)| !excluded)
+        .map(|(characters, _)| characters.chars().filter(|c| !exclude_characters.contains(*c)).collect())
+        .collect();
+
+        if types.iter().all(Vec::is_empty) {
+            return Err("the EXCLUDE_ variables leave no character to make a password of.".to_owned());
+        }
+        if require_each_included_type && types.iter().any(Vec::is_empty) {
+            return Err("EXCLUDE_CHARACTERS leaves no character of a type that REQUIRE_EACH_INCLUDED_TYPE asks for; \
+                 exclude that type, or set REQUIRE_EACH_INCLUDED_TYPE to false."
+                .to_owned());
+        }
+        let policy = Self { length, types, require_each_included_type };
+        let entropy = policy.entropy();
+        if entropy < MINIMUM_ENTROPY {
+            return Err(format!(
+                "{length} characters out of {} carry {entropy:.0} bits, which can be guessed; at least \
+                 {MINIMUM_ENTROPY:.0} are needed: make the password longer or exclude less.",
+                policy.alphabet().len(),
+            ));
+        }
+        Ok(policy)
+    }
+
+    /// Draws a password: each character uniformly, from a generator seeded by the operating system.
+    ///
+    /// # Errors
+    /// The operating system has no randomness to give.
+    pub fn generate(&self) -> Result<Password, SysError> {
+        let mut rng = StdRng::try_from_rng(&mut SysRng)?;
+        let alphabet = self.alphabet();
+        // Whole passwords are drawn again until one fits: placing one of each type by hand would make some likelier than others.
+        loop {
+            let candidate: String = (0..self.length).filter_map(|_| alphabet.choose(&mut rng)).collect();
+            let complete = self.types.iter().all(|characters| candidate.contains(characters.as_slice()));
+            if (complete || !self.require_each_included_type) && !looks_like_verifier(&candidate) {
+                return Ok(Password::new(candidate));
+            }
+        }
+    }
+
+    fn alphabet(&self) -> Vec<char> {
+        self.types.concat()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "both are at most 128")]
+    fn entropy(&self) -> f64 {
+        self.length as f64 * (self.alphabet().len() as f64).log2()
+    }
+}
+
+/// The types of characters that are left out whole.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four options of GetRandomPassword, each on or off")]
+pub struct ExcludedTypes {
+    pub lowercase: bool,
+    pub uppercase: bool,
+    pub numbers: bool,
+    pub punctuation: bool,
+}
+
+/// Whether the server would take this string for a hash and store it unchanged.
+/// `PostgreSQL` asks for exactly 32 hex digits after `md5`, and for a parsable SCRAM verifier; anything near either is refused here.
+fn looks_like_verifier(text: &str) -> bool {
+    text.starts_with("SCRAM-SHA-256$")
+        || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(length: usize, exclude_characters: &str) -> PasswordPolicy {
+        PasswordPolicy::new(length, exclude_characters, ExcludedTypes::default(), true).unwrap()
+    }
+
+    #[test]
+    fn debug_never_shows_a_password() {
+        let password = Password::new("canary".to_owned());
+        assert_eq!(format!("{password:?} {:?}", Some(&password)), "Password(redacted) Some(Password(redacted))");
+    }
+
+    #[test]
+    fn generated_passwords_follow_the_policy() {
+        let policy = policy(32, "/@\"'\\");
+        for _ in 0..1000 {
+            let password = policy.generate().unwrap();
+            let text = password.expose_secret();
+            assert_eq!(text.len(), 32);
+            assert!(!text.contains(['/', '@', '"', '\'', '\\']), "an excluded character");
+            for characters in [LOWERCASE, UPPERCASE, NUMBERS, PUNCTUATION] {
+                assert!(text.contains(|c| characters.contains(c)), "a type is missing");
+            }
+        }
+    }
+
+    #[test]
+    fn every_character_is_equally_likely() {
+        let policy = PasswordPolicy::new(100, "", ExcludedTypes::default(), false).unwrap();
+        let mut counts = std::collections::HashMap::new();
+        let draws = 2000;
+        for _ in 0..draws {
+            for c in policy.generate().unwrap().expose_secret().chars() {
+                *counts.entry(c).or_insert(0_i32) += 1;
+            }
+        }
+        assert_eq!(counts.len(), 94, "the printable ASCII characters but the space");
+        // 200,000 characters over 94: 2128 each, standard deviation 46; eight of them never happen by chance.
+        for (c, count) in counts {
+            assert!((count - 2128).abs() < 370, "{c:?} came {count} times");
+        }
+    }
+
+    #[test]
+    fn policies_that_cannot_be_met_say_why() {
+        let all = ExcludedTypes { lowercase: true, uppercase: true, numbers: true, punctuation: true };
+        let digits = ExcludedTypes { numbers: false, ..all };
+        let cases = [
+            (PasswordPolicy::new(7, "", ExcludedTypes::default(), true), "7 is not a length from 8 to 128"),
+            (PasswordPolicy::new(129, "", ExcludedTypes::default(), true), "129 is not a length"),
+            (PasswordPolicy::new(32, "", all, false), "leave no character"),
+            (PasswordPolicy::new(32, NUMBERS, ExcludedTypes::default(), true), "REQUIRE_EACH_INCLUDED_TYPE"),
+            (PasswordPolicy::new(8, "", digits, true), "8 characters out of 10 carry 27 bits"),
+        ];
+        for (result, expected) in cases {
+            let error = result.unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_shortest_and_the_longest_policy_can_be_met() {
+        assert_eq!(policy(8, "").generate().unwrap().expose_secret().len(), 8);
+        assert_eq!(policy(128, "").generate().unwrap().expose_secret().len(), 128);
+    }
+
+    #[test]
+    fn what_the_server_would_not_keep_as_a_password_is_refused() {
+        let md5 = md5(b"x", "app");
+        let scram = scram_sha_256(b"x");
+        for (text, refused) in [
+            ("", true),
+            ("a\0b", true),
+            (md5.as_str(), true),
+            (&md5.to_uppercase().replace("MD5", "md5"), true),
+            (scram.as_str(), true),
+            ("SCRAM-SHA-256$", true),
+            ("md5", false),
+            ("md5 is a hash", false),
+            (" ", false),
+            ("pässwörd", false),
+        ] {
+            assert_eq!(Password::new(text.to_owned()).defect().is_some(), refused, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_stored_form_is_what_the_storage_names() {
+        let password = Password::new("secret".to_owned());
+        let form = |storage| password.stored_form("app", storage).expose_secret().to_owned();
+        assert!(form(Storage::ScramSha256).starts_with("SCRAM-SHA-256$4096:"));
+        assert_ne!(form(Storage::ScramSha256), form(Storage::ScramSha256), "the salt is new each time");
+        assert_eq!(form(Storage::Md5), "md56a422f785c9e20873908ce25d1736ae2");
+        assert_eq!(form(Storage::Cleartext), "secret");
+    }
+}
