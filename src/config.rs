@@ -1,0 +1,169 @@
+//! The function's environment, read once at cold start. Nothing else reads the environment.
+
+use std::path::PathBuf;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::error::Error;
+use crate::policy::Policies;
+use crate::secret::password::{ExcludedTypes, PasswordPolicy};
+
+const DEFAULT_LENGTH: usize = 32;
+/// What AWS's own rotation functions leave out: the characters that RDS refuses and those that break connection strings and shells.
+const DEFAULT_EXCLUDED: &str = ":/@\"'\\";
+
+/// What the environment says, checked.
+#[derive(Debug)]
+pub struct Config {
+    pub password: PasswordPolicy,
+    pub policies: Policies,
+    /// A PEM file whose certificates take the place of Amazon RDS's roots.
+    pub ca_bundle_file: Option<PathBuf>,
+    /// `SECRETS_MANAGER_ENDPOINT`, as AWS's own rotation functions name it.
+    pub endpoint: Option<String>,
+    /// The region whose roots are trusted for hosts that do not name theirs.
+    pub region: Option<String>,
+}
+
+/// How the function logs, by Lambda's own variables.
+#[derive(Debug, Clone, Copy)]
+pub struct LogFormat {
+    pub level: LevelFilter,
+    pub json: bool,
+}
+
+/// Whether this process was started by Lambda, or by something that speaks its Runtime API.
+#[must_use]
+pub fn on_lambda() -> bool {
+    environment("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
+impl LogFormat {
+    /// From `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`. It cannot fail: what Lambda does not define counts as INFO and text.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let level = match environment("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default().to_ascii_uppercase().as_str() {
+            "TRACE" => LevelFilter::TRACE,
+            "DEBUG" => LevelFilter::DEBUG,
+            "WARN" => LevelFilter::WARN,
+            "ERROR" | "FATAL" => LevelFilter::ERROR,
+            _ => LevelFilter::INFO,
+        };
+        let json = environment("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+        Self { level, json }
+    }
+}
+
+impl Config {
+    /// Reads and checks the environment.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] with the variable's name.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(&environment)
+    }
+
+    /// Checks variables that `variable` gives by name.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] with the variable's name.
+    pub fn from_variables(variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Self, Error> {
+        Ok(Self {
+            password: password_policy(variable)?,
+            policies: variable("ROTATION_POLICY")
+                .map_or(Ok(Policies::default()), |json| Policies::parse(&json))
+                .map_err(invalid("ROTATION_POLICY"))?,
+            ca_bundle_file: variable("CA_BUNDLE_FILE").map(PathBuf::from),
+            endpoint: variable("SECRETS_MANAGER_ENDPOINT").map(endpoint).transpose()?,
+            region: variable("AWS_REGION"),
+        })
+    }
+}
+
+fn password_policy(variable: &dyn Fn(&'static str) -> Option<String>) -> Result<PasswordPolicy, Error> {
+    const LENGTH: &str = "PASSWORD_LENGTH";
+    let length = match variable(LENGTH) {
+        None => DEFAULT_LENGTH,
+        Some(text) => text.trim().parse().map_err(|_| invalid(LENGTH)(format!("{text:?} is not a whole number.")))?,
+    };
+    let on = |name: &'static str, default: bool| match variable(name) {
+        None => Ok(default),
+        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        Some(text) => Err(invalid(name)(format!("{text:?} is neither true nor false."))),
+    };
+    let exclude = ExcludedTypes {
+        lowercase: on("EXCLUDE_LOWERCASE", false)?,
+        uppercase: on("EXCLUDE_UPPERCASE", false)?,
+        numbers: on("EXCLUDE_NUMBERS", false)?,
+        punctuation: on("EXCLUDE_PUNCTUATION", false)?,
+    };
+    let require_each = on("REQUIRE_EACH_INCLUDED_TYPE", true)?;
+    let excluded = variable("EXCLUDE_CHARACTERS").unwrap_or_else(|| DEFAULT_EXCLUDED.to_owned());
+    PasswordPolicy::new(length, &excluded, exclude, require_each).map_err(invalid(LENGTH))
+}
+
+fn endpoint(url: String) -> Result<String, Error> {
+    if url.starts_with("https://") || url.starts_with("http://") {
+        return Ok(url);
+    }
+    Err(invalid("SECRETS_MANAGER_ENDPOINT")(format!("{url:?} is not a URL; expected https://HOST.")))
+}
+
+fn invalid(variable: &'static str) -> impl Fn(String) -> Error {
+    move |problem| Error::Configuration { variable, problem }
+}
+
+/// A variable that is set to nothing counts as not set, since Terraform and consoles cannot tell the two apart.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment(name: &'static str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Result<Config, Error> {
+        Config::from_variables(&|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn an_empty_environment_is_enough() {
+        let password = config(&[]).unwrap().password.generate().unwrap();
+        assert_eq!(password.expose_secret().len(), 32);
+        assert!(!password.expose_secret().contains([':', '/', '@', '"', '\'', '\\']));
+    }
+
+    #[test]
+    fn passwords_follow_secrets_managers_own_variables() {
+        let config = config(&[
+            ("PASSWORD_LENGTH", "64"),
+            ("EXCLUDE_CHARACTERS", "abc"),
+            ("EXCLUDE_PUNCTUATION", "True"),
+            ("EXCLUDE_UPPERCASE", "true"),
+            ("EXCLUDE_NUMBERS", "true"),
+        ])
+        .unwrap();
+        let password = config.password.generate().unwrap();
+        assert_eq!(password.expose_secret().len(), 64);
+        assert!(password.expose_secret().chars().all(|c| ('d'..='z').contains(&c)));
+    }
+
+    #[test]
+    fn every_mistake_names_its_variable() {
+        for (name, value) in [
+            ("PASSWORD_LENGTH", "long"),
+            ("PASSWORD_LENGTH", "4"),
+            ("PASSWORD_LENGTH", "-1"),
+            ("EXCLUDE_NUMBERS", "yes"),
+            ("REQUIRE_EACH_INCLUDED_TYPE", "1"),
+            ("ROTATION_POLICY", "{"),
+            ("SECRETS_MANAGER_ENDPOINT", "localhost:5000"),
+        ] {
+            let error = config(&[(name, value)]).unwrap_err();
+            assert_eq!(error.kind(), "InvalidConfiguration");
+            assert!(error.to_string().starts_with(&format!("environment variable {name}: ")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What the rotation of one secret has to respect: defaults, then the function's `ROTATION_POLICY`, then the secret's own `rotation` object.
+//!
+//! Whatever widens power is the function's to say: whoever may write the secret is trusted with no more than its own role.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+use crate::secret::password::Storage;
+
+/// `ROTATION_POLICY`, parsed once at cold start.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policies {
+    #[serde(default)]
+    defaults: Fields,
+    /// By ARN, by name, or by a prefix of either that ends in `*`.
+    #[serde(default)]
+    secrets: BTreeMap<String, Fields>,
+}
+
+/// The policy of one secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// `None`: alternating users where the secret names an admin secret, else a single user.
+    strategy: Option<Strategy>,
+    /// The admin secret; takes the place of the secret's own `masterarn`.
+    pub admin_secret: Option<String>,
+    /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
+    pub rotation_host: Option<String>,
+    /// The name that the server's certificate has to carry in place of the host's.
+    pub tls_server_name: Option<String>,
+    /// Whether a secret with `"ssl": false` is spoken to without TLS.
+    pub allow_plaintext: bool,
+    /// `None`: as the server's `password_encryption` says.
+    pub password_storage: Option<Storage>,
+    /// Whether the admin may set the password of a role for which the secret holds none that works.
+    pub admin_reset: bool,
+}
+
+/// How a new password comes into use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// The role's own password is changed.
+    SingleUser,
+    /// Two roles take turns, so that the old password works until the next turn.
+    AlternatingUsers,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    strategy: Option<Strategy>,
+    admin_secret: Option<String>,
+    rotation_host: Option<String>,
+    tls_server_name: Option<String>,
+    allow_plaintext: Option<bool>,
+    password_storage: Option<StorageName>,
+    admin_reset: Option<bool>,
+}
+
+/// What the secret's own `rotation` object may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretFields {
+    strategy: Option<Strategy>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StorageName {
+    Server,
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    Md5,
+    Cleartext,
+}
+
+impl Policies {
+    /// Parses the value of `ROTATION_POLICY`.
+    ///
+    /// # Errors
+    /// A sentence that names the key or the value that is wrong.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        let policies: Self = serde_json::from_str(json).map_err(|error| format!("{error}."))?;
+        for pattern in policies.secrets.keys() {
+            let fixed = pattern.strip_suffix('*').unwrap_or(pattern);
+            if fixed.is_empty() || fixed.contains('*') {
+                return Err(format!("secrets: {pattern:?} is neither an ARN, a name, nor a prefix followed by one \"*\"."));
+            }
+        }
+        Ok(policies)
+    }
+
+    /// The policy of a secret: the entry that fits it best over the defaults, and the secret's own object over both.
+    ///
+    /// # Errors
+    /// A sentence that names the key of the secret's own object that is wrong.
+    pub fn resolve(&self, arn: &str, name: &str, own: Option<&RawValue>) -> Result<Policy, String> {
+        let own: SecretFields = match own {
+            Some(own) => serde_json::from_str(own.get()).map_err(|error| {
+                format!("the object \"rotation\": {error}; what widens power is set in the function's ROTATION_POLICY.")
+            })?,
+            None => SecretFields::default(),
+        };
+        let best = self
+            .secrets
+            .iter()
+            .filter_map(|(pattern, fields)| Some((fit(pattern, arn, name)?, fields)))
+            .max_by_key(|(fit, _)| *fit)
+            .map(|(_, fields)| fields.clone())
+            .unwrap_or_default();
+        let base = self.defaults.clone();
+        Ok(Policy {
+            strategy: own.strategy.or(best.strategy).or(base.strategy),
+            admin_secret: best.admin_secret.or(base.admin_secret),
+            rotation_host: best.rotation_host.or(base.rotation_host),
+            tls_server_name: best.tls_server_name.or(base.tls_server_name),
+            allow_plaintext: best.allow_plaintext.or(base.allow_plaintext).unwrap_or(false),
+            password_storage: best.password_storage.or(base.password_storage).and_then(StorageName::storage),
+            admin_reset: best.admin_reset.or(base.admin_reset).unwrap_or(false),
+        })
+    }
+}
+
+impl Policy {
+    /// The strategy for a secret that names that admin secret, or none.
+    #[must_use]
+    pub fn strategy(&self, masterarn: Option<&str>) -> Strategy {
+        match (self.strategy, self.admin(masterarn)) {
+            (Some(strategy), _) => strategy,
+            (None, Some(_)) => Strategy::AlternatingUsers,
+            (None, None) => Strategy::SingleUser,
+        }
+    }
+
+    /// The admin secret: the function's own word before the secret's.
+    #[must_use]
+    pub fn admin<'a>(&'a self, masterarn: Option<&'a str>) -> Option<&'a str> {
+        self.admin_secret.as_deref().or(masterarn)
+    }
+}
+
+impl Strategy {
+    /// The name used in policies, logs and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SingleUser => "single-user",
+            Self::AlternatingUsers => "alternating-users",
+        }
+    }
+}
+
+impl StorageName {
+    fn storage(self) -> Option<Storage> {
+        match self {
+            Self::Server => None,
+            Self::ScramSha256 => Some(Storage::ScramSha256),
+            Self::Md5 => Some(Storage::Md5),
+            Self::Cleartext => Some(Storage::Cleartext),
+        }
+    }
+}
+
+/// How well a pattern fits: a whole ARN or name best, then the longest prefix.
+fn fit(pattern: &str, arn: &str, name: &str) -> Option<usize> {
+    match pattern.strip_suffix('*') {
+        None => (pattern == arn || pattern == name).then_some(usize::MAX),
+        Some(prefix) => (arn.starts_with(prefix) || name.starts_with(prefix)).then_some(prefix.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/app-AbCdEf";
+
+    fn resolve(policies: &str, own: Option<&str>) -> Result<Policy, String> {
+        let own = own.map(|text| RawValue::from_string(text.to_owned()).unwrap());
+        Policies::parse(policies).and_then(|policies| policies.resolve(ARN, "shop/app", own.as_deref()))
+    }
+
+    #[test]
+    fn nothing_said_is_the_safest() {
+        let policy = resolve("{}", None).unwrap();
+        assert!(!policy.allow_plaintext && !policy.admin_reset && policy.password_storage.is_none());
+        assert_eq!(policy.strategy(None), Strategy::SingleUser);
+        assert_eq!(policy.strategy(Some("arn")), Strategy::AlternatingUsers);
+    }
+
+    #[test]
+    fn the_entry_that_fits_best_wins_over_the_defaults() {
+        let host = |secrets: &str| {
+            resolve(&format!(r#"{{"defaults":{{"rotation_host":"d"}},"secrets":{{{secrets}}}}}"#), None).unwrap().rotation_host.unwrap()
+        };
+        assert_eq!(host(""), "d");
+        assert_eq!(host(r#""other":{"rotation_host":"o"}"#), "d");
+        assert_eq!(host(r#""sho*":{"rotation_host":"p"}"#), "p");
+        assert_eq!(host(r#""sho*":{"rotation_host":"p"},"shop/*":{"rotation_host":"q"}"#), "q");
+        assert_eq!(host(r#""shop/*":{"rotation_host":"q"},"shop/app":{"rotation_host":"n"}"#), "n");
+        assert_eq!(host(&format!(r#""{ARN}":{{"rotation_host":"a"}},"shop/app*":{{"rotation_host":"q"}}"#)), "a");
+        assert_eq!(host(r#""shop/app":{"admin_reset":true}"#), "d", "what an entry leaves out comes from the defaults");
+    }
+
+    #[test]
+    fn the_secret_itself_may_choose_its_strategy_and_nothing_that_widens_power() {
+        let policies = r#"{"defaults":{"strategy":"alternating-users"}}"#;
+        assert_eq!(resolve(policies, Some(r#"{"strategy":"single-user"}"#)).unwrap().strategy(None), Strategy::SingleUser);
+        for key in ["admin_secret", "admin_reset", "allow_plaintext", "rotation_host", "tls_server_name", "password_storage"] {
+            let error = resolve("{}", Some(&format!(r#"{{"{key}":"x"}}"#))).unwrap_err();
+            assert!(error.contains(&format!("unknown field `{key}`")) && error.contains("ROTATION_POLICY"), "{error}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (json, expected) in [
+            ("", "EOF"),
+            ("[]", "line 1"),
+            (r#"{"default":{}}"#, "unknown field `default`"),
+            (r#"{"defaults":{"strateggy":"single-user"}}"#, "unknown field `strateggy`"),
+            (r#"{"secrets":{"a":{"strategy":"both"}}}"#, "unknown variant `both`"),
+            (r#"{"secrets":{"a":{"allow_plaintext":"yes"}}}"#, "invalid type"),
+            (r#"{"secrets":{"*":{}}}"#, "\"*\" is neither"),
+            (r#"{"secrets":{"a*b":{}}}"#, "\"a*b\" is neither"),
+            (r#"{"defaults":{"password_storage":"plain"}}"#, "unknown variant `plain`"),
+        ] {
+            let error = Policies::parse(json).unwrap_err();
+            assert!(error.contains(expected), "{json}: {error}");
+        }
+    }
+}
