@@ -1,0 +1,67 @@
+//! The server's and the driver's errors, told apart. The SQLSTATE decides; texts may be in any language.
+
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::error::{DatabaseFault, chain};
+
+/// What kind of failure it is, and the text that may be shown with it.
+pub(super) fn of(error: &tokio_postgres::Error) -> (DatabaseFault, String) {
+    if let Some(error) = error.as_db_error() {
+        return (of_server(error), server_text(error));
+    }
+    let text = chain(error);
+    let fault = if text.contains("server does not support TLS") {
+        DatabaseFault::TlsNotOffered
+    } else if text.contains("certificate verify failed") {
+        // OpenSSL's texts of X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH: the only place that tells.
+        let name = ["hostname mismatch", "Hostname mismatch", "IP address mismatch"].iter().any(|reason| text.contains(reason));
+        if name { DatabaseFault::TlsName } else { DatabaseFault::TlsChain }
+    } else if text.starts_with("error performing TLS handshake") {
+        DatabaseFault::TlsFailed
+    } else if error.is_closed() || text.starts_with("error communicating with the server") {
+        DatabaseFault::ConnectionLost
+    } else {
+        DatabaseFault::Other
+    };
+    (fault, text)
+}
+
+fn of_server(error: &DbError) -> DatabaseFault {
+    let code = error.code();
+    // The C function that reported the error: the same SQLSTATE stands for a role with NOLOGIN and for pg_hba.conf.
+    let routine = error.routine().unwrap_or_default();
+    match code {
+        c if *c == SqlState::INVALID_PASSWORD => DatabaseFault::LoginRejected,
+        c if *c == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => match routine {
+            "InitializeSessionUserId" => DatabaseFault::LoginNotPermitted,
+            "ClientAuthentication" => DatabaseFault::HostNotPermitted,
+            _ => DatabaseFault::Other,
+        },
+        c if *c == SqlState::TOO_MANY_CONNECTIONS => DatabaseFault::TooManyConnections,
+        c if *c == SqlState::CANNOT_CONNECT_NOW || *c == SqlState::ADMIN_SHUTDOWN || *c == SqlState::CRASH_SHUTDOWN => {
+            DatabaseFault::NotAccepting
+        }
+        c if *c == SqlState::UNDEFINED_DATABASE || *c == SqlState::INVALID_CATALOG_NAME => DatabaseFault::DatabaseMissing,
+        c if *c == SqlState::READ_ONLY_SQL_TRANSACTION => DatabaseFault::ReadOnly,
+        c if *c == SqlState::INSUFFICIENT_PRIVILEGE && routine == "CheckMyDatabase" => DatabaseFault::ConnectNotPermitted,
+        c if *c == SqlState::INSUFFICIENT_PRIVILEGE => DatabaseFault::PermissionDenied,
+        c if *c == SqlState::LOCK_NOT_AVAILABLE => DatabaseFault::LockTimedOut,
+        c if *c == SqlState::QUERY_CANCELED => DatabaseFault::StatementTimedOut,
+        // What `passwordcheck` refuses a password with, and most that follow it.
+        c if *c == SqlState::INVALID_PARAMETER_VALUE => DatabaseFault::PasswordRefused,
+        c if *c == SqlState::UNDEFINED_OBJECT => DatabaseFault::RoleMissing,
+        // `tuple concurrently updated` has no code of its own.
+        c if *c == SqlState::INTERNAL_ERROR && routine == "simple_heap_update" => DatabaseFault::ConcurrentUpdate,
+        _ => DatabaseFault::Other,
+    }
+}
+
+/// Code, message, and for a missing right the detail that names it; other details may quote values.
+fn server_text(error: &DbError) -> String {
+    let mut text = format!("{}: {}", error.code().code(), error.message());
+    if let (true, Some(detail)) = (*error.code() == SqlState::INSUFFICIENT_PRIVILEGE, error.detail()) {
+        text.push_str(". ");
+        text.push_str(detail);
+    }
+    text
+}

@@ -1,0 +1,244 @@
+//! The database: a login that either proves a password, disproves it, or says why it could do neither; and the session it opens.
+
+mod fault;
+pub mod role;
+pub mod tls;
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Connection, NoTls, Row};
+
+use self::tls::Tls;
+use crate::deadline::Deadline;
+use crate::error::{DatabaseFault, Error};
+use crate::policy::Policy;
+use crate::secret::credentials::Server;
+use crate::secret::password::Password;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer than any statement of ours takes, short enough to be told before Lambda's usual 30 s are over.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+const APPLICATION_NAME: &str = "postgres-secret-rotation";
+
+/// Where to log in, and how the server has to prove that it is the one.
+#[derive(Debug, Clone)]
+pub struct Target {
+    host: String,
+    port: u16,
+    dbname: String,
+    /// The name that the certificate has to carry; `None` where the policy allows plaintext and the secret asks for it.
+    server_name: Option<String>,
+}
+
+/// What the server makes of a password. Whatever else happens is an error, on which nothing may be decided.
+#[derive(Debug)]
+pub enum Login {
+    Accepted(Session),
+    /// SQLSTATE 28P01: this password is not the one in the database (or the role has none that works).
+    Rejected(Error),
+}
+
+/// Under whose settings a session runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Ours: neither the role's `search_path`, nor its `role`, nor its read-only default may reach what we send.
+    Administer,
+    /// The application's own, as it will find them.
+    Application,
+}
+
+/// An open session. Dropping it breaks the connection off; [`close`](Self::close) ends it politely.
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    connection: JoinHandle<()>,
+    role: String,
+    host: String,
+    deadline: Deadline,
+}
+
+impl Target {
+    /// The secret's server, seen through the policy.
+    ///
+    /// # Errors
+    /// A sentence, when the secret asks for plaintext that the policy does not allow.
+    pub fn new(server: &Server, policy: &Policy) -> Result<Self, String> {
+        if !server.ssl && !policy.allow_plaintext {
+            return Err(
+                "\"ssl\" is false, but passwords are sent over TLS only. Remove the key, or set allow_plaintext in ROTATION_POLICY \
+                 for this secret."
+                    .to_owned(),
+            );
+        }
+        let host = policy.rotation_host.clone().unwrap_or_else(|| server.host.clone());
+        let server_name = server.ssl.then(|| policy.tls_server_name.clone().unwrap_or_else(|| host.clone()));
+        Ok(Self { host, port: server.port, dbname: server.dbname.clone(), server_name })
+    }
+
+    /// `host:port`, for messages.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// The way to one database, for one invocation.
+#[derive(Debug)]
+pub struct Database<'a> {
+    pub tls: &'a Tls,
+    pub target: Target,
+    pub deadline: Deadline,
+}
+
+impl Database<'_> {
+    /// Logs in; `operation` says in errors whose password it was.
+    ///
+    /// # Errors
+    /// [`Error::Database`] for everything but a refused password: name, route, TLS, `pg_hba.conf`, limits, time.
+    pub async fn login(&self, operation: &'static str, role: &str, password: &Password, purpose: Purpose) -> Result<Login, Error> {
+        let failed = |(fault, detail): (DatabaseFault, String)| Error::Database {
+            operation,
+            role: role.to_owned(),
+            host: self.target.address(),
+            fault,
+            detail,
+        };
+        let opened = self
+            .deadline
+            .limit(LOGIN_TIMEOUT, self.open(role, password, purpose))
+            .await
+            .unwrap_or_else(|elapsed| Err((DatabaseFault::TimedOut, elapsed.to_string())));
+        match opened {
+            Ok((client, connection)) => {
+                tracing::debug!(db.role = role, db.host = %self.target.address(), operation, "logged in");
+                Ok(Login::Accepted(Session {
+                    client,
+                    connection,
+                    role: role.to_owned(),
+                    host: self.target.address(),
+                    deadline: self.deadline,
+                }))
+            }
+            Err(refusal @ (DatabaseFault::LoginRejected, _)) => Ok(Login::Rejected(failed(refusal))),
+            Err(failure) => Err(failed(failure)),
+        }
+    }
+
+    async fn open(&self, role: &str, password: &Password, purpose: Purpose) -> Result<(Client, JoinHandle<()>), Failure> {
+        let target = &self.target;
+        let mut config = Config::new();
+        config
+            .user(role)
+            .password(password.expose_secret())
+            .dbname(&target.dbname)
+            .application_name(APPLICATION_NAME)
+            .options(options(purpose, self.deadline));
+        let failed = |error| fault::of(&error);
+        let Some(server_name) = &target.server_name else {
+            config.ssl_mode(SslMode::Disable);
+            let (client, connection) = config.connect_raw(dial(target).await?, NoTls).await.map_err(failed)?;
+            return Ok((client, serve(connection)));
+        };
+        config.ssl_mode(SslMode::Require);
+        let connector = self.tls.connector_for(&target.host).map_err(|reason| (DatabaseFault::TlsChain, reason))?;
+        let connector = postgres_native_tls::TlsConnector::new(connector, server_name);
+        let (client, connection) = config.connect_raw(dial(target).await?, connector).await.map_err(failed)?;
+        Ok((client, serve(connection)))
+    }
+}
+
+/// A fault, and the text that may be shown with it.
+type Failure = (DatabaseFault, String);
+
+/// Resolves and connects here and not in the driver, so that a name, a route and a login that fail can be told apart.
+async fn dial(target: &Target) -> Result<TcpStream, Failure> {
+    let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
+        .await
+        .map_err(|error| (DatabaseFault::NameNotResolved, error.to_string()))?;
+    let mut failure = (DatabaseFault::NameNotResolved, "the name has no address".to_owned());
+    for address in addresses {
+        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // A request is a packet of its own; waiting to fill it would only delay each.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => failure = (DatabaseFault::Unreachable, format!("{address}: {error}")),
+            Err(_) => failure = (DatabaseFault::TimedOut, format!("{address}: no TCP connection within {} s", CONNECT_TIMEOUT.as_secs())),
+        }
+    }
+    Err(failure)
+}
+
+fn options(purpose: Purpose, deadline: Deadline) -> String {
+    let timeouts = format!(
+        "-c statement_timeout={} -c lock_timeout={}",
+        deadline.remaining(STATEMENT_TIMEOUT).as_millis().max(1),
+        deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
+    );
+    match purpose {
+        Purpose::Administer => format!("{timeouts} -c search_path=pg_catalog -c role=none -c default_transaction_read_only=off"),
+        Purpose::Application => timeouts,
+    }
+}
+
+fn serve<S, T>(connection: Connection<S, T>) -> JoinHandle<()>
+where
+    Connection<S, T>: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+{
+    // Its error also reaches whoever waits for an answer of the session, and is told there.
+    tokio::spawn(async move { drop(connection.await) })
+}
+
+impl Session {
+    /// The role that logged in.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
+    /// One row of one query, in a single round trip.
+    ///
+    /// # Errors
+    /// [`Error::Database`] under the name of the operation.
+    pub async fn query_one(&self, operation: &'static str, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Error> {
+        let rows = self.answer(operation, self.client.query_typed(sql, parameters)).await?;
+        rows.into_iter().next().ok_or_else(|| self.error(operation, DatabaseFault::Other, "the query returned no row".to_owned()))
+    }
+
+    /// Statements that take effect together or not at all, in a single round trip.
+    ///
+    /// # Errors
+    /// [`Error::Database`] under the name of the operation.
+    pub async fn execute(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
+        self.answer(operation, self.client.batch_execute(sql)).await
+    }
+
+    /// Ends the session, so that the server does not log a connection that broke off.
+    pub async fn close(self) {
+        let Self { client, connection, deadline, .. } = self;
+        drop(client);
+        let _ = deadline.limit(CLOSE_TIMEOUT, connection).await;
+    }
+
+    async fn answer<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+        match self.deadline.limit(STATEMENT_TIMEOUT, call).await {
+            Ok(answer) => answer.map_err(|error| {
+                let (fault, detail) = fault::of(&error);
+                self.error(operation, fault, detail)
+            }),
+            Err(elapsed) => Err(self.error(operation, DatabaseFault::TimedOut, elapsed.to_string())),
+        }
+    }
+
+    fn error(&self, operation: &'static str, fault: DatabaseFault, detail: String) -> Error {
+        Error::Database { operation, role: self.role.clone(), host: self.host.clone(), fault, detail }
+    }
+}
