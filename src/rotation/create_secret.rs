@@ -1,0 +1,42 @@
+//! `createSecret`: stores a new password under AWSPENDING, unless the version has a value already.
+
+use super::{Context, Done, Rotation, Stored, strategy};
+use crate::error::{Error, StoreFault};
+use crate::event::{Outcome, Request};
+use crate::secret::store::{self, Put};
+
+/// The new value is durable before anything else changes: a crash later on leaves a record of every password the database may have.
+pub(super) async fn run(context: &Context<'_>, rotation: &Rotation, request: &Request) -> Result<Done, Error> {
+    let kept = |pending: &Stored| {
+        let message = format!("The version has a value for role {:?} already: kept.", pending.credentials.username);
+        Done::new(Outcome::Kept, message)
+    };
+    if let Some(pending) = &rotation.pending {
+        return Ok(kept(pending));
+    }
+    let failed = |reason: String| Error::SecretsManager {
+        operation: "PutSecretValue",
+        secret: rotation.secret.clone(),
+        fault: StoreFault::Refused(reason),
+    };
+    let username = strategy::next_username(rotation.strategy, &rotation.current.credentials.username);
+    let password = context.config.password.generate().map_err(|error| failed(format!("the system has no randomness: {error}")))?;
+    let value = rotation
+        .current
+        .document
+        .with_login(&username, &password)
+        .map_err(|error| failed(format!("the new value is not JSON: {error}")))?;
+
+    match context.store.put_pending(&rotation.secret, &rotation.token, request.rotation_token.as_ref(), &value).await? {
+        Put::Stored => Ok(Done::new(Outcome::Created, format!("A new password for role {username:?} is stored as AWSPENDING."))),
+        // Another invocation of this step was faster, or an answer to this one was lost: that value stays, and has to be a valid one.
+        Put::HadValue => {
+            let pending = context.store.read_again(&rotation.secret, &rotation.token).await?;
+            let pending = pending.map(|pending| Stored::parse(pending, store::PENDING)).transpose()?;
+            pending
+                .as_ref()
+                .map(kept)
+                .ok_or_else(|| failed("the version has a value that cannot be read yet; a retry will find it".to_owned()))
+        }
+    }
+}

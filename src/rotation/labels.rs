@@ -1,0 +1,81 @@
+//! From the labels to the state of a rotation: one pure decision, in the order of AWS's own functions.
+
+use crate::error::RotationFault;
+use crate::secret::store::{CURRENT, Description, PENDING};
+
+/// Where the rotation to a version stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is over: every step succeeds and does nothing.
+    AlreadyCurrent,
+    /// It is under way.
+    Pending,
+}
+
+/// What the labels say of the version that `token` names.
+pub(super) fn state(description: &Description, token: &str) -> Result<State, RotationFault> {
+    if let Some(service) = &description.owning_service {
+        return Err(RotationFault::Managed(service.clone()));
+    }
+    // Absent is not false: Secrets Manager leaves it out until the first rotation is set up.
+    if description.rotation_enabled == Some(false) {
+        return Err(RotationFault::Disabled);
+    }
+    let labels = description.stages.get(token).ok_or_else(|| RotationFault::UnknownVersion(token.to_owned()))?;
+    let has = |labels: &[String], label: &str| labels.iter().any(|known| known == label);
+    if has(labels, CURRENT) {
+        return Ok(State::AlreadyCurrent);
+    }
+    let holder = |label| description.stages.iter().find(|(_, labels)| has(labels, label)).map(|(id, _)| id);
+    if !has(labels, PENDING) {
+        let holder = holder(PENDING).map_or_else(|| "no version does".to_owned(), |id| format!("version {id} does"));
+        return Err(RotationFault::NotPending { token: token.to_owned(), holder });
+    }
+    holder(CURRENT).map(|_| State::Pending).ok_or(RotationFault::NoCurrent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description(versions: &[(&str, &[&str])]) -> Description {
+        let stages =
+            versions.iter().map(|(id, labels)| ((*id).to_owned(), labels.iter().map(|label| (*label).to_owned()).collect())).collect();
+        Description { rotation_enabled: Some(true), owning_service: None, stages }
+    }
+
+    #[test]
+    fn every_arrangement_of_labels_has_one_meaning() {
+        for (versions, expected) in [
+            (&[("a", &["AWSCURRENT"][..]), ("t", &["AWSPENDING"])][..], "Ok(Pending)"),
+            (&[("a", &["AWSCURRENT"]), ("p", &["AWSPREVIOUS"]), ("t", &["AWSPENDING", "MINE"])], "Ok(Pending)"),
+            (&[("a", &["AWSPREVIOUS"]), ("t", &["AWSCURRENT"])], "Ok(AlreadyCurrent)"),
+            (&[("a", &["AWSPREVIOUS"]), ("t", &["AWSCURRENT", "AWSPENDING"])], "Ok(AlreadyCurrent)"),
+            (&[("a", &["AWSCURRENT"])], "UnknownVersion(\"t\")"),
+            (&[], "UnknownVersion(\"t\")"),
+            (&[("a", &["AWSCURRENT"]), ("t", &[])], "no version does"),
+            (&[("a", &["AWSCURRENT"]), ("t", &["AWSPREVIOUS"])], "no version does"),
+            (&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"]), ("t", &["MINE"])], "version b does"),
+            (&[("t", &["AWSPENDING"])], "NoCurrent"),
+        ] {
+            let state = format!("{:?}", state(&description(versions), "t"));
+            assert!(state.contains(expected), "{versions:?}: {state}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_is_switched_off_is_refused_before_anything_else_is_looked_at() {
+        let mut description = description(&[("t", &["AWSCURRENT"])]);
+        description.rotation_enabled = Some(false);
+        assert!(matches!(state(&description, "t"), Err(RotationFault::Disabled)));
+        description.rotation_enabled = None;
+        assert_eq!(state(&description, "t").unwrap(), State::AlreadyCurrent);
+    }
+
+    #[test]
+    fn a_secret_of_another_service_is_refused() {
+        let mut description = description(&[("a", &["AWSCURRENT"]), ("t", &["AWSPENDING"])]);
+        description.owning_service = Some("rds".to_owned());
+        assert!(matches!(state(&description, "t"), Err(RotationFault::Managed(service)) if service == "rds"));
+    }
+}

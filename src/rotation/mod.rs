@@ -1,0 +1,204 @@
+//! What Secrets Manager asks: the labels and values of a secret become a [`Rotation`] that is known to be valid, and the step acts on it.
+
+mod admin;
+mod create_secret;
+mod finish_secret;
+mod labels;
+mod set_secret;
+mod strategy;
+mod test_secret;
+
+use std::time::Instant;
+
+use self::labels::State;
+use crate::config::Config;
+use crate::database::tls::Tls;
+use crate::database::{Database, Target};
+use crate::deadline::Deadline;
+use crate::error::{Error, RotationFault};
+use crate::event::{Outcome, Report, Request, Step};
+use crate::policy::{Policy, Strategy};
+use crate::secret::credentials::{Credentials, Document};
+use crate::secret::store::{self, Store, Value, Version, Which};
+
+/// What every step works with, for one invocation.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub config: &'a Config,
+    pub tls: &'a Tls,
+    pub store: Store,
+    pub deadline: Deadline,
+}
+
+/// A rotation that is under way: the token is a version that carries AWSPENDING and not AWSCURRENT.
+#[derive(Debug)]
+struct Rotation {
+    /// The secret's ARN.
+    secret: String,
+    token: String,
+    policy: Policy,
+    strategy: Strategy,
+    current: Stored,
+    /// Absent until `createSecret` has run. Present, it names the role and the server that the strategy asks for.
+    pending: Option<Stored>,
+}
+
+/// A version whose value was read and understood.
+#[derive(Debug)]
+struct Stored {
+    id: String,
+    document: Document,
+    credentials: Credentials,
+}
+
+/// What a step did, before it is put into a report.
+#[derive(Debug)]
+struct Done {
+    outcome: Outcome,
+    message: String,
+    warnings: Vec<String>,
+}
+
+/// What is read before a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// The labels as well as the values: for steps that begin to change something.
+    Labels,
+    /// The values alone, which carry the labels that matter; the labels only when a value is not there.
+    Values,
+}
+
+/// Runs one step.
+///
+/// # Errors
+/// Any [`Error`]; the step may be sent again, whatever the error was.
+pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report, Error> {
+    let started = Instant::now();
+    let guard = match request.step {
+        Step::CreateSecret | Step::SetSecret => Guard::Labels,
+        Step::TestSecret | Step::FinishSecret => Guard::Values,
+    };
+    let (done, strategy) = match load(context, request, guard).await? {
+        None => (Done::new(Outcome::AlreadyCurrent, "The version is AWSCURRENT already: nothing to do.".to_owned()), None),
+        Some(rotation) => {
+            let done = match request.step {
+                Step::CreateSecret => create_secret::run(context, &rotation, request).await,
+                Step::SetSecret => set_secret::run(context, &rotation).await,
+                Step::TestSecret => test_secret::run(context, &rotation).await,
+                Step::FinishSecret => finish_secret::run(context, &rotation).await,
+            }?;
+            (done, Some(rotation.strategy))
+        }
+    };
+    Ok(Report {
+        step: request.step,
+        secret: request.secret_id.clone(),
+        version: request.token.clone(),
+        strategy,
+        outcome: done.outcome,
+        message: done.message,
+        warnings: done.warnings,
+        duration: started.elapsed(),
+    })
+}
+
+/// Reads what the step needs, all at once; `None` when the token is AWSCURRENT already.
+async fn load(context: &Context<'_>, request: &Request, guard: Guard) -> Result<Option<Rotation>, Error> {
+    let (store, secret, token) = (&context.store, request.secret_id.as_str(), request.token.as_str());
+    let describe = async {
+        match guard {
+            Guard::Labels => store.describe(secret).await.map(Some),
+            Guard::Values => Ok(None),
+        }
+    };
+    let (mut description, current, mut pending) = tokio::try_join!(
+        describe,
+        store.read(secret, Which::Stage(store::CURRENT)),
+        store.read(secret, Which::IdAtStage(token, store::PENDING)),
+    )?;
+
+    if description.is_none() && current.as_ref().is_some_and(|current| current.id == token) {
+        return Ok(None);
+    }
+    if description.is_none() && (current.is_none() || pending.is_none()) {
+        description = Some(store.describe(secret).await?);
+    }
+    if let Some(description) = &description {
+        let state = labels::state(description, token).map_err(|fault| Error::Rotation { secret: secret.to_owned(), fault })?;
+        if state == State::AlreadyCurrent {
+            return Ok(None);
+        }
+    }
+    // createSecret finds no value as a rule, and is told by PutSecretValue when it missed one.
+    if pending.is_none() && request.step != Step::CreateSecret {
+        pending = store.read_again(secret, token).await?;
+    }
+    let current = current.ok_or_else(|| Error::Rotation { secret: secret.to_owned(), fault: RotationFault::NoCurrent })?;
+    rotation(context.config, token, current, pending).map(Some)
+}
+
+/// Parses what was read, and holds the pending value against what the strategy asks for.
+fn rotation(config: &Config, token: &str, current: Version, pending: Option<Version>) -> Result<Rotation, Error> {
+    let (secret, name) = (current.arn.clone(), current.name.clone());
+    let current = Stored::parse(current, store::CURRENT)?;
+    let refused = |problem| Error::Document { secret: secret.clone(), version: label(store::CURRENT, &current.id), problem };
+    let policy = config.policies.resolve(&secret, &name, current.document.rotation()).map_err(refused)?;
+    let strategy = policy.strategy(current.credentials.masterarn.as_deref());
+    if strategy == Strategy::AlternatingUsers {
+        let problem = "its strategy is alternating-users (the default of a secret that names an admin secret), which this version does not \
+                       offer. Set strategy to \"single-user\" in ROTATION_POLICY or in the secret's object \"rotation\".";
+        return Err(refused(problem.to_owned()));
+    }
+    let pending = pending.map(|pending| Stored::parse(pending, store::PENDING)).transpose()?;
+    if let Some(pending) = &pending
+        && let Some(mismatch) = strategy::mismatch(&current.credentials, &pending.credentials)
+    {
+        let label = label(store::PENDING, &pending.id);
+        let fault = RotationFault::PendingMismatch { label, key: mismatch.key, pending: mismatch.pending, current: mismatch.current };
+        return Err(Error::Rotation { secret, fault });
+    }
+    Ok(Rotation { secret, token: token.to_owned(), policy, strategy, current, pending })
+}
+
+impl Rotation {
+    /// The pending version, which this step cannot do without.
+    fn pending(&self) -> Result<&Stored, Error> {
+        self.pending
+            .as_ref()
+            .ok_or_else(|| Error::Rotation { secret: self.secret.clone(), fault: RotationFault::NoPendingValue(self.token.clone()) })
+    }
+
+    /// The way to the database that a version of the secret names.
+    fn database<'a>(&self, context: &Context<'a>, version: &Stored) -> Result<Database<'a>, Error> {
+        let target = Target::new(&version.credentials.server, &self.policy).map_err(|problem| Error::Document {
+            secret: self.secret.clone(),
+            version: label("version", &version.id),
+            problem,
+        })?;
+        Ok(Database { tls: context.tls, target, deadline: context.deadline })
+    }
+}
+
+impl Stored {
+    fn parse(version: Version, stage: &str) -> Result<Self, Error> {
+        let parsed = match &version.value {
+            Value::Text(text) => Document::parse(text),
+            Value::Binary => Err("it holds binary data; expected a JSON object in SecretString.".to_owned()),
+        };
+        let parsed = parsed.and_then(|document| document.credentials().map(|credentials| (document, credentials)));
+        match parsed {
+            Ok((document, credentials)) => Ok(Self { id: version.id, document, credentials }),
+            Err(problem) => Err(Error::Document { secret: version.arn, version: label(stage, &version.id), problem }),
+        }
+    }
+}
+
+impl Done {
+    fn new(outcome: Outcome, message: String) -> Self {
+        Self { outcome, message, warnings: Vec::new() }
+    }
+}
+
+fn label(stage: &str, id: &str) -> String {
+    format!("{stage} ({id})")
+}
