@@ -1,0 +1,105 @@
+//! What the function says of itself: one log event per invocation with everything in it, and a metric in CloudWatch's embedded format.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::LogFormat;
+use crate::error::Error;
+use crate::event::{Report, Request};
+
+const NAMESPACE: &str = "PostgresSecretRotation";
+
+/// Starts logging. The level is for this crate alone: libraries log requests and statements at the finer levels.
+pub fn start(format: LogFormat) {
+    let levels = Targets::new().with_target(env!("CARGO_CRATE_NAME"), format.level).with_default(format.level.min(LevelFilter::WARN));
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
+    let registry = tracing_subscriber::registry();
+    // A second call finds the first one's subscriber in place, which is what it wanted.
+    let _ = if format.json {
+        registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).with(levels).try_init()
+    } else {
+        registry.with(layer).with(levels).try_init()
+    };
+}
+
+/// Logs what a step did.
+pub fn report(report: &Report) {
+    let strategy = report.strategy.map_or("", crate::policy::Strategy::name);
+    for warning in &report.warnings {
+        tracing::warn!(
+            secret.arn = report.secret,
+            secret.version_id = report.version,
+            rotation.step = report.step.name(),
+            rotation.strategy = strategy,
+            "{warning}"
+        );
+    }
+    tracing::info!(
+        secret.arn = report.secret,
+        secret.version_id = report.version,
+        rotation.step = report.step.name(),
+        rotation.strategy = strategy,
+        outcome = report.outcome.name(),
+        duration_ms = milliseconds(report.duration),
+        "{}",
+        report.message
+    );
+}
+
+/// Logs why a step, or an event that was not understood, failed.
+pub fn failure(request: Option<&Request>, error: &Error, duration: Duration) {
+    let (role, host) = match error {
+        Error::Database { role, host, .. } | Error::NoCredentialAccepted { role, host, .. } => (role.as_str(), host.as_str()),
+        _ => ("", ""),
+    };
+    tracing::error!(
+        secret.arn = request.map_or("", |request| request.secret_id.as_str()),
+        secret.version_id = request.map_or("", |request| request.token.as_str()),
+        rotation.step = request.map_or("", |request| request.step.name()),
+        db.role = role,
+        db.host = host,
+        error.kind = error.kind(),
+        error.retryable = error.retryable(),
+        duration_ms = milliseconds(duration),
+        "{error}"
+    );
+}
+
+/// Writes the metrics of one invocation: `Duration`, `Failures`, by step and by kind of error.
+///
+/// Only beside JSON logs: as a line among text it would reach no metric.
+pub fn metric(format: LogFormat, request: Option<&Request>, error: Option<&Error>, duration: Duration) {
+    if !format.json {
+        return;
+    }
+    let timestamp = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let metrics = |dimensions: &[&[&str]]| {
+        json!([{
+            "Namespace": NAMESPACE,
+            "Dimensions": dimensions,
+            "Metrics": [{"Name": "Duration", "Unit": "Milliseconds"}, {"Name": "Failures", "Unit": "Count"}],
+        }])
+    };
+    let mut line = json!({
+        "_aws": {"Timestamp": milliseconds(timestamp), "CloudWatchMetrics": metrics(&[&[], &["Step"]])},
+        "Step": request.map_or("none", |request| request.step.name()),
+        "Duration": milliseconds(duration),
+        "Failures": u8::from(error.is_some()),
+    });
+    if let Some(error) = error {
+        line["_aws"]["CloudWatchMetrics"] = metrics(&[&[], &["Step"], &["ErrorKind"]]);
+        line["ErrorKind"] = json!(error.kind());
+    }
+    // Nobody is left to tell when standard output is gone.
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
