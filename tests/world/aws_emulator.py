@@ -1,0 +1,298 @@
+"""Moto as the AWS of the tests, with the versions, labels and rotations of Secrets Manager made true to the service."""
+
+import argparse
+import json
+import os
+import re
+import secrets
+import sys
+import threading
+import time
+import urllib.request
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.secretsmanager import exceptions, models, responses, urls
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
+
+CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
+STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+SCHEDULE = r"rate\((\d+) (hour|day)s?\)|cron\(0 \S+ \S+ \S+ \S+ \*\)"
+
+# Requests run in threads and moto's state is global. Held for one request or one change, never while the function runs.
+STATE = threading.RLock()
+OPTIONS = argparse.Namespace()
+ROTATIONS = {}
+
+
+def present(answer):
+    """An answer leaves out what does not apply."""
+    return {key: value for key, value in answer.items() if value not in (None, [], {})}
+
+
+def refuse(kind, message):
+    """A refusal has an exception and a text of the service; the texts are not wrapped, so that one can search them."""
+    raise exceptions.SecretsManagerClientError(f"{kind}Exception", message)
+
+
+def holder(secret, label):
+    """A label sits on one version at most."""
+    return next((token for token, version in secret.versions.items() if label in version["version_stages"]), None)
+
+
+def call_function(arn, event):
+    """Invoke answers 200 for a function that failed, and says so in a header."""
+    url = f"{OPTIONS.function_url}/2015-03-31/functions/{arn.rpartition(':')[2]}/invocations"
+    request = urllib.request.Request(url, json.dumps(event).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=900) as answer:
+            body = answer.read().decode(errors="replace")
+            return body or "no message" if "x-amz-function-error" in answer.headers else None
+    except Exception as error:
+        return f"the function cannot be invoked: {error!r}"
+
+
+class Secret(models.FakeSecret):
+    # Moto looks a model's service, and a backend's URLs, up by the name of the module.
+    __module__ = models.__name__
+    rotation = rotation_rules = None
+
+    @property
+    def owning_service(self):
+        """The name of another service's secret begins with that service."""
+        return "rds" if self.name.startswith("rds!") else super().owning_service
+
+    def move(self, label, target):
+        """AWSPREVIOUS follows to the version that AWSCURRENT left; labels are listed in alphabetical order."""
+        source = holder(self, label)
+        if source == target:
+            return
+        if source:
+            self.versions[source]["version_stages"].remove(label)
+        if target:
+            self.versions[target]["version_stages"] = sorted([*self.versions[target]["version_stages"], label])
+        if label == CURRENT:
+            self.default_version_id = target
+            self.move(PREVIOUS, source)
+        self.last_changed_date = time.time()
+
+    def schedule(self):
+        """The next rotation is due one interval after the last write; a cron expression is not worked out."""
+        rules = self.rotation_rules or {}
+        days = rules.get("AutomaticallyAfterDays", 0)
+        if (rate := re.fullmatch(SCHEDULE, rules.get("ScheduleExpression", ""))) and rate[1]:
+            days = int(rate[1]) / (24 if rate[2] == "hour" else 1)
+        self.next_rotation_date = time.time() + days * 86400 if days else None
+
+    def abandon(self):
+        """The step under way is not called back."""
+        if self.rotation and self.rotation.state == "running":
+            self.rotation.state = "abandoned"
+
+    def to_dict(self):
+        """A description names versions with labels only, and no dates of a rotation that is switched off."""
+        labels = present({token: version["version_stages"] for token, version in self.versions.items()})
+        labels = {"VersionIdsToStages": labels, "SecretVersionsToStages": labels}
+        dates = {} if self.rotation_enabled else {"LastRotatedDate": None, "NextRotationDate": None}
+        return present(super().to_dict() | labels | dates | {"RotationRules": self.rotation_rules})
+
+    def reply(self, **fields):
+        """Every answer about a secret begins with its ARN and name."""
+        return json.dumps({"ARN": self.arn, "Name": self.name} | present(fields))
+
+
+class Rotation:
+    def __init__(self, secret, token, steps):
+        """The function gets the secret's ARN, whatever name the rotation was asked for by, and one RotationToken."""
+        self.secret, self.token, self.steps, self.state, self.log = secret, token, steps, "running", []
+        self.event = {"SecretId": secret.arn, "ClientRequestToken": token, "RotationToken": secrets.token_hex(32)}
+
+    def run(self):
+        """A failed step makes all begin again; success needs AWSCURRENT moved; a test leaves no version behind."""
+        done = any(all(map(self.step, self.steps)) for _ in range(OPTIONS.attempts))
+        with STATE:
+            promoted = holder(self.secret, CURRENT) == self.token
+            tested = self.steps != STEPS
+            if tested and not promoted:
+                del self.secret.versions[self.token]
+            if self.state == "running":
+                self.state = "succeeded" if done and (promoted or tested) else "failed"
+            if self.state == "succeeded" and not tested:
+                self.secret.last_rotation_date = time.time()
+                self.secret.schedule()
+
+    def step(self, step):
+        """No step follows once the rotation is abandoned."""
+        if self.state != "running":
+            return False
+        started = time.monotonic()
+        error = call_function(self.secret.rotation_lambda_arn, {"Step": step} | self.event)
+        self.log.append({"step": step, "ms": round((time.monotonic() - started) * 1000), "error": error})
+        return error is None
+
+
+class SecretsManager(models.SecretsManagerBackend):
+    __module__ = models.__name__
+
+    def find(self, secret_id, write=True):
+        """A secret that waits for deletion is of no use; replicas and other services' secrets refuse writes."""
+        if secret_id not in self.secrets:
+            raise exceptions.SecretNotFoundException()
+        secret = self.secrets[secret_id]
+        if secret.is_deleted():
+            refuse("InvalidRequest", "You can't perform this operation on the secret because it was marked for deletion.")
+        if write and isinstance(secret, models.ReplicaSecret):
+            raise exceptions.OperationNotPermittedOnReplica()
+        if write and secret.owning_service:
+            refuse("InvalidRequest", "The secret is managed by another service, and you must use that service to update it.")
+        return secret
+
+    def store(self, secret, token, value, stages):
+        """A version is filled once, the same again changes nothing, and a new current value ends a pending rotation."""
+        stored = present({key: secret.versions.get(token, {}).get(key) for key in value})
+        if stored and stored != present(value):
+            refuse("ResourceExists", f"You can't use ClientRequestToken {token} because that value is already in use for a version of secret {secret.arn}.")
+        if stored:
+            return
+        if value and not secret.versions:
+            stages = [*stages, CURRENT]
+        empty = {"version_id": token, "createdate": time.time(), "version_stages": []}
+        secret.versions.setdefault(token, empty).update(present(value))
+        for label in stages:
+            secret.move(label, token)
+        if CURRENT in stages:
+            secret.schedule()
+        if CURRENT in stages and holder(secret, PENDING) != token:
+            secret.move(PENDING, None)
+            secret.abandon()
+
+    def put_secret_value(self, secret_id, client_request_token, version_stages, **value):
+        """The labels of the answer are those of the version, whether or not this call moved them."""
+        secret = self.find(secret_id)
+        token = self._from_client_request_token(client_request_token)
+        self.store(secret, token, value, version_stages)
+        return secret.reply(VersionId=token, VersionStages=secret.versions[token]["version_stages"])
+
+    def update_secret(self, secret_id, client_request_token, kms_key_id, description, **value):
+        """A value becomes the current version; without one there is no new version."""
+        secret = self.find(secret_id)
+        token = self._from_client_request_token(client_request_token) if present(value) else None
+        if token:
+            self.store(secret, token, value, [CURRENT])
+        secret.update(description or secret.description, secret.tags, kms_key_id, time.time())
+        return secret.reply(VersionId=token)
+
+    def get_secret_value(self, secret_id, version_id, version_stage):
+        """Version and label have to agree; a version without a label can be read, one without a value cannot."""
+        secret = self.find(secret_id, write=False)
+        version = secret.versions.get(version_id or holder(secret, version_stage or CURRENT), {})
+        stages = version.get("version_stages", [])
+        if version and version_id and version_stage and version_stage not in stages:
+            refuse("InvalidRequest", "You provided a VersionStage that is not associated to the provided VersionId.")
+        value = present({"SecretString": version.get("secret_string"), "SecretBinary": version.get("secret_binary")})
+        if not value:
+            wanted = f"VersionId: {version_id}" if version_id else f"staging label: {version_stage or CURRENT}"
+            refuse("ResourceNotFound", f"Secrets Manager can't find the specified secret value for {wanted}")
+        answer = {"VersionId": version["version_id"], "VersionStages": stages, "CreatedDate": version["createdate"]}
+        return present({"ARN": secret.arn, "Name": secret.name} | answer | value)
+
+    def update_secret_version_stage(self, secret_id, version_stage, remove_from_version_id, move_to_version_id):
+        """Moving a label is a compare-and-swap, and AWSCURRENT cannot be taken off for nothing."""
+        secret = self.find(secret_id)
+        source, expected, target = holder(secret, version_stage), remove_from_version_id, move_to_version_id
+        if target and target not in secret.versions:
+            refuse("InvalidParameter", f"Not a valid version: {target}")
+        if not target and version_stage == CURRENT:
+            refuse("InvalidParameter", "You can only move staging label AWSCURRENT to a different secret version. It can\u2019t be completely removed.")
+        if not expected and (not target or source not in (None, target)):
+            refuse("InvalidParameter", f"The parameter RemoveFromVersionId can't be empty. Staging label {version_stage} is currently attached to version {source}, so you must explicitly reference that version in RemoveFromVersionId.")
+        if expected and expected != source:
+            refuse("InvalidParameter", f"When you move staging label {version_stage}, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label {version_stage}.")
+        secret.move(version_stage, target)
+        return secret.arn, secret.name
+
+    def rotate_secret(self, secret_id, client_request_token, rotation_lambda_arn, rotation_rules, rotate_immediately):
+        """An empty pending version is registered before the function is called, and one rotation runs at a time."""
+        secret = self.find(secret_id)
+        token = self._from_client_request_token(client_request_token)
+        arn, rules = rotation_lambda_arn or secret.rotation_lambda_arn, rotation_rules or secret.rotation_rules or {}
+        days, expression = rules.get("AutomaticallyAfterDays"), rules.get("ScheduleExpression")
+        valid = days is None or (expression is None and 1 <= days <= 1000)
+        if not valid or not re.fullmatch(f"({SCHEDULE})?", expression or ""):
+            refuse("InvalidParameter", f"The rotation rules are not valid: {json.dumps(rules)}")
+        if not arn:
+            refuse("InvalidRequest", "You tried to enable rotation on a secret that doesn't already have a Lambda function ARN configured and you didn't include such an ARN as a parameter in this call.")
+        if holder(secret, PENDING) not in (None, holder(secret, CURRENT)):
+            refuse("InvalidRequest", "A previous rotation isn't complete. That rotation will be reattempted.")
+        if token in secret.versions:
+            refuse("InvalidRequest", f"ClientRequestToken {token} is already a version of secret {secret.arn}.")
+        secret.rotation_lambda_arn, secret.rotation_rules = arn, rules
+        secret.rotation_requested = secret.rotation_enabled = True
+        secret.schedule()
+        self.store(secret, token, {}, [PENDING])
+        secret.rotation = ROTATIONS[token] = Rotation(secret, token, STEPS if rotate_immediately else ("testSecret",))
+        threading.Thread(target=secret.rotation.run, daemon=True).start()
+        return secret.reply(VersionId=token)
+
+    def cancel_rotate_secret(self, secret_id):
+        """Cancelling leaves the labels where they are."""
+        secret = self.find(secret_id)
+        super().cancel_rotate_secret(secret_id)
+        secret.abandon()
+        return secret.reply(VersionId=holder(secret, PENDING))
+
+
+class Api(responses.SecretsManagerResponse):
+    def list_secret_version_ids(self):
+        """Versions without a label are listed on request only."""
+        secret = self.backend.find(self._get_param("SecretId"), write=False)
+        every = self._get_bool_param("IncludeDeprecated")
+        keys = {"VersionId": "version_id", "VersionStages": "version_stages", "CreatedDate": "createdate"}
+        listed = [version for version in secret.versions.values() if every or version["version_stages"]]
+        entries = [present({key: version[own] for key, own in keys.items()}) for version in listed]
+        page = self.backend._get_secret_values_page_and_next_token
+        found, rest = page(entries, self._get_int_param("MaxResults"), self._get_param("NextToken"))
+        return secret.reply(Versions=found, NextToken=rest)
+
+    def call_action(self):
+        """What the caller did wrong is a 400 with its text in Message; moto uses 404 and "message"."""
+        with STATE:
+            status, headers, body = super().call_action()
+        if 400 <= status < 500:
+            error = json.loads(body)
+            status, body = 400, json.dumps({"__type": error["__type"], "Message": error["message"]})
+            headers["status"] = str(status)
+        return status, headers, body
+
+
+class World(DomainDispatcherApplication):
+    def __call__(self, environ, start_response):
+        """AWS, and beside it what AWS does not tell: how the rotation with a ClientRequestToken went."""
+        path, _, token = environ["PATH_INFO"].rpartition("/")
+        if path != "/_world/rotations":
+            return super().__call__(environ, start_response)
+        rotation = ROTATIONS.get(token)
+        report = json.dumps({"state": rotation.state, "steps": rotation.log} if rotation else {})
+        return Response(report, 200 if rotation else 404, mimetype="application/json")(environ, start_response)
+
+
+def main():
+    """Serves until standard input ends, which even a killed parent makes happen."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--function-url", required=True, help="where Lambda's Invoke API answers")
+    arguments.add_argument("--attempts", type=int, default=1, help="how often a rotation that fails is run in all")
+    arguments.parse_args(namespace=OPTIONS)
+    models.FakeSecret, models.secretsmanager_backends.backend = Secret, SecretsManager
+    urls.url_paths = dict.fromkeys(urls.url_paths, Api.dispatch)
+    MotoRequestHandler.log_request = lambda *_: None
+    server = make_server("127.0.0.1", 0, World(create_backend_app), threaded=True, request_handler=MotoRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(json.dumps({"port": server.server_port}), flush=True)
+    # Moto prints warnings, and standard output is for that one line.
+    sys.stdout = sys.stderr
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

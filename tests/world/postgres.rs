@@ -1,0 +1,223 @@
+//! A throw-away PostgreSQL server: its own certificates, TLS, SCRAM, and a log of every statement.
+
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use native_tls::{Certificate, TlsConnector};
+use postgres_native_tls::MakeTlsConnector;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio_postgres::config::SslMode;
+
+use super::{random_hex, scratch, setting, wait, world};
+
+/// The server's name in its certificate; the address alone is another name.
+pub const HOST: &str = "localhost";
+pub const ADMIN: &str = "postgres";
+
+/// Who runs the server where the tests run as root, which it refuses.
+const UNPRIVILEGED: &str = "nobody";
+
+pub struct Settings {
+    pub ssl: bool,
+    /// Starts as a standby that waits for a primary for ever: all of it can be read, nothing written.
+    pub standby: bool,
+    pub max_connections: u32,
+    /// Run as the superuser before anything else.
+    pub prepare: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { ssl: true, standby: false, max_connections: 100, prepare: String::new() }
+    }
+}
+
+pub struct Cluster {
+    pub port: u16,
+    pub admin_password: String,
+    /// The root that signed the server's certificate, as a PEM file.
+    pub ca_file: PathBuf,
+    ca: String,
+    ssl: bool,
+    log: PathBuf,
+    // Its standard input is open as long as this process lives; then it ends the server and removes the folder.
+    _supervisor: Child,
+}
+
+impl Cluster {
+    pub fn start(settings: &Settings) -> Self {
+        let folder = scratch("postgres");
+        let data = folder.join("data");
+        let admin_password = random_hex();
+        let port = free_port();
+        let (ca, certificate, key) = certificates();
+        let write = |name: &str, content: &str, mode: u32| {
+            let path = folder.join(name);
+            std::fs::write(&path, content).expect("a file is written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("its mode is set");
+            path
+        };
+        let ca_file = write("ca.pem", &ca, 0o644);
+        let password_file = write("password", &admin_password, 0o600);
+        let certificate = write("server.pem", &certificate, 0o644);
+        let key = write("server.key", &key, 0o600);
+        let hba = write("pg_hba.conf", HBA, 0o644);
+        if is_root() {
+            run(Command::new("chown").arg("-R").arg(UNPRIVILEGED).arg(&folder));
+        }
+        let mut initdb = unprivileged(&program("initdb"));
+        initdb.arg("-D").arg(&data).args(["-U", ADMIN, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        run(initdb.arg("--pwfile").arg(&password_file));
+
+        let options = format!(
+            "listen_addresses=127.0.0.1 port={port} unix_socket_directories={folder} hba_file={hba} ssl={ssl} ssl_cert_file={certificate} \
+             ssl_key_file={key} max_connections={max} log_statement=all log_connections=on password_encryption=scram-sha-256 fsync=off \
+             max_prepared_transactions=4 log_line_prefix=%m|%p|%u|%a|",
+            folder = folder.display(),
+            hba = hba.display(),
+            ssl = if settings.ssl { "on" } else { "off" },
+            certificate = certificate.display(),
+            key = key.display(),
+            max = settings.max_connections,
+        );
+        let log = folder.join("server.log");
+        let serve = || supervise(&folder, &data, &options, &log);
+        let mut cluster = Self { port, admin_password, ca_file, ca, ssl: settings.ssl, log: log.clone(), _supervisor: serve() };
+        cluster.await_ready(1);
+        wait(async {
+            let admin = cluster.admin().await;
+            let groups = format!("CREATE ROLE {REFUSED_ROLES}; CREATE ROLE {PLAINTEXT_ROLES};");
+            admin.batch_execute(&format!("{groups} {}", settings.prepare)).await.expect("the server is prepared");
+        });
+        if settings.standby {
+            stop(&data);
+            std::fs::write(data.join("standby.signal"), "").expect("the signal file is written");
+            if is_root() {
+                run(Command::new("chown").arg(UNPRIVILEGED).arg(data.join("standby.signal")));
+            }
+            cluster._supervisor = serve();
+            cluster.await_ready(2);
+        }
+        cluster
+    }
+
+    /// A session of the superuser.
+    pub async fn admin(&self) -> tokio_postgres::Client {
+        self.login(ADMIN, &self.admin_password).await.expect("the superuser logs in")
+    }
+
+    /// Logs in as an application would, with the certificate checked.
+    pub async fn login(&self, role: &str, password: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+        let root = Certificate::from_pem(self.ca.as_bytes()).expect("the root is PEM");
+        let tls = TlsConnector::builder().disable_built_in_roots(true).add_root_certificate(root).build().expect("TLS can be had");
+        let mut config = tokio_postgres::Config::new();
+        config.host(HOST).port(self.port).user(role).password(password).dbname("postgres").application_name("application");
+        config.ssl_mode(if self.ssl { SslMode::Require } else { SslMode::Disable });
+        let (client, connection) = config.connect(MakeTlsConnector::new(tls)).await?;
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(client)
+    }
+
+    /// Everything that the server has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn await_ready(&self, times: usize) {
+        let started = Instant::now();
+        while self.log().matches("ready to accept").count() < times {
+            assert!(started.elapsed() < Duration::from_secs(30), "PostgreSQL did not start:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Members of the two groups come in without TLS, or not at all.
+const HBA: &str = "\
+hostssl   all  +refused_roles    all  reject
+hostnossl all  +plaintext_roles  all  md5
+host      all  postgres          all  md5
+hostssl   all  all               all  md5
+";
+pub const REFUSED_ROLES: &str = "refused_roles";
+pub const PLAINTEXT_ROLES: &str = "plaintext_roles";
+
+/// A signing root, and a certificate for the host's name with its key, all in PEM.
+fn certificates() -> (String, String, String) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "test root");
+    let root = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a root");
+    let key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new([HOST.to_owned()]).expect("a name").signed_by(&key, &root).expect("a certificate");
+    (root.pem(), leaf.pem(), key.serialize_pem())
+}
+
+/// Runs the server until this process ends, however it ends: the shell then reads the end of its input.
+fn supervise(folder: &Path, data: &Path, options: &str, log: &Path) -> Child {
+    const SCRIPT: &str = r#"trap '' INT TERM
+folder=$1 log=$2; shift 2
+"$@" >>"$log" 2>&1 &
+server=$!
+( read -r _ <&3; kill -INT $server ) 3<&0 &
+wait $server
+case $(cat "$folder/stay" 2>/dev/null) in '') rm -rf "$folder";; esac"#;
+    let server = unprivileged(&program("postgres"));
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(SCRIPT).arg("supervisor").arg(folder).arg(log).arg(server.get_program()).args(server.get_args());
+    shell.arg("-D").arg(data);
+    for option in options.split(' ') {
+        shell.arg("-c").arg(option);
+    }
+    shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.spawn().expect("the server starts")
+}
+
+fn stop(data: &Path) {
+    std::fs::write(data.parent().expect("a parent").join("stay"), "yes").expect("the folder stays");
+    run(unprivileged(&program("pg_ctl")).arg("stop").arg("-w").args(["-m", "fast"]).arg("-D").arg(data));
+    std::fs::write(data.parent().expect("a parent").join("stay"), "").expect("the folder goes");
+}
+
+fn program(name: &str) -> PathBuf {
+    let folder = setting("PG_BIN").map(PathBuf::from).or_else(|| {
+        let mut installed: Vec<_> =
+            std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        installed.sort();
+        installed.pop().map(|version| version.join("bin"))
+    });
+    let folder = folder.expect("PostgreSQL's server is installed, or PG_BIN names the folder of its programs (`make test` installs it)");
+    let program = folder.join(name);
+    assert!(program.exists(), "{} does not exist: PG_BIN has to name the folder of PostgreSQL's programs", program.display());
+    program
+}
+
+fn unprivileged(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups"]).arg(program).current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+}
+
+/// A session of the superuser of the server that all tests share.
+pub async fn admin() -> tokio_postgres::Client {
+    world().postgres.admin().await
+}

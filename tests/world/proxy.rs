@@ -1,0 +1,113 @@
+//! What stands between the function and Secrets Manager when something is to go wrong there: it counts, refuses, delays, loses answers.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::lambda::serve;
+use super::{eventually, world};
+
+/// What goes wrong with a request.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// It is refused with this status and error code, before it has any effect.
+    Refuse(u16, &'static str),
+    /// It takes effect, and its answer is lost.
+    LoseAnswer,
+    /// It is never answered, and has no effect.
+    Hang,
+    /// It takes effect, and is never answered.
+    HangAfterEffect,
+    /// It waits until it is released, and then goes its way.
+    Hold(Arc<Notify>),
+}
+
+pub struct AwsProxy {
+    pub url: String,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    calls: Mutex<Vec<(String, Value)>>,
+    effects: Mutex<Vec<String>>,
+    faults: Mutex<Vec<(&'static str, usize, Fault)>>,
+}
+
+impl AwsProxy {
+    pub fn start() -> Self {
+        let shared = Arc::<Shared>::default();
+        let router = Router::new().fallback(forward).with_state(Arc::clone(&shared));
+        Self { url: serve(router), shared }
+    }
+
+    /// Makes the next `times` requests of `operation` go wrong.
+    pub fn fail(&self, operation: &'static str, times: usize, fault: Fault) {
+        self.shared.faults.lock().expect("no test panics here").push((operation, times, fault));
+    }
+
+    /// Waits until a request of `operation` has arrived.
+    pub async fn arrived(&self, operation: &str) {
+        eventually(operation, async || self.calls().iter().any(|(of, _)| of == operation).then_some(())).await;
+    }
+
+    /// Waits until a request of `operation` has taken effect.
+    pub async fn took_effect(&self, operation: &str) {
+        let effects = || self.shared.effects.lock().expect("no test panics here").iter().any(|of| of == operation);
+        eventually(operation, async || effects().then_some(())).await;
+    }
+
+    /// The requests so far: the operation's name, and its body.
+    pub fn calls(&self) -> Vec<(String, Value)> {
+        self.shared.calls.lock().expect("no test panics here").clone()
+    }
+}
+
+async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    shared.calls.lock().expect("no test panics here").push((operation.clone(), parsed));
+
+    let fault = take(&mut shared.faults.lock().expect("no test panics here"), &operation);
+    match fault {
+        Some(Fault::Refuse(status, code)) => return refusal(status, code),
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Hold(ref released)) => released.notified().await,
+        Some(Fault::LoseAnswer | Fault::HangAfterEffect) | None => {}
+    }
+    let answer = reqwest::Client::new()
+        .post(&world().aws.url)
+        .headers(headers.iter().filter(|(name, _)| *name != "host").map(|(name, value)| (name.clone(), value.clone())).collect())
+        .body(body)
+        .send()
+        .await
+        .expect("the emulator answers");
+    shared.effects.lock().expect("no test panics here").push(operation);
+    match fault {
+        Some(Fault::LoseAnswer) => return refusal(500, "InternalServiceError"),
+        Some(Fault::HangAfterEffect) => std::future::pending().await,
+        _ => {}
+    }
+    let status = StatusCode::from_u16(answer.status().as_u16()).expect("a status");
+    let kind = answer.headers().get("content-type").cloned().unwrap_or_else(|| HeaderValue::from_static("application/json"));
+    let body = answer.bytes().await.expect("a body");
+    (status, [(HeaderName::from_static("content-type"), kind)], body).into_response()
+}
+
+fn take(faults: &mut [(&'static str, usize, Fault)], operation: &str) -> Option<Fault> {
+    let (_, times, fault) = faults.iter_mut().find(|(of, times, _)| *of == operation && *times > 0)?;
+    *times -= 1;
+    Some(fault.clone())
+}
+
+fn refusal(status: u16, code: &str) -> Response {
+    let body = json!({"__type": code, "Message": format!("{code} by the test")}).to_string();
+    (StatusCode::from_u16(status).expect("a status"), [("content-type", "application/x-amz-json-1.1")], body).into_response()
+}

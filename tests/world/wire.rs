@@ -1,0 +1,132 @@
+//! What stands between the function and PostgreSQL when a statement is to go wrong: it reads the protocol, which has to be in plaintext.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::application::Application;
+use super::postgres::{PLAINTEXT_ROLES, admin};
+use super::{RUNTIME, unique, wait, world};
+
+/// What goes wrong with the first statement that contains the needle.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// The server refuses it with this SQLSTATE, before any effect.
+    Refuse(&'static str),
+    /// The connection breaks off before the server sees it.
+    BreakBefore,
+    /// It takes effect, and the connection breaks off before the answer.
+    BreakAfter,
+}
+
+pub struct Wire {
+    pub port: u16,
+    hits: Arc<AtomicUsize>,
+}
+
+impl Wire {
+    pub fn start(needle: &'static str, fault: Fault) -> Self {
+        let listener = wait(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let hits = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&hits);
+        RUNTIME.spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let hits = Arc::clone(&counted);
+                RUNTIME.spawn(async move { serve(client, needle, fault, hits).await });
+            }
+        });
+        Self { port, hits }
+    }
+
+    /// How many statements went wrong.
+    pub fn hits(&self) -> usize {
+        self.hits.load(Ordering::SeqCst)
+    }
+
+    /// An application whose secret leads through here, and the policy that lets it do without TLS.
+    pub async fn application(&self, edit: impl FnOnce(&mut serde_json::Value)) -> Application {
+        let role = unique("app_");
+        let application = Application::with(&role, |document| {
+            document["ssl"] = json!(false);
+            document["port"] = json!(self.port);
+            edit(document);
+        })
+        .await;
+        admin().await.batch_execute(&format!("GRANT {PLAINTEXT_ROLES} TO {role}")).await.expect("the role may come in plaintext");
+        application
+    }
+}
+
+async fn serve(client: TcpStream, needle: &str, fault: Fault, hits: Arc<AtomicUsize>) -> Option<()> {
+    let server = TcpStream::connect(("127.0.0.1", world().postgres.port)).await.ok()?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    // The startup message is the only one without a type.
+    let startup = body(&mut from_client).await?;
+    to_server.write_all(&startup).await.ok()?;
+    loop {
+        tokio::select! {
+            byte = from_server.read_u8() => {
+                pass(byte.ok()?, &mut from_server, &mut to_client).await?;
+            }
+            byte = from_client.read_u8() => {
+                let kind = byte.ok()?;
+                let message = body(&mut from_client).await?;
+                let hit = contains(&message, needle) && hits.load(Ordering::SeqCst) == 0;
+                if hit {
+                    hits.fetch_add(1, Ordering::SeqCst);
+                    match fault {
+                        Fault::BreakBefore => return None,
+                        Fault::Refuse(code) => {
+                            refuse(&mut to_client, code).await?;
+                            continue;
+                        }
+                        Fault::BreakAfter => {}
+                    }
+                }
+                to_server.write_u8(kind).await.ok()?;
+                to_server.write_all(&message).await.ok()?;
+                if hit {
+                    // ReadyForQuery: the server has done all of it.
+                    while from_server.read_u8().await.ok()? != b'Z' {
+                        body(&mut from_server).await?;
+                    }
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+async fn pass(kind: u8, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> Option<()> {
+    let message = body(from).await?;
+    to.write_u8(kind).await.ok()?;
+    to.write_all(&message).await.ok()?;
+    Some(())
+}
+
+/// The length, which counts itself, and what it covers.
+async fn body(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
+    let length = from.read_u32().await.ok()?;
+    let mut message = length.to_be_bytes().to_vec();
+    message.resize(length as usize, 0);
+    from.read_exact(&mut message[4..]).await.ok()?;
+    Some(message)
+}
+
+fn contains(message: &[u8], needle: &str) -> bool {
+    message.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+async fn refuse(to: &mut OwnedWriteHalf, code: &str) -> Option<()> {
+    let fields = format!("SERROR\0VERROR\0C{code}\0Mrefused by the test\0\0");
+    to.write_u8(b'E').await.ok()?;
+    to.write_u32(u32::try_from(fields.len() + 4).ok()?).await.ok()?;
+    to.write_all(fields.as_bytes()).await.ok()?;
+    to.write_all(b"Z\0\0\0\x05I").await.ok()
+}
