@@ -1,0 +1,168 @@
+//! Bad input: a clear error each, and nothing changed anywhere.
+
+use serde_json::{Value, json};
+
+use crate::world::application::{Application, STEPS};
+use crate::world::lambda::Function;
+use crate::world::{random_hex, unique, world};
+
+#[tokio::test]
+async fn events_that_are_not_understood_are_answered_with_what_is_accepted() {
+    let function = Function::start(&[]);
+    for event in [json!(null), json!({}), json!({"Step": "rotate"}), json!({"Operation": "status"}), json!([1]), json!("x")] {
+        let refused = function.invoke(event.clone()).await.unwrap_err();
+        assert_eq!(refused.kind, "InvalidEvent", "{event}");
+        assert!(refused.message.contains("createSecret"), "{event}: {}", refused.message);
+    }
+}
+
+/// The steps of a rotation that has begun, each of which has to be refused with this and change nothing.
+async fn refused(application: &Application, function: &Function, steps: &[&str], token: &str, kind: &str, text: &str) {
+    let before = application.snapshot().await;
+    for step in steps {
+        let refused = application.step(function, step, token).await.unwrap_err();
+        assert_eq!(refused.kind, kind, "{step}: {}", refused.message);
+        assert!(refused.message.contains(text), "{step}: {}", refused.message);
+        assert!(!refused.message.contains("canary"), "{step}: {}", refused.message);
+    }
+    assert_eq!(application.snapshot().await, before, "{steps:?} {text}");
+}
+
+#[tokio::test]
+async fn values_that_are_no_credentials_are_refused_before_anything_is_changed() {
+    let function = Function::start(&[]);
+    let good = json!({"engine": "postgres", "host": "localhost", "username": "app", "password": "canary"});
+    let with = |key: &str, value: Value| {
+        let mut document = good.clone();
+        document[key] = value;
+        document.to_string()
+    };
+    for (text, problem) in [
+        ("canary".to_owned(), "not JSON"),
+        ("[\"canary\"]".to_owned(), "not an object"),
+        ("{\"password\": \"canary\", \"host\": \"a\", \"host\": \"b\"}".to_owned(), "\"host\" appears twice"),
+        (with("engine", json!("mysql")), "\"engine\" is \"mysql\""),
+        (with("engine", Value::Null), "\"engine\" is missing"),
+        (with("host", json!("")), "\"host\" is empty"),
+        (with("host", json!("postgres://h/d")), "without scheme"),
+        (with("username", Value::Null), "\"username\" is missing"),
+        (with("username", json!("x".repeat(64))), "64 bytes"),
+        (with("password", Value::Null), "\"password\" is missing"),
+        (with("password", json!("")), "\"password\" is empty"),
+        (with("port", json!(70_000)), "\"port\" is not"),
+        (with("ssl", json!("perhaps")), "\"ssl\" is neither"),
+        (with("rotation", json!({"admin_reset": true})), "unknown field `admin_reset`"),
+        (with("masterarn", json!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:a-AbCdEf")), "alternating-users"),
+    ] {
+        let application = Application::storing("app", "canary", Value::Null, &text, "bad/").await;
+        let token = application.begin().await;
+        refused(&application, &function, &["createSecret"], &token, "InvalidSecret", problem).await;
+    }
+}
+
+#[tokio::test]
+async fn binary_secrets_are_refused() {
+    let function = Function::start(&[]);
+    let name = unique("bad/");
+    let client = world().aws.client();
+    let made =
+        client.create_secret().name(&name).secret_binary(aws_sdk_secretsmanager::primitives::Blob::new(b"canary")).send().await.unwrap();
+    let application =
+        Application { role: "app".to_owned(), password: String::new(), secret: made.arn.unwrap(), name, document: Value::Null };
+    let token = application.begin().await;
+    refused(&application, &function, &["createSecret"], &token, "InvalidSecret", "binary data").await;
+}
+
+#[tokio::test]
+async fn pending_values_for_another_role_or_server_are_refused_even_where_they_would_log_in() {
+    let function = Function::start(&[]);
+    let other = Application::new().await;
+    for (key, value, text) in [
+        ("username", json!(other.role), format!("username {:?}", other.role)),
+        ("host", json!("127.0.0.1"), "host \"127.0.0.1\"".to_owned()),
+        ("port", json!(1), "port \"1\"".to_owned()),
+    ] {
+        let application = Application::new().await;
+        let token = application.begin().await;
+        let mut document = application.document.clone();
+        document["password"] = json!(other.password);
+        document[key] = value;
+        application.put(&token, &document.to_string(), &["AWSPENDING"]).await;
+        refused(&application, &function, &STEPS, &token, "PendingMismatch", &text).await;
+    }
+}
+
+#[tokio::test]
+async fn pending_passwords_that_the_server_would_not_keep_are_refused() {
+    let function = Function::start(&[]);
+    for (password, text) in [
+        ("", "is empty"),
+        ("md50123456789abcdef0123456789abcdef", "form of a stored hash"),
+        ("SCRAM-SHA-256$4096:canary", "form of a stored hash"),
+        ("nul\0", "NUL"),
+    ] {
+        let application = Application::new().await;
+        let token = application.begin().await;
+        application.put(&token, &application.document_with(password), &["AWSPENDING"]).await;
+        refused(&application, &function, &STEPS, &token, "InvalidSecret", text).await;
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_name_no_pending_version_are_refused() {
+    let function = Function::start(&[]);
+    let application = Application::new().await;
+    application.begin().await;
+    refused(&application, &function, &STEPS, &random_hex(), "UnknownVersion", "there is no version").await;
+
+    let unlabelled = random_hex();
+    application.put(&unlabelled, &application.document_with("canary"), &["MINE"]).await;
+    refused(&application, &function, &STEPS, &unlabelled, "VersionNotPending", "does not carry AWSPENDING").await;
+}
+
+#[tokio::test]
+async fn the_token_of_the_current_version_succeeds_and_does_nothing() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let token = application.begin().await;
+    application.steps(&function, &STEPS, &token).await;
+    let before = application.snapshot().await;
+    for step in STEPS {
+        assert_eq!(application.step(&function, step, &token).await.unwrap()["Outcome"], "AlreadyCurrent");
+    }
+    assert_eq!(application.snapshot().await, before);
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_switched_off_is_refused() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let token = application.begin().await;
+    world().aws.client().cancel_rotate_secret().secret_id(&application.secret).send().await.unwrap();
+    refused(&application, &function, &["createSecret", "setSecret"], &token, "RotationDisabled", "rotation is switched off").await;
+}
+
+#[tokio::test]
+async fn a_secret_that_another_service_manages_is_refused() {
+    let function = Function::start(&[]);
+    let document = json!({"username": "postgres", "password": "canary"});
+    let application = Application::storing("app", "canary", document.clone(), &document.to_string(), "rds!").await;
+    refused(
+        &application,
+        &function,
+        &["createSecret", "setSecret"],
+        &random_hex(),
+        "SecretManagedByService",
+        "managed by the service \"rds\"",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_that_does_not_exist_is_named() {
+    let function = Function::start(&[]);
+    for step in STEPS {
+        let event = json!({"Step": step, "SecretId": "no/such/secret", "ClientRequestToken": random_hex()});
+        let refused = function.invoke(event).await.unwrap_err();
+        assert_eq!(refused.kind, "SecretNotFound", "{step}: {}", refused.message);
+        assert!(refused.message.contains("no/such/secret"), "{}", refused.message);
+    }
+}
