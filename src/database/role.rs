@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use rand::RngExt;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::types::Type;
 
 use super::Session;
@@ -47,10 +47,10 @@ pub async fn set_password(session: &Session, role: &str, password: &Password, st
                 let pause = rand::rng().random_range(PAUSE_MS);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
-            result => return result.map(|()| storage).map_err(|error| without_server_text(error, storage)),
+            result => return result.map(|()| storage).map_err(|error| without_password(error, &stored_form, storage)),
         }
     }
-    session.execute(OPERATION, &sql).await.map(|()| storage).map_err(|error| without_server_text(error, storage))
+    session.execute(OPERATION, &sql).await.map(|()| storage).map_err(|error| without_password(error, &stored_form, storage))
 }
 
 /// What `password_encryption` says for this session.
@@ -107,10 +107,15 @@ pub async fn identity(session: &Session) -> Result<(String, String), Error> {
     Ok((row.get(0), row.get(1)))
 }
 
-/// A server that was sent the cleartext may quote it in its refusal.
-fn without_server_text(mut error: Error, storage: Storage) -> Error {
-    if let (Storage::Cleartext, Error::Database { detail, .. }) = (storage, &mut error) {
-        detail.truncate(detail.find(": ").unwrap_or_default());
+/// A server may quote in its refusal what it was sent: not even the hash of a password is for any eyes.
+fn without_password(mut error: Error, stored_form: &SecretString, storage: Storage) -> Error {
+    if let Error::Database { detail, .. } = &mut error {
+        if storage == Storage::Cleartext {
+            // A part of it may be quoted, too.
+            detail.truncate(detail.find(": ").unwrap_or_default());
+        } else {
+            *detail = detail.replace(stored_form.expose_secret(), "[hash]");
+        }
     }
     error
 }

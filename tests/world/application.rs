@@ -33,7 +33,12 @@ pub struct Snapshot {
 
 impl Application {
     pub async fn new() -> Self {
-        Self::with(&unique("app_"), |_| {}).await
+        Self::edited(|_| {}).await
+    }
+
+    /// An application whose secret was changed by `edit` before it was stored.
+    pub async fn edited(edit: impl FnOnce(&mut Value)) -> Self {
+        Self::with(&unique("app_"), edit).await
     }
 
     /// An application whose role has that name, and whose secret was changed by `edit` before it was stored.
@@ -75,6 +80,16 @@ impl Application {
         call.rotation_lambda_arn(arn(BY_HAND)).send().await.expect("the rotation begins");
         self.ended(&token).await;
         token
+    }
+
+    /// Starts another rotation where one got stuck, as a person does: by taking AWSPENDING away first.
+    pub async fn begin_again(&self) -> String {
+        let client = world().aws.client();
+        if let Some(stuck) = self.holder("AWSPENDING").await {
+            let call = client.update_secret_version_stage().secret_id(&self.secret).version_stage("AWSPENDING");
+            call.remove_from_version_id(stuck).send().await.expect("the label is taken away");
+        }
+        self.begin().await
     }
 
     /// Has Secrets Manager rotate the secret with that function, and waits for the end of it.

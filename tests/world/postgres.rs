@@ -22,17 +22,24 @@ const UNPRIVILEGED: &str = "nobody";
 
 pub struct Settings {
     pub ssl: bool,
-    /// Starts as a standby that waits for a primary for ever: all of it can be read, nothing written.
-    pub standby: bool,
-    pub max_connections: u32,
+    /// Becomes a standby that waits for a primary for ever.
+    pub standby: Option<Standby>,
     /// Run as the superuser before anything else.
     pub prepare: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ssl: true, standby: false, max_connections: 100, prepare: String::new() }
+        Self { ssl: true, standby: None, prepare: String::new() }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Standby {
+    /// All of it can be read, nothing written.
+    Readable,
+    /// It refuses every session, as a server that is starting up does.
+    Closed,
 }
 
 pub struct Cluster {
@@ -44,7 +51,7 @@ pub struct Cluster {
     ssl: bool,
     log: PathBuf,
     // Its standard input is open as long as this process lives; then it ends the server and removes the folder.
-    _supervisor: Child,
+    supervisor: Child,
 }
 
 impl Cluster {
@@ -72,34 +79,34 @@ impl Cluster {
         initdb.arg("-D").arg(&data).args(["-U", ADMIN, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
         run(initdb.arg("--pwfile").arg(&password_file));
 
-        let options = format!(
+        let mut options = format!(
             "listen_addresses=127.0.0.1 port={port} unix_socket_directories={folder} hba_file={hba} ssl={ssl} ssl_cert_file={certificate} \
-             ssl_key_file={key} max_connections={max} log_statement=all log_connections=on password_encryption=scram-sha-256 fsync=off \
+             ssl_key_file={key} max_connections=100 log_statement=all log_connections=on password_encryption=scram-sha-256 fsync=off \
              max_prepared_transactions=4 log_line_prefix=%m|%p|%u|%a|",
             folder = folder.display(),
             hba = hba.display(),
             ssl = if settings.ssl { "on" } else { "off" },
             certificate = certificate.display(),
             key = key.display(),
-            max = settings.max_connections,
         );
         let log = folder.join("server.log");
-        let serve = || supervise(&folder, &data, &options, &log);
-        let mut cluster = Self { port, admin_password, ca_file, ca, ssl: settings.ssl, log: log.clone(), _supervisor: serve() };
-        cluster.await_ready(1);
+        let supervisor = supervise(&folder, &data, &options, &log);
+        let mut cluster = Self { port, admin_password, ca_file, ca, ssl: settings.ssl, log: log.clone(), supervisor };
+        cluster.await_log("ready to accept", 1);
         wait(async {
             let admin = cluster.admin().await;
             let groups = format!("CREATE ROLE {REFUSED_ROLES}; CREATE ROLE {PLAINTEXT_ROLES};");
             admin.batch_execute(&format!("{groups} {}", settings.prepare)).await.expect("the server is prepared");
         });
-        if settings.standby {
+        if let Some(standby) = settings.standby {
             stop(&data);
             std::fs::write(data.join("standby.signal"), "").expect("the signal file is written");
             if is_root() {
                 run(Command::new("chown").arg(UNPRIVILEGED).arg(data.join("standby.signal")));
             }
-            cluster._supervisor = serve();
-            cluster.await_ready(2);
+            options.push_str(if standby == Standby::Readable { " hot_standby=on" } else { " hot_standby=off" });
+            cluster.supervisor = supervise(&folder, &data, &options, &log);
+            cluster.await_log("consistent recovery state reached", 1);
         }
         cluster
     }
@@ -126,9 +133,9 @@ impl Cluster {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn await_ready(&self, times: usize) {
+    fn await_log(&self, text: &str, times: usize) {
         let started = Instant::now();
-        while self.log().matches("ready to accept").count() < times {
+        while self.log().matches(text).count() < times {
             assert!(started.elapsed() < Duration::from_secs(30), "PostgreSQL did not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -83,7 +83,7 @@ async fn serve(client: TcpStream, needle: &str, fault: Fault, hits: Arc<AtomicUs
                     match fault {
                         Fault::BreakBefore => return None,
                         Fault::Refuse(code) => {
-                            refuse(&mut to_client, code).await?;
+                            refuse(&mut to_client, code, &message[4..]).await?;
                             continue;
                         }
                         Fault::BreakAfter => {}
@@ -123,8 +123,10 @@ fn contains(message: &[u8], needle: &str) -> bool {
     message.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
-async fn refuse(to: &mut OwnedWriteHalf, code: &str) -> Option<()> {
-    let fields = format!("SERROR\0VERROR\0C{code}\0Mrefused by the test\0\0");
+/// Quotes the whole statement, as a server or an extension may.
+async fn refuse(to: &mut OwnedWriteHalf, code: &str, statement: &[u8]) -> Option<()> {
+    let statement = String::from_utf8_lossy(statement).replace('\0', "");
+    let fields = format!("SERROR\0VERROR\0C{code}\0Mrefused by the test: {statement}\0\0");
     to.write_u8(b'E').await.ok()?;
     to.write_u32(u32::try_from(fields.len() + 4).ok()?).await.ok()?;
     to.write_all(fields.as_bytes()).await.ok()?;
