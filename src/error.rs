@@ -30,7 +30,7 @@ pub enum Error {
     #[error("{operation} on secret {secret} failed: {fault}")]
     SecretsManager { operation: &'static str, secret: String, fault: StoreFault },
 
-    /// `PostgreSQL`, or the way to it, did not do what was asked. `detail` is the server's or the library's own text.
+    /// PostgreSQL, or the way to it, did not do what was asked. `detail` is the server's or the library's own text.
     #[error("{operation} as role {role:?} on {host} failed: {fault} [{detail}]")]
     Database { operation: &'static str, role: String, host: String, fault: DatabaseFault, detail: String },
 

@@ -130,6 +130,14 @@ impl Outcome {
 impl Request {
     /// Parses an event; keys that are not known are ignored, since Secrets Manager may add some.
     ///
+    /// ```
+    /// use postgres_secret_rotation::event::{Request, Step};
+    ///
+    /// let event = serde_json::json!({"Step": "createSecret", "SecretId": "shop/app", "ClientRequestToken": "6f1c..."});
+    /// assert_eq!(Request::parse(&event)?.step, Step::CreateSecret);
+    /// # Ok::<(), postgres_secret_rotation::error::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Event`] that names the key and says what is accepted.
     pub fn parse(event: &Value) -> Result<Self, Error> {
@@ -162,7 +170,6 @@ fn field<'a>(event: &'a Value, key: &str) -> Result<&'a str, Error> {
     Err(Error::Event(format!("{key:?} {problem}. {EXPECTED}")))
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

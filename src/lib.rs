@@ -1,11 +1,18 @@
-//! Rotates `PostgreSQL` credentials kept in AWS Secrets Manager.
+//! Rotates PostgreSQL credentials kept in AWS Secrets Manager.
 //!
-//! An event flows one way: `event` (a [`event::Request`]) → `rotation` (the labels and values of the secret become a rotation that is
-//! known to be valid; one file per step acts on it) → `database` and `secret` (the only users of the driver and of the SDK) → `event` (a
-//! [`event::Report`]).
+//! # The way of the data
+//!
+//! ```text
+//! event ──> event::Request ──> rotation: labels and values ──> database: login, ALTER ROLE ──> event::Report
+//!                              become a valid Rotation,        secret::store: versions,
+//!                              one file per step acts on it    labels
+//! ```
+//!
+//! `error` tells every failure apart, `config` and `policy` hold what the environment says, `deadline` cuts every wait to what Lambda
+//! has left, `telemetry` logs.
 //!
 //! Modules import downwards only: `main` > `lib` > `rotation` > {`database`, `secret::store`} > {`secret::credentials`,
-//! `secret::password`} > `error`. `make check` keeps it true.
+//! `secret::password`} > `error`. `tests/architecture.rs` keeps it true.
 
 pub mod config;
 pub mod database;
@@ -57,8 +64,7 @@ impl App {
 pub async fn handle(app: &App, request: &Request, deadline: Deadline) -> Result<Report, Error> {
     let store = Store::new(app.client.clone(), deadline);
     let context = Context { config: &app.config, tls: &app.tls, store, deadline };
-    // On the heap: the futures of the SDK and of the driver nest deeper than the compiler lays out inline.
-    Box::pin(rotation::run(&context, request)).await
+    rotation::run(&context, request).await
 }
 
 /// Answers one invocation, and logs and measures it. A function that could not start answers every event with the reason.

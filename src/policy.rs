@@ -80,9 +80,25 @@ enum StorageName {
 impl Policies {
     /// Parses the value of `ROTATION_POLICY`.
     ///
+    /// ```
+    /// use postgres_secret_rotation::policy::{Policies, Strategy};
+    ///
+    /// let policies = Policies::parse(r#"{"secrets": {"shop/*": {"strategy": "single-user"}}}"#)?;
+    /// let policy = policies.resolve("arn:...:secret:shop/app-AbCdEf", "shop/app", None)?;
+    /// assert_eq!(policy.strategy(Some("the admin secret")), Strategy::SingleUser);
+    /// assert!(Policies::parse(r#"{"secrets": {"shop/*": {"stratgey": "single-user"}}}"#).is_err());
+    /// # Ok::<(), String>(())
+    /// ```
+    ///
     /// # Errors
     /// A sentence that names the key or the value that is wrong.
     pub fn parse(json: &str) -> Result<Self, String> {
+        // serde takes a list for the members in their order, which nobody means.
+        if !json.trim_start().starts_with('{') {
+            return Err(
+                "it is not a JSON object. Expected {\"defaults\": {...}, \"secrets\": {\"<ARN, name or prefix*>\": {...}}}.".to_owned()
+            );
+        }
         let policies: Self = serde_json::from_str(json).map_err(|error| format!("{error}."))?;
         for pattern in policies.secrets.keys() {
             let fixed = pattern.strip_suffix('*').unwrap_or(pattern);
@@ -218,8 +234,10 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (json, expected) in [
-            ("", "EOF"),
-            ("[]", "line 1"),
+            ("", "not a JSON object"),
+            ("[]", "not a JSON object"),
+            ("{", "EOF"),
+            (r#"{"defaults":[]}"#, "invalid length"),
             (r#"{"default":{}}"#, "unknown field `default`"),
             (r#"{"defaults":{"strateggy":"single-user"}}"#, "unknown field `strateggy`"),
             (r#"{"secrets":{"a":{"strategy":"both"}}}"#, "unknown variant `both`"),

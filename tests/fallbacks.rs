@@ -15,11 +15,11 @@ async fn admin_secret(prefix: &str, edit: impl FnOnce(&mut serde_json::Value)) -
     Application::storing(ADMIN, "", document.clone(), &document.to_string(), prefix).await.secret
 }
 
-fn policy(application: &Application, fields: serde_json::Value) -> String {
+fn policy(application: &Application, fields: &serde_json::Value) -> String {
     json!({"secrets": {&application.secret: fields}}).to_string()
 }
 
-async fn failed_logins(application: &Application) -> usize {
+fn failed_logins(application: &Application) -> usize {
     let failed = format!("password authentication failed for user \"{}\"", application.role);
     world().postgres.log().matches(&failed).count()
 }
@@ -33,7 +33,7 @@ async fn the_pending_password_that_the_database_has_already_is_left_alone() {
     let report = application.step(&function, "setSecret", &token).await.unwrap();
     assert_eq!(report["Outcome"], "AlreadySet");
     assert_eq!(application.stored().await, stored);
-    eventually("the one failed login", async || (failed_logins(&application).await == 1).then_some(())).await;
+    eventually("the one failed login", async || (failed_logins(&application) == 1).then_some(())).await;
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn versions_of_another_role_or_server_are_not_tried() {
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, "wrong").await;
-    assert_eq!(failed_logins(&other).await, 0);
+    assert_eq!(failed_logins(&other), 0);
 }
 
 #[tokio::test]
@@ -97,14 +97,14 @@ async fn the_admin_mends_a_lost_password_only_where_the_functions_policy_says_so
     let token = application.begin().await;
 
     let fields = json!({"strategy": "single-user", "admin_secret": admin});
-    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, fields))]);
+    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
     application.steps(&function, &["createSecret"], &token).await;
     let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "NoCredentialAccepted");
     assert!(refused.message.contains("admin_reset"), "{}", refused.message);
 
     let fields = json!({"strategy": "single-user", "admin_secret": admin, "admin_reset": true});
-    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, fields))]);
+    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
 }
@@ -118,7 +118,7 @@ async fn a_role_that_may_not_change_its_own_password_is_changed_by_the_admin() {
     crate::world::postgres::admin().await.batch_execute("GRANT plaintext_roles TO postgres").await.unwrap();
     let token = application.begin().await;
 
-    let alone = Function::start(&[("ROTATION_POLICY", &policy(&application, json!({"allow_plaintext": true})))]);
+    let alone = Function::start(&[("ROTATION_POLICY", &policy(&application, &json!({"allow_plaintext": true})))]);
     application.steps(&alone, &["createSecret"], &token).await;
     let refused = application.step(&alone, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "PermissionDenied");
@@ -128,7 +128,7 @@ async fn a_role_that_may_not_change_its_own_password_is_changed_by_the_admin() {
     let application = wire.application(|_| {}).await;
     let token = application.begin().await;
     let fields = json!({"strategy": "single-user", "admin_secret": admin, "allow_plaintext": true});
-    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, fields))]);
+    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
     application.steps(&function, &["createSecret"], &token).await;
     let report = application.step(&function, "setSecret", &token).await.unwrap();
     assert!(report["Message"].as_str().unwrap().contains("admin secret"), "{report}");
@@ -163,7 +163,7 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
             // The certificate is for localhost alone, and this admin secret names the address.
             fields["tls_server_name"] = json!(name);
         }
-        let function = Function::start(&[("ROTATION_POLICY", &policy(&application, fields))]);
+        let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
         application.steps(&function, &["createSecret"], &token).await;
         let before = application.snapshot().await;
         let refused = application.step(&function, "setSecret", &token).await.unwrap_err();

@@ -1,7 +1,9 @@
 //! The promises, proven on a real PostgreSQL with TLS, an emulated AWS over HTTP, and the real binary under the Lambda Runtime API.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod world;
 
+mod architecture;
 mod concurrency;
 mod configuration;
 mod database_errors;

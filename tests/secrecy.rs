@@ -51,10 +51,8 @@ async fn no_output_of_any_kind_holds_a_password() {
             invoke(step, &token).await;
         }
         secrets.extend([canary, rotation_token.clone()]);
-        // The test itself makes the role with this one, in clear: the server's log may hold it, nothing of ours may.
-        let own = application.password.clone();
+        secrets.push(application.password.clone());
         crate::world::eventually("the log", async || function.output().matches("finishSecret").nth(4).map(drop)).await;
-        assert!(!function.output().contains(&own) && !outputs.concat().contains(&own));
         outputs.push(function.output());
     }
 

@@ -112,7 +112,7 @@ impl Database<'_> {
         };
         let opened = self
             .deadline
-            .limit(LOGIN_TIMEOUT, self.open(role, password, purpose))
+            .limit(LOGIN_TIMEOUT, Box::pin(self.open(role, password, purpose)))
             .await
             .unwrap_or_else(|elapsed| Err((DatabaseFault::TimedOut, elapsed.to_string())));
         match opened {

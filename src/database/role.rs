@@ -97,7 +97,7 @@ pub async fn system_identifier(session: &Session) -> Result<Option<i64>, Error> 
     }
 }
 
-/// Who a session is, as `PostgreSQL` names it: the role that logged in, and the role whose rights it has.
+/// Who a session is, as PostgreSQL names it: the role that logged in, and the role whose rights it has.
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::password::Password;
 
-/// `PostgreSQL` cuts longer names off silently (NAMEDATALEN - 1), in bytes.
+/// PostgreSQL cuts longer names off silently (NAMEDATALEN - 1), in bytes.
 pub const MAX_NAME_BYTES: usize = 63;
 const DEFAULT_PORT: u16 = 5432;
 const DEFAULT_DBNAME: &str = "postgres";

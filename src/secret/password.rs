@@ -22,7 +22,7 @@ pub const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
 #[derive(Clone)]
 pub struct Password(SecretString);
 
-/// How the server keeps a password, by the names of `PostgreSQL`'s `password_encryption`.
+/// How the server keeps a password, by the names of PostgreSQL's `password_encryption`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
     ScramSha256,
@@ -169,7 +169,7 @@ pub struct ExcludedTypes {
 }
 
 /// Whether the server would take this string for a hash and store it unchanged.
-/// `PostgreSQL` asks for exactly 32 hex digits after `md5`, and for a parsable SCRAM verifier; anything near either is refused here.
+/// PostgreSQL asks for exactly 32 hex digits after `md5`, and for a parsable SCRAM verifier; anything near either is refused here.
 fn looks_like_verifier(text: &str) -> bool {
     text.starts_with("SCRAM-SHA-256$")
         || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
+use postgres_protocol::password::scram_sha_256;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use super::lambda::{Answer, BY_HAND, Function, arn};
 use super::postgres::{HOST, admin};
-use super::{random_hex, unique, world};
+use super::{random_hex, random_token, unique, world};
 
 pub const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
@@ -48,7 +49,8 @@ impl Application {
         let sql = format!(
             "CREATE ROLE {quoted} LOGIN PASSWORD {password}; CREATE SCHEMA {quoted} AUTHORIZATION {quoted}; \
              CREATE TABLE {quoted}.orders (id int); ALTER TABLE {quoted}.orders OWNER TO {quoted}",
-            password = escape_literal(&password)
+            // As psql's \\password sends it, so that the server's log holds no password of a test.
+            password = escape_literal(&scram_sha_256(password.as_bytes()))
         );
         admin().await.batch_execute(&sql).await.expect("the role is made");
         Self::over(role, &password, edit).await
@@ -74,7 +76,7 @@ impl Application {
 
     /// Starts a rotation that no function carries out: the version is registered, labelled AWSPENDING, and has no value.
     pub async fn begin(&self) -> String {
-        let token = random_hex();
+        let token = random_token();
         let client = world().aws.client();
         let call = client.rotate_secret().secret_id(&self.secret).client_request_token(&token);
         call.rotation_lambda_arn(arn(BY_HAND)).send().await.expect("the rotation begins");
@@ -94,7 +96,7 @@ impl Application {
 
     /// Has Secrets Manager rotate the secret with that function, and waits for the end of it.
     pub async fn rotate(&self, function: &Function) -> Value {
-        let token = random_hex();
+        let token = random_token();
         let client = world().aws.client();
         let call = client.rotate_secret().secret_id(&self.secret).client_request_token(&token);
         call.rotation_lambda_arn(function.arn()).send().await.expect("the rotation begins");
@@ -179,7 +181,8 @@ impl Application {
 
     /// Sets the role's password behind the secret's back.
     pub async fn set_password(&self, password: &str) {
-        let sql = format!("ALTER ROLE {} PASSWORD {}", escape_identifier(&self.role), escape_literal(password));
+        let verifier = scram_sha_256(password.as_bytes());
+        let sql = format!("ALTER ROLE {} PASSWORD {}", escape_identifier(&self.role), escape_literal(&verifier));
         admin().await.batch_execute(&sql).await.expect("the password is set");
     }
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -38,10 +38,13 @@ struct Invocation {
     answer: oneshot::Sender<Answer>,
 }
 
+type Queue = mpsc::UnboundedSender<Invocation>;
+type Functions = Arc<Mutex<HashMap<String, Queue>>>;
+
 /// Lambda's Invoke API over all functions of this run.
 pub struct Gateway {
     pub url: String,
-    functions: Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Invocation>>>>,
+    functions: Functions,
 }
 
 /// One function: a process of the binary that is started anew when it has died, as Lambda does.
@@ -54,16 +57,28 @@ pub struct Function {
 }
 
 struct Runtime {
-    queue: mpsc::UnboundedSender<Invocation>,
+    queue: Queue,
     waiting: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
     running: Mutex<HashMap<String, oneshot::Sender<Answer>>>,
     /// What the context says is left to each invocation.
     timeout: Mutex<Duration>,
+    /// When the process first asked for an invocation.
+    ready: Mutex<Option<Instant>>,
     /// Counts the processes, so that no invocation is handed to one that is gone.
     process: watch::Sender<u32>,
 }
 
-struct Process(Child);
+/// A process, and when it was started.
+struct Process(Child, Instant);
+
+/// What one process has used since it started.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// From the start to the first request for an invocation.
+    pub init: Duration,
+    pub cpu: Duration,
+    pub peak_memory_kib: u64,
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -74,18 +89,14 @@ impl Drop for Process {
 
 impl Gateway {
     pub fn start() -> Self {
-        let functions: Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Invocation>>>> = Arc::default();
+        let functions = Functions::default();
         let router =
             Router::new().route("/2015-03-31/functions/{name}/invocations", post(invoked_by_aws)).with_state(Arc::clone(&functions));
         Self { url: serve(router), functions }
     }
 }
 
-async fn invoked_by_aws(
-    State(functions): State<Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Invocation>>>>>,
-    Path(name): Path<String>,
-    event: Bytes,
-) -> Response {
+async fn invoked_by_aws(State(functions): State<Functions>, Path(name): Path<String>, event: Bytes) -> Response {
     let function = functions.lock().expect("no test panics here").get(&name).cloned();
     let answer = match function {
         Some(queue) => send(&queue, event.to_vec()).await,
@@ -100,7 +111,7 @@ async fn invoked_by_aws(
     }
 }
 
-async fn send(queue: &mpsc::UnboundedSender<Invocation>, event: Vec<u8>) -> Answer {
+async fn send(queue: &Queue, event: Vec<u8>) -> Answer {
     let (answer, answered) = oneshot::channel();
     let _ = queue.send(Invocation { id: random_hex(), event, answer });
     answered.await.unwrap_or_else(|_| Err(Failure { kind: "Runtime.ExitError".to_owned(), message: "the process ended".to_owned() }))
@@ -115,6 +126,7 @@ impl Function {
             waiting: AsyncMutex::new(waiting),
             running: Mutex::default(),
             timeout: Mutex::new(Duration::from_secs(30)),
+            ready: Mutex::default(),
             process: watch::Sender::new(0),
         });
         let router = Router::new()
@@ -172,7 +184,24 @@ impl Function {
         let _ = process.kill();
         let _ = process.wait();
         self.runtime.process.send_modify(|count| *count += 1);
+        *self.runtime.ready.lock().expect("no test panics here") = None;
         self.runtime.running.lock().expect("no test panics here").clear();
+    }
+
+    /// What the process that runs now has used, as the kernel accounts it.
+    pub async fn usage(&self) -> Usage {
+        let ready = eventually("the first request", async || *self.runtime.ready.lock().expect("no test panics here")).await;
+        let (id, started) = {
+            let process = self.process.lock().expect("no test panics here");
+            (process.0.id(), process.1)
+        };
+        let tasks = std::fs::read_dir(format!("/proc/{id}/task")).expect("the process runs");
+        let nanoseconds = tasks
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok())
+            .sum();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        Usage { init: ready - started, cpu: Duration::from_nanos(nanoseconds), peak_memory_kib: peak.expect("VmHWM") }
     }
 
     /// All that the processes have written to standard output and standard error.
@@ -196,11 +225,12 @@ pub fn arn(function: &str) -> String {
 }
 
 /// The binary that is tested: the packaged one where `make` names it, else this build's.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     setting("BOOTSTRAP").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postgres-secret-rotation")), PathBuf::from)
 }
 
 fn spawn(environment: &[(String, String)], output: &Arc<Mutex<String>>) -> Process {
+    let started = Instant::now();
     let mut child = Command::new(binary())
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -211,7 +241,7 @@ fn spawn(environment: &[(String, String)], output: &Arc<Mutex<String>>) -> Proce
         .expect("the binary starts");
     collect(child.stdout.take().expect("a pipe"), Arc::clone(output));
     collect(child.stderr.take().expect("a pipe"), Arc::clone(output));
-    Process(child)
+    Process(child, started)
 }
 
 fn collect(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
@@ -224,6 +254,7 @@ fn collect(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
 }
 
 async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
+    runtime.ready.lock().expect("no test panics here").get_or_insert_with(Instant::now);
     let mut process = runtime.process.subscribe();
     let invocation = tokio::select! {
         biased;

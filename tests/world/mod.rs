@@ -61,9 +61,15 @@ pub fn unique(prefix: &str) -> String {
     format!("{prefix}{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// 64 hexadecimal digits that nobody can guess: a password, or a ClientRequestToken.
+/// 64 hexadecimal digits that nobody can guess: a password.
 pub fn random_hex() -> String {
     format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>())
+}
+
+/// A `ClientRequestToken` in the form that AWS itself gives it.
+pub fn random_token() -> String {
+    let hex = random_hex();
+    [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &hex[part]).join("-")
 }
 
 /// Waits until `condition` gives something; fails with `what` when it does not come.

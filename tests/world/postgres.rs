@@ -11,7 +11,7 @@ use postgres_native_tls::MakeTlsConnector;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_postgres::config::SslMode;
 
-use super::{random_hex, scratch, setting, wait, world};
+use super::{project, random_hex, scratch, setting, wait, world};
 
 /// The server's name in its certificate; the address alone is another name.
 pub const HOST: &str = "localhost";
@@ -72,10 +72,11 @@ impl Cluster {
         let certificate = write("server.pem", &certificate, 0o644);
         let key = write("server.key", &key, 0o600);
         let hba = write("pg_hba.conf", HBA, 0o644);
+        let bin = programs(&folder);
         if is_root() {
             run(Command::new("chown").arg("-R").arg(UNPRIVILEGED).arg(&folder));
         }
-        let mut initdb = unprivileged(&program("initdb"));
+        let mut initdb = unprivileged(&bin.join("initdb"));
         initdb.arg("-D").arg(&data).args(["-U", ADMIN, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
         run(initdb.arg("--pwfile").arg(&password_file));
 
@@ -90,7 +91,8 @@ impl Cluster {
             key = key.display(),
         );
         let log = folder.join("server.log");
-        let supervisor = supervise(&folder, &data, &options, &log);
+        let keep = if settings.standby.is_some() { "keep" } else { "" };
+        let supervisor = supervise(&bin, &folder, &options, keep);
         let mut cluster = Self { port, admin_password, ca_file, ca, ssl: settings.ssl, log: log.clone(), supervisor };
         cluster.await_log("ready to accept", 1);
         wait(async {
@@ -99,13 +101,13 @@ impl Cluster {
             admin.batch_execute(&format!("{groups} {}", settings.prepare)).await.expect("the server is prepared");
         });
         if let Some(standby) = settings.standby {
-            stop(&data);
+            stop(&bin, &data);
             std::fs::write(data.join("standby.signal"), "").expect("the signal file is written");
             if is_root() {
                 run(Command::new("chown").arg(UNPRIVILEGED).arg(data.join("standby.signal")));
             }
             options.push_str(if standby == Standby::Readable { " hot_standby=on" } else { " hot_standby=off" });
-            cluster.supervisor = supervise(&folder, &data, &options, &log);
+            cluster.supervisor = supervise(&bin, &folder, &options, "");
             cluster.await_log("consistent recovery state reached", 1);
         }
         cluster
@@ -163,19 +165,21 @@ fn certificates() -> (String, String, String) {
     (root.pem(), leaf.pem(), key.serialize_pem())
 }
 
-/// Runs the server until this process ends, however it ends: the shell then reads the end of its input.
-fn supervise(folder: &Path, data: &Path, options: &str, log: &Path) -> Child {
+/// Runs the server until this process ends, however it ends: the shell then reads the end of its input, and removes the folder unless
+/// it is to keep it.
+fn supervise(bin: &Path, folder: &Path, options: &str, keep: &str) -> Child {
     const SCRIPT: &str = r#"trap '' INT TERM
-folder=$1 log=$2; shift 2
-"$@" >>"$log" 2>&1 &
+folder=$1 keep=$2; shift 2
+exec 3<&0
+"$@" >>"$folder/server.log" 2>&1 3<&- &
 server=$!
-( read -r _ <&3; kill -INT $server ) 3<&0 &
+( read -r _ <&3; while kill -INT $server; do sleep 0.1; done ) 2>/dev/null &
 wait $server
-case $(cat "$folder/stay" 2>/dev/null) in '') rm -rf "$folder";; esac"#;
-    let server = unprivileged(&program("postgres"));
+[ -n "$keep" ] || rm -rf "$folder""#;
+    let server = unprivileged(&bin.join("postgres"));
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(SCRIPT).arg("supervisor").arg(folder).arg(log).arg(server.get_program()).args(server.get_args());
-    shell.arg("-D").arg(data);
+    shell.arg("-c").arg(SCRIPT).arg("supervisor").arg(folder).arg(keep).arg(server.get_program()).args(server.get_args());
+    shell.arg("-D").arg(folder.join("data"));
     for option in options.split(' ') {
         shell.arg("-c").arg(option);
     }
@@ -183,23 +187,31 @@ case $(cat "$folder/stay" 2>/dev/null) in '') rm -rf "$folder";; esac"#;
     shell.spawn().expect("the server starts")
 }
 
-fn stop(data: &Path) {
-    std::fs::write(data.parent().expect("a parent").join("stay"), "yes").expect("the folder stays");
-    run(unprivileged(&program("pg_ctl")).arg("stop").arg("-w").args(["-m", "fast"]).arg("-D").arg(data));
-    std::fs::write(data.parent().expect("a parent").join("stay"), "").expect("the folder goes");
+fn stop(bin: &Path, data: &Path) {
+    run(unprivileged(&bin.join("pg_ctl")).arg("stop").arg("-w").args(["-m", "fast"]).arg("-D").arg(data));
 }
 
-fn program(name: &str) -> PathBuf {
-    let folder = setting("PG_BIN").map(PathBuf::from).or_else(|| {
+/// The server's programs: those of `PG_BIN`, of the system, or those that `make` has installed.
+fn programs(folder: &Path) -> PathBuf {
+    let system = || {
         let mut installed: Vec<_> =
             std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok).map(|entry| entry.path()).collect();
-        installed.sort();
-        installed.pop().map(|version| version.join("bin"))
-    });
-    let folder = folder.expect("PostgreSQL's server is installed, or PG_BIN names the folder of its programs (`make test` installs it)");
-    let program = folder.join(name);
-    assert!(program.exists(), "{} does not exist: PG_BIN has to name the folder of PostgreSQL's programs", program.display());
-    program
+        installed.sort_by_key(|path| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()));
+        installed.into_iter().rev().map(|version| version.join("bin")).find(|bin| bin.join("initdb").exists())
+    };
+    let bin = setting("PG_BIN").map(PathBuf::from).or_else(system).unwrap_or_else(|| project().join(".deps/postgres/bin"));
+    assert!(
+        bin.join("initdb").exists(),
+        "PostgreSQL's server is not in {}: run `make test`, which installs it, or name the folder of its programs with PG_BIN",
+        bin.display()
+    );
+    if unprivileged(Path::new("test")).arg("-x").arg(bin.join("initdb")).status().is_ok_and(|status| status.success()) {
+        return bin;
+    }
+    // The user who may run the server cannot reach a project that lies in root's home.
+    let copy = folder.join("programs");
+    run(Command::new("cp").arg("-R").arg(bin.parent().expect("a parent")).arg(&copy));
+    copy.join("bin")
 }
 
 fn unprivileged(program: &Path) -> Command {

