@@ -94,7 +94,7 @@ pub enum StoreFault {
         "Secrets Manager could not be reached or had an internal error on every attempt: check the function's route to the endpoint (VPC endpoint or NAT, security group, DNS). [{0}]"
     )]
     Unavailable(String),
-    #[error("no answer from Secrets Manager within {} s: check the function's route to the endpoint (VPC endpoint or NAT, security group, DNS).", .0.as_secs_f32())]
+    #[error("no answer from Secrets Manager within {:.1} s: check the function's route to the endpoint (VPC endpoint or NAT, security group, DNS).", .0.as_secs_f32())]
     TimedOut(Duration),
     #[error("the value cannot be decrypted: check the KMS key and the function's right to kms:Decrypt on it. [{0}]")]
     Decryption(String),
@@ -147,6 +147,10 @@ pub enum DatabaseFault {
         "the server is a read-only standby, or is failing over. Point the secret's host (or rotation_host in ROTATION_POLICY) at the writer."
     )]
     ReadOnly,
+    #[error(
+        "the server does not prove that it knows the admin's password (SCRAM with channel binding), as it has to where the admin secret does not name its host. Store the admin's password as scram-sha-256, or set rotation_host in ROTATION_POLICY."
+    )]
+    ServerNotProven,
     #[error(
         "the role lacks the right to do this. If passwords may only be changed by members of rds_password, name an admin_secret in ROTATION_POLICY."
     )]
@@ -239,6 +243,7 @@ impl DatabaseFault {
             Self::TlsChain => "TlsUntrusted",
             Self::TlsFailed => "TlsFailed",
             Self::ReadOnly => "DatabaseReadOnly",
+            Self::ServerNotProven => "ServerNotProven",
             Self::PermissionDenied => "PermissionDenied",
             Self::LockTimedOut => "LockTimedOut",
             Self::StatementTimedOut => "StatementTimedOut",

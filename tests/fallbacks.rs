@@ -176,3 +176,35 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
         assert_eq!(application.snapshot().await, before);
     }
 }
+
+#[tokio::test]
+async fn the_admins_password_is_not_shown_to_a_host_that_only_the_rotated_secret_names() {
+    // An admin whose password is stored as md5: the server asks for it in a way that proves nothing.
+    let name = unique("admin_");
+    let sql = format!("SET password_encryption = 'md5'; CREATE ROLE {name} LOGIN SUPERUSER PASSWORD 'known to the server as md5'");
+    admin().await.batch_execute(&sql).await.unwrap();
+    let edit = |document: &mut serde_json::Value| {
+        document["username"] = json!(name);
+        document["password"] = json!("known to the server as md5");
+    };
+    let application = Application::new().await;
+    application.set_password("somebody changed it by hand").await;
+    let token = application.begin().await;
+    let fields = |admin: &str| json!({"strategy": "single-user", "admin_secret": admin, "admin_reset": true});
+
+    let hostless = admin_secret("rds!", edit).await;
+    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields(&hostless)))]);
+    application.steps(&function, &["createSecret"], &token).await;
+    let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
+    assert!(refused.message.contains("scram-sha-256") && refused.message.contains("rotation_host"), "{}", refused.message);
+
+    let with_host = admin_secret("admin/", |document| {
+        edit(document);
+        document["host"] = json!(HOST);
+    })
+    .await;
+    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields(&with_host)))]);
+    application.steps(&function, &STEPS, &token).await;
+    application.assert_rotated(&token, &application.password).await;
+}

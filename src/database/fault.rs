@@ -18,6 +18,8 @@ pub(super) fn of(error: &tokio_postgres::Error) -> (DatabaseFault, String) {
         if name { DatabaseFault::TlsName } else { DatabaseFault::TlsChain }
     } else if text.starts_with("error performing TLS handshake") {
         DatabaseFault::TlsFailed
+    } else if text.contains("channel binding") {
+        DatabaseFault::ServerNotProven
     } else if error.is_closed() || text.starts_with("error communicating with the server") {
         DatabaseFault::ConnectionLost
     } else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Connection, NoTls, Row};
 
@@ -35,6 +35,8 @@ pub struct Target {
     dbname: String,
     /// The name that the certificate has to carry; `None` where the policy allows plaintext and the secret asks for it.
     server_name: Option<String>,
+    /// Whether the server has to prove, before it is sent anything, that it knows the password, and that nobody stands between.
+    proof_required: bool,
 }
 
 /// What the server makes of a password. Whatever else happens is an error, on which nothing may be decided.
@@ -79,7 +81,14 @@ impl Target {
         }
         let host = policy.rotation_host.clone().unwrap_or_else(|| server.host.clone());
         let server_name = server.ssl.then(|| policy.tls_server_name.clone().unwrap_or_else(|| host.clone()));
-        Ok(Self { host, port: server.port, dbname: server.dbname.clone(), server_name })
+        Ok(Self { host, port: server.port, dbname: server.dbname.clone(), server_name, proof_required: false })
+    }
+
+    /// The same server, which has to authenticate by SCRAM with channel binding: any other method would hand the password, or what it
+    /// can be found from, to whoever answers.
+    #[must_use]
+    pub fn requiring_proof(self) -> Self {
+        Self { proof_required: true, ..self }
     }
 
     /// `host:port`, for messages.
@@ -139,6 +148,7 @@ impl Database<'_> {
             .password(password.expose_secret())
             .dbname(&target.dbname)
             .application_name(APPLICATION_NAME)
+            .channel_binding(if target.proof_required { ChannelBinding::Require } else { ChannelBinding::Prefer })
             .options(options(purpose, self.deadline));
         let failed = |error| fault::of(&error);
         let Some(server_name) = &target.server_name else {

@@ -46,7 +46,11 @@ pub(super) async fn session(context: &Context<'_>, rotation: &Rotation, own: Opt
         dbname: admin.dbname.clone().unwrap_or_else(|| server.dbname.clone()),
         ssl: server.ssl,
     };
-    let target = Target::new(&admin_server, &policy).map_err(|problem| Error::Document { secret: id.to_owned(), version, problem })?;
+    let mut target = Target::new(&admin_server, &policy).map_err(|problem| Error::Document { secret: id.to_owned(), version, problem })?;
+    if admin.host.is_none() && policy.rotation_host.is_none() {
+        // Whoever writes the rotated secret has named this host, and could be waiting there for the admin's password.
+        target = target.requiring_proof();
+    }
     let database = Database { tls: context.tls, target, deadline: context.deadline };
     let session = match database.login("login with the admin secret", &admin.username, &admin.password, Purpose::Administer).await? {
         Login::Accepted(session) => session,

@@ -1,4 +1,4 @@
-//! What Secrets Manager asks: the labels and values of a secret become a [`Rotation`] that is known to be valid, and the step acts on it.
+//! What Secrets Manager asks: the labels and values of a secret become a `Rotation` that is known to be valid, and the step acts on it.
 
 mod admin;
 mod create_secret;
