@@ -9,10 +9,14 @@ const MARGIN: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);
 
-/// Nothing came within this time.
+/// Nothing came within the time that was allowed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("nothing within {:.1} s", .0.as_secs_f32())]
-pub struct Elapsed(pub Duration);
+#[error("nothing within {:.1} s{}", .waited.as_secs_f32(), if *.cut_short { ", when the function's own time was over: give it 30 s or more" } else { "" })]
+pub struct Elapsed {
+    pub waited: Duration,
+    /// It was the end of the invocation that ended the wait.
+    pub cut_short: bool,
+}
 
 impl Deadline {
     /// From the deadline in Lambda's context, less a margin to answer in.
@@ -37,9 +41,9 @@ impl Deadline {
     /// Waits for `future` as long as is left, at most `cap`.
     ///
     /// # Errors
-    /// [`Elapsed`] with the time that was waited.
+    /// [`Elapsed`].
     pub async fn limit<T>(&self, cap: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
         let allowed = self.remaining(cap);
-        tokio::time::timeout(allowed, future).await.map_err(|_| Elapsed(allowed))
+        tokio::time::timeout(allowed, future).await.map_err(|_| Elapsed { waited: allowed, cut_short: allowed < cap })
     }
 }

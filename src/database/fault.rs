@@ -4,10 +4,21 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use crate::error::{DatabaseFault, chain};
 
+/// What the server was doing when it failed: some codes mean one thing at the login and another later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Login,
+    Statement,
+}
+
 /// What kind of failure it is, and the text that may be shown with it.
-pub(super) fn of(error: &tokio_postgres::Error) -> (DatabaseFault, String) {
+pub(super) fn of(error: &tokio_postgres::Error, phase: Phase) -> (DatabaseFault, String) {
     if let Some(error) = error.as_db_error() {
-        return (of_server(error), server_text(error));
+        let fault = match phase {
+            Phase::Login => at_login(error),
+            Phase::Statement => at_statement(error),
+        };
+        return (fault.unwrap_or_else(|| of_server(error)), server_text(error));
     }
     let text = chain(error);
     let fault = if text.contains("server does not support TLS") {
@@ -28,29 +39,49 @@ pub(super) fn of(error: &tokio_postgres::Error) -> (DatabaseFault, String) {
     (fault, text)
 }
 
-fn of_server(error: &DbError) -> DatabaseFault {
-    let code = error.code();
+fn at_login(error: &DbError) -> Option<DatabaseFault> {
     // The C function that reported the error: the same SQLSTATE stands for a role with NOLOGIN and for pg_hba.conf.
     let routine = error.routine().unwrap_or_default();
-    match code {
-        c if *c == SqlState::INVALID_PASSWORD => DatabaseFault::LoginRejected,
-        c if *c == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => match routine {
-            "InitializeSessionUserId" => DatabaseFault::LoginNotPermitted,
-            "ClientAuthentication" => DatabaseFault::HostNotPermitted,
-            _ => DatabaseFault::Other,
-        },
+    let code = error.code();
+    if *code == SqlState::INVALID_PASSWORD {
+        Some(DatabaseFault::LoginRejected)
+    } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION && routine == "InitializeSessionUserId" {
+        Some(DatabaseFault::LoginNotPermitted)
+    } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION && routine == "ClientAuthentication" {
+        Some(DatabaseFault::HostNotPermitted)
+    } else if *code == SqlState::INSUFFICIENT_PRIVILEGE && routine == "CheckMyDatabase" {
+        Some(DatabaseFault::ConnectNotPermitted)
+    } else if *code == SqlState::FEATURE_NOT_SUPPORTED || *code == SqlState::PROTOCOL_VIOLATION {
+        // What RDS Proxy and PgBouncer answer to options in the start-up packet.
+        Some(DatabaseFault::ProxyInTheWay)
+    } else {
+        None
+    }
+}
+
+fn at_statement(error: &DbError) -> Option<DatabaseFault> {
+    // passwordcheck raises the first, credcheck the next two, and a hook written in PL/pgSQL the last.
+    let refused = [
+        SqlState::INVALID_PARAMETER_VALUE,
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        SqlState::INVALID_PASSWORD,
+        SqlState::RAISE_EXCEPTION,
+    ];
+    refused.contains(error.code()).then_some(DatabaseFault::PasswordRefused)
+}
+
+fn of_server(error: &DbError) -> DatabaseFault {
+    let routine = error.routine().unwrap_or_default();
+    match error.code() {
         c if *c == SqlState::TOO_MANY_CONNECTIONS => DatabaseFault::TooManyConnections,
         c if *c == SqlState::CANNOT_CONNECT_NOW || *c == SqlState::ADMIN_SHUTDOWN || *c == SqlState::CRASH_SHUTDOWN => {
             DatabaseFault::NotAccepting
         }
         c if *c == SqlState::UNDEFINED_DATABASE || *c == SqlState::INVALID_CATALOG_NAME => DatabaseFault::DatabaseMissing,
         c if *c == SqlState::READ_ONLY_SQL_TRANSACTION => DatabaseFault::ReadOnly,
-        c if *c == SqlState::INSUFFICIENT_PRIVILEGE && routine == "CheckMyDatabase" => DatabaseFault::ConnectNotPermitted,
         c if *c == SqlState::INSUFFICIENT_PRIVILEGE => DatabaseFault::PermissionDenied,
         c if *c == SqlState::LOCK_NOT_AVAILABLE => DatabaseFault::LockTimedOut,
         c if *c == SqlState::QUERY_CANCELED => DatabaseFault::StatementTimedOut,
-        // What `passwordcheck` refuses a password with, and most that follow it.
-        c if *c == SqlState::INVALID_PARAMETER_VALUE => DatabaseFault::PasswordRefused,
         c if *c == SqlState::UNDEFINED_OBJECT => DatabaseFault::RoleMissing,
         // `tuple concurrently updated` has no code of its own.
         c if *c == SqlState::INTERNAL_ERROR && routine == "simple_heap_update" => DatabaseFault::ConcurrentUpdate,

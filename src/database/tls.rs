@@ -67,11 +67,13 @@ fn connector(pem: &str) -> Result<TlsConnector, String> {
     builder.build().map_err(|error| error.to_string())
 }
 
-/// The region in a host name that RDS gave: `NAME.ID.REGION.rds.amazonaws.com`.
+/// The region in a host name that RDS gave: `NAME.ID.REGION.rds.amazonaws.com`, in China `NAME.ID.rds.REGION.amazonaws.com.cn`.
 fn region_of(host: &str) -> Option<&str> {
-    let host = host.trim_end_matches('.');
-    let name = host.strip_suffix(".rds.amazonaws.com").or_else(|| host.strip_suffix(".rds.amazonaws.com.cn"))?;
-    name.rsplit('.').next()
+    let labels: Vec<_> = host.trim_end_matches('.').split('.').collect();
+    match labels.as_slice() {
+        [.., region, "rds", "amazonaws", "com"] | [.., "rds", region, "amazonaws", "com", "cn"] => Some(region),
+        _ => None,
+    }
 }
 
 fn rds_roots(region: &str) -> String {
@@ -90,6 +92,7 @@ mod tests {
         assert!(tls.connector_for("app.abc.xx-nowhere-9.rds.amazonaws.com").unwrap_err().contains("xx-nowhere-9"));
         assert!(Tls::new(None, None).unwrap().connector_for("db.internal").unwrap_err().contains("AWS_REGION"));
         assert_eq!(region_of("a.cluster-b.us-east-2.rds.amazonaws.com."), Some("us-east-2"));
+        assert_eq!(region_of("a.b.rds.cn-north-1.amazonaws.com.cn"), Some("cn-north-1"));
         assert_eq!(region_of("rds.amazonaws.com.example.org"), None);
     }
 
