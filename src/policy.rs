@@ -60,13 +60,6 @@ struct Fields {
     admin_reset: Option<bool>,
 }
 
-/// What the secret's own `rotation` object may say.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SecretFields {
-    strategy: Option<Strategy>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum StorageName {
@@ -114,12 +107,7 @@ impl Policies {
     /// # Errors
     /// A sentence that names the key of the secret's own object that is wrong.
     pub fn resolve(&self, arn: &str, name: &str, own: Option<&RawValue>) -> Result<Policy, String> {
-        let own: SecretFields = match own {
-            Some(own) => serde_json::from_str(own.get()).map_err(|error| {
-                format!("the object \"rotation\": {error}; what widens power is set in the function's ROTATION_POLICY.")
-            })?,
-            None => SecretFields::default(),
-        };
+        let own = own.map(own_strategy).transpose()?.flatten();
         let best = self
             .secrets
             .iter()
@@ -129,7 +117,7 @@ impl Policies {
             .unwrap_or_default();
         let base = self.defaults.clone();
         Ok(Policy {
-            strategy: own.strategy.or(best.strategy).or(base.strategy),
+            strategy: own.or(best.strategy).or(base.strategy),
             admin_secret: best.admin_secret.or(base.admin_secret),
             rotation_host: best.rotation_host.or(base.rotation_host),
             tls_server_name: best.tls_server_name.or(base.tls_server_name),
@@ -180,6 +168,23 @@ impl StorageName {
     }
 }
 
+/// The strategy that the secret's own `rotation` object chooses. Errors show keys only: what stands there is a secret's value.
+fn own_strategy(own: &RawValue) -> Result<Option<Strategy>, String> {
+    let members: BTreeMap<String, &RawValue> =
+        serde_json::from_str(own.get()).map_err(|_| "\"rotation\" is not an object such as {\"strategy\": \"single-user\"}.".to_owned())?;
+    if let Some(key) = members.keys().find(|key| *key != "strategy") {
+        return Err(format!(
+            "\"rotation\" has the key {key:?}; the secret itself may set \"strategy\" only, the rest is for ROTATION_POLICY."
+        ));
+    }
+    let strategy = |own: &&RawValue| serde_json::from_str(own.get());
+    members
+        .get("strategy")
+        .map(strategy)
+        .transpose()
+        .map_err(|_| "\"strategy\" in \"rotation\" is neither \"single-user\" nor \"alternating-users\".".to_owned())
+}
+
 /// How well a pattern fits: a whole ARN or name best, then the longest prefix.
 fn fit(pattern: &str, arn: &str, name: &str) -> Option<usize> {
     match pattern.strip_suffix('*') {
@@ -226,8 +231,12 @@ mod tests {
         let policies = r#"{"defaults":{"strategy":"alternating-users"}}"#;
         assert_eq!(resolve(policies, Some(r#"{"strategy":"single-user"}"#)).unwrap().strategy(None), Strategy::SingleUser);
         for key in ["admin_secret", "admin_reset", "allow_plaintext", "rotation_host", "tls_server_name", "password_storage"] {
-            let error = resolve("{}", Some(&format!(r#"{{"{key}":"x"}}"#))).unwrap_err();
-            assert!(error.contains(&format!("unknown field `{key}`")) && error.contains("ROTATION_POLICY"), "{error}");
+            let error = resolve("{}", Some(&format!(r#"{{"{key}":"canary"}}"#))).unwrap_err();
+            assert!(error.contains(key) && error.contains("ROTATION_POLICY") && !error.contains("canary"), "{error}");
+        }
+        for own in [r#""canary""#, r#"["canary"]"#, r#"{"strategy":"canary"}"#, r#"{"strategy":{"canary":1}}"#] {
+            let error = resolve("{}", Some(own)).unwrap_err();
+            assert!(error.contains("single-user") && !error.contains("canary"), "{error}");
         }
     }
 

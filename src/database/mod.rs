@@ -12,6 +12,7 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Connection, NoTls, Row};
 
+use self::fault::Phase;
 use self::tls::Tls;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Error};
@@ -150,14 +151,14 @@ impl Database<'_> {
             .application_name(APPLICATION_NAME)
             .channel_binding(if target.proof_required { ChannelBinding::Require } else { ChannelBinding::Prefer })
             .options(options(purpose, self.deadline));
-        let failed = |error| fault::of(&error);
+        let failed = |error| fault::of(&error, Phase::Login);
         let Some(server_name) = &target.server_name else {
             config.ssl_mode(SslMode::Disable);
             let (client, connection) = config.connect_raw(dial(target).await?, NoTls).await.map_err(failed)?;
             return Ok((client, serve(connection)));
         };
         config.ssl_mode(SslMode::Require);
-        let connector = self.tls.connector_for(&target.host).map_err(|reason| (DatabaseFault::TlsChain, reason))?;
+        let connector = self.tls.connector_for(server_name).map_err(|reason| (DatabaseFault::TlsRootsMissing, reason))?;
         let connector = postgres_native_tls::TlsConnector::new(connector, server_name);
         let (client, connection) = config.connect_raw(dial(target).await?, connector).await.map_err(failed)?;
         Ok((client, serve(connection)))
@@ -241,7 +242,7 @@ impl Session {
     async fn answer<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
         match self.deadline.limit(STATEMENT_TIMEOUT, call).await {
             Ok(answer) => answer.map_err(|error| {
-                let (fault, detail) = fault::of(&error);
+                let (fault, detail) = fault::of(&error, Phase::Statement);
                 self.error(operation, fault, detail)
             }),
             Err(elapsed) => Err(self.error(operation, DatabaseFault::TimedOut, elapsed.to_string())),

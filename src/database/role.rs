@@ -1,60 +1,58 @@
-//! Roles: setting a password, and what has to be known of a role before an admin touches it.
-
-use std::time::Duration;
+//! Roles: changing a password, and what has to be known of a role before an admin touches it.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
-use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::types::Type;
 
 use super::Session;
-use crate::error::{DatabaseFault, Error};
-use crate::secret::password::{Password, Storage};
+use crate::error::Error;
+use crate::secret::password::Storage;
 
-const ATTEMPTS: usize = 5;
-const PAUSE_MS: std::ops::Range<u64> = 20..120;
+const CHANGE: &str = "setting the password";
+/// Roles whose members can read the server's files, run its programs, or do what RDS keeps for its master users.
+const POWERFUL: &str = "'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'";
 
-/// The rights that a role has by itself, from `pg_roles`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "four attributes of a role, each on or off")]
-pub struct Attributes {
+/// How much a role can do, by itself or through its memberships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Power {
     pub superuser: bool,
-    pub create_role: bool,
-    pub replication: bool,
-    pub bypass_rls: bool,
+    /// It has, or is a member of a role that has, SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS, or is one of [`POWERFUL`].
+    pub more_than_its_own: bool,
 }
 
-/// Sets the password of `role` under a lock of our own, and says how the server stores it.
+/// Begins a transaction that no other invocation of ours runs on the same role at the same time.
 ///
 /// # Errors
-/// [`Error::Database`]; two changes of one role at once are tried again before that.
-pub async fn set_password(session: &Session, role: &str, password: &Password, storage: Option<Storage>) -> Result<Storage, Error> {
-    const OPERATION: &str = "setting the password";
-    let storage = match storage {
-        Some(storage) => storage,
-        None => server_storage(session).await?,
-    };
-    let stored_form = password.stored_form(role, storage);
-    let sql = format!(
-        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({lock}, 0)); ALTER ROLE {role} PASSWORD {password}",
-        lock = escape_literal(&format!("postgres-secret-rotation {role}")),
-        role = escape_identifier(role),
-        password = escape_literal(stored_form.expose_secret()),
-    );
-    for _ in 1..ATTEMPTS {
-        match session.execute(OPERATION, &sql).await {
-            Err(error) if error.is_database(DatabaseFault::ConcurrentUpdate) => {
-                let pause = rand::rng().random_range(PAUSE_MS);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-            result => return result.map(|()| storage).map_err(|error| without_password(error, &stored_form, storage)),
-        }
-    }
-    session.execute(OPERATION, &sql).await.map(|()| storage).map_err(|error| without_password(error, &stored_form, storage))
+/// [`Error::Database`], with `LockTimedOut` when another one does not end.
+pub async fn lock(session: &Session, role: &str) -> Result<(), Error> {
+    let key = escape_literal(&format!("postgres-secret-rotation {role}"));
+    let sql = format!("BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({key}, 0))");
+    session.execute(CHANGE, &sql).await
 }
 
-/// What `password_encryption` says for this session.
-async fn server_storage(session: &Session) -> Result<Storage, Error> {
+/// Sets the password within the transaction of [`lock`], and commits it. The stored form alone is sent.
+///
+/// # Errors
+/// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing the role: roll back, and begin again.
+pub async fn change_password(session: &Session, role: &str, stored_form: &SecretString, storage: Storage) -> Result<(), Error> {
+    let (role, password) = (escape_identifier(role), escape_literal(stored_form.expose_secret()));
+    let changed = session.execute(CHANGE, &format!("ALTER ROLE {role} PASSWORD {password}; COMMIT")).await;
+    changed.map_err(|error| without_password(error, stored_form, storage))
+}
+
+/// Ends the transaction of [`lock`] with nothing changed.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn roll_back(session: &Session) -> Result<(), Error> {
+    session.execute(CHANGE, "ROLLBACK").await
+}
+
+/// How the server stores a password that this session sets, by its `password_encryption`.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn server_storage(session: &Session) -> Result<Storage, Error> {
     let row = session.query_one("reading password_encryption", "SELECT pg_catalog.current_setting('password_encryption')", &[]).await?;
     // Before PostgreSQL 14 "on" and "true" were other names of md5; everything that is not md5 is safe to store as SCRAM.
     let md5 = matches!(row.get::<_, &str>(0), "md5" | "on" | "true" | "yes" | "1");
@@ -65,36 +63,32 @@ async fn server_storage(session: &Session) -> Result<Storage, Error> {
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn attributes(session: &Session, role: &str) -> Result<Option<Attributes>, Error> {
-    let row = session
-        .query_one(
-            "reading pg_roles",
-            "SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls \
-             FROM (SELECT $1::pg_catalog.text AS name) AS wanted \
-             LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname OPERATOR(pg_catalog.=) wanted.name",
-            &[(&role, Type::TEXT)],
-        )
-        .await?;
-    let attribute = |column: usize| row.get::<_, Option<bool>>(column);
-    Ok(attribute(0).map(|superuser| Attributes {
-        superuser,
-        create_role: attribute(1).unwrap_or_default(),
-        replication: attribute(2).unwrap_or_default(),
-        bypass_rls: attribute(3).unwrap_or_default(),
-    }))
+pub async fn power(session: &Session, role: &str) -> Result<Option<Power>, Error> {
+    let sql = format!(
+        "SELECT pg_catalog.bool_or(r.oid = t.oid AND r.rolsuper), \
+                pg_catalog.bool_or(r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls OR r.rolname IN ({POWERFUL})) \
+         FROM pg_catalog.pg_roles AS t JOIN pg_catalog.pg_roles AS r ON pg_catalog.pg_has_role(t.oid, r.oid, 'MEMBER') \
+         WHERE t.rolname = $1",
+    );
+    let row = session.query_one("reading pg_roles", &sql, &[(&role, Type::TEXT)]).await?;
+    let (superuser, more_than_its_own) = (row.get::<_, Option<bool>>(0), row.get::<_, Option<bool>>(1));
+    Ok(superuser.zip(more_than_its_own).map(|(superuser, more_than_its_own)| Power { superuser, more_than_its_own }))
 }
 
-/// The cluster's own number, the same on every one of its hosts; `None` where the server does not show it.
+/// Whether two sessions are on one server, and `own` really is of the role that it claims: the one takes a lock under a random number,
+/// and the other has to see that role hold it. The system identifier proves less, since every copy of a cluster keeps it.
 ///
 /// # Errors
-/// [`Error::Database`], but for a missing right.
-pub async fn system_identifier(session: &Session) -> Result<Option<i64>, Error> {
-    let sql = "SELECT system_identifier FROM pg_catalog.pg_control_system()";
-    match session.query_one("reading the system identifier", sql, &[]).await {
-        Ok(row) => Ok(Some(row.get(0))),
-        Err(error) if error.is_database(DatabaseFault::PermissionDenied) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// [`Error::Database`].
+pub async fn same_server(admin: &Session, own: &Session) -> Result<bool, Error> {
+    const OPERATION: &str = "comparing the servers";
+    let key: i64 = rand::random();
+    own.query_one(OPERATION, "SELECT pg_catalog.pg_advisory_lock($1)", &[(&key, Type::INT8)]).await?;
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid \
+               WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
+               AND (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8 = $1 AND a.usename = $2";
+    let row = admin.query_one(OPERATION, sql, &[(&key, Type::INT8), (&own.role(), Type::TEXT)]).await?;
+    Ok(row.get::<_, i64>(0) > 0)
 }
 
 /// Who a session is, as PostgreSQL names it: the role that logged in, and the role whose rights it has.

@@ -1,94 +1,117 @@
-//! The admin secret: when it may set the password of a role, and the proofs that it belongs to the same cluster.
+//! The admin secret: when it may set the password of a role, and the proofs that it is used on the right server.
+//!
+//! The rotated secret is not trusted with any of this. Whoever writes it may name a host of their own, and wait there for the admin's
+//! password; or name a role that is not theirs.
 
-use super::{Context, Rotation, Stored, label};
-use crate::database::role::Attributes;
+use super::{Context, Rotation, label};
+use crate::database::role::Power;
 use crate::database::{Database, Login, Purpose, Session, Target, role};
-use crate::error::{Error, StoreFault};
-use crate::secret::credentials::{AdminCredentials, Document, Server};
-use crate::secret::password::Storage;
+use crate::error::{DatabaseFault, Error, StoreFault};
+use crate::secret::credentials::{AdminCredentials, DEFAULT_PORT, Document, Server};
 use crate::secret::store::{self, Value, Which};
-
-/// What is known of the role whose password the admin is to set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
-    /// The secret holds a password that the role logged in with.
-    LoggedIn,
-    /// The secret only claims that the role is its own.
-    None,
-}
 
 /// The admin secret that the policy, or else the secret, names.
 pub(super) fn secret(rotation: &Rotation) -> Option<&str> {
     rotation.policy.admin(rotation.current.credentials.masterarn.as_deref())
 }
 
-/// Logs in as the admin, on a server that is proven to be the rotated secret's: by its name, or by its system identifier.
+/// Logs in as the admin, who may then set the password of the secret's role.
+///
+/// `own` is a session of that role, which proves by a lock that it is on the admin's server and really is of that role. Without one, both
+/// secrets have to name the same server, and the role must not have any power to speak of.
 pub(super) async fn session(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>) -> Result<Session, Error> {
     let id = secret(rotation).unwrap_or_default();
     let (admin, version) = read(context, id).await?;
-    let refused =
-        |reason: String| Error::AdminRefused { admin: id.to_owned(), role: rotation.current.credentials.username.clone(), reason };
-    if admin.username == rotation.current.credentials.username {
+    let current = &rotation.current.credentials;
+    let refused = |reason: String| Error::AdminRefused { admin: id.to_owned(), role: current.username.clone(), reason };
+    if admin.username == current.username {
         return Err(refused("it is the admin itself. A role that rotates its own password needs no admin secret.".to_owned()));
     }
-    let server = &rotation.current.credentials.server;
-    let same_host =
-        admin.host.as_deref().is_none_or(|host| same_name(host, &server.host)) && admin.port.is_none_or(|port| port == server.port);
-    let mut policy = rotation.policy.clone();
-    if !same_host {
-        // Both are said of the rotated secret's host.
-        policy.rotation_host = None;
-        policy.tls_server_name = None;
-    }
-    let admin_server = Server {
-        host: admin.host.clone().unwrap_or_else(|| server.host.clone()),
-        port: admin.port.unwrap_or(server.port),
-        dbname: admin.dbname.clone().unwrap_or_else(|| server.dbname.clone()),
-        ssl: server.ssl,
-    };
-    let mut target = Target::new(&admin_server, &policy).map_err(|problem| Error::Document { secret: id.to_owned(), version, problem })?;
-    if admin.host.is_none() && policy.rotation_host.is_none() {
-        // Whoever writes the rotated secret has named this host, and could be waiting there for the admin's password.
-        target = target.requiring_proof();
+    let target = target(rotation, &admin).map_err(|problem| Error::Document { secret: id.to_owned(), version, problem })?;
+    if own.is_none() && !names_the_same_server(rotation, &admin) {
+        return Err(refused(format!(
+            "its server is {}, the secret's is {}:{}, and no password that works is there to prove that the two are one.",
+            target.address(),
+            current.server.host,
+            current.server.port
+        )));
     }
     let database = Database { tls: context.tls, target, deadline: context.deadline };
     let session = match database.login("login with the admin secret", &admin.username, &admin.password, Purpose::Administer).await? {
         Login::Accepted(session) => session,
         Login::Rejected(error) => return Err(error),
     };
-    if !same_host && !same_cluster(&session, own).await? {
-        session.close().await;
-        return Err(refused(format!(
-            "its host is {}:{}, the secret's is {}:{}, and nothing proves that the two are one cluster.",
-            admin_server.host, admin_server.port, server.host, server.port
-        )));
-    }
-    Ok(session)
-}
-
-/// Sets the pending password as the admin, unless the role is one that no secret should get hold of this way.
-pub(super) async fn set_password(admin: &Session, rotation: &Rotation, pending: &Stored, proof: Proof) -> Result<Storage, Error> {
-    let role = &pending.credentials.username;
-    let reason = match role::attributes(admin, role).await? {
-        None => Some("it does not exist."),
-        Some(attributes) => refusal(attributes, proof),
-    };
-    if let Some(reason) = reason {
-        let admin = secret(rotation).unwrap_or_default().to_owned();
-        return Err(Error::AdminRefused { admin, role: role.clone(), reason: reason.to_owned() });
-    }
-    role::set_password(admin, role, &pending.credentials.password, rotation.policy.password_storage).await
-}
-
-/// A role that has proven itself by a login gains nothing from a new password, unless it is one that the admin is not above.
-fn refusal(attributes: Attributes, proof: Proof) -> Option<&'static str> {
-    let Attributes { superuser, create_role, replication, bypass_rls } = attributes;
-    match proof {
-        _ if superuser => Some("it is a superuser, whose password an admin secret never sets."),
-        Proof::None if create_role || replication || bypass_rls => {
-            Some("it has CREATEROLE, REPLICATION or BYPASSRLS, and no password in the secret proves that it is the secret's own.")
+    let reason = refusal(&session, own, &current.username).await;
+    match reason {
+        Ok(None) => Ok(session),
+        Ok(Some(reason)) => {
+            session.close().await;
+            Err(refused(reason.to_owned()))
         }
-        Proof::LoggedIn | Proof::None => None,
+        Err(error) => {
+            session.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// A refusal of the change is one of the admin's rights, and not of the role's.
+pub(super) fn lacks_right(mut error: Error) -> Error {
+    if let Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } = &mut error {
+        *fault = DatabaseFault::AdminLacksRight;
+    }
+    error
+}
+
+/// The admin's server: the one that its own secret names; else the policy's `rotation_host`, or the rotated secret's host after proof.
+fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, String> {
+    let server = &rotation.current.credentials.server;
+    let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());
+    let Some(host) = &admin.host else {
+        let server = Server { host: server.host.clone(), port: admin.port.unwrap_or(server.port), dbname, ssl: admin.ssl };
+        let target = Target::new(&server, &rotation.policy)?;
+        return Ok(if rotation.policy.rotation_host.is_some() { target } else { target.requiring_proof() });
+    };
+    let mut policy = rotation.policy.clone();
+    if !same_name(host, &server.host) {
+        // Both are said of the rotated secret's host.
+        policy.rotation_host = None;
+        policy.tls_server_name = None;
+    }
+    Target::new(&Server { host: host.clone(), port: admin.port.unwrap_or(DEFAULT_PORT), dbname, ssl: admin.ssl }, &policy)
+}
+
+fn names_the_same_server(rotation: &Rotation, admin: &AdminCredentials) -> bool {
+    let server = &rotation.current.credentials.server;
+    let Some(host) = &admin.host else { return true };
+    let hosts = [Some(server.host.as_str()), rotation.policy.rotation_host.as_deref()];
+    hosts.into_iter().flatten().any(|known| same_name(known, host)) && admin.port.unwrap_or(DEFAULT_PORT) == server.port
+}
+
+/// Why the admin must not set this role's password, if there is a reason.
+async fn refusal(admin: &Session, own: Option<&Session>, role: &str) -> Result<Option<&'static str>, Error> {
+    if let Some(own) = own
+        && !role::same_server(admin, own).await?
+    {
+        return Ok(Some("the admin's server is not the one that the secret's role logs in to."));
+    }
+    Ok(match role::power(admin, role).await? {
+        None => Some("it does not exist."),
+        Some(power) => too_powerful(power, own.is_some()),
+    })
+}
+
+/// A role that has proven itself by a login gains nothing from a new password; a superuser is nobody's to touch all the same.
+fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
+    if power.superuser {
+        Some("it is a superuser, whose password an admin secret never sets.")
+    } else if power.more_than_its_own && !proven {
+        Some(
+            "it has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of rds_superuser, or of one that reaches the \
+             server's files, and no password in the secret proves that it is the secret's own.",
+        )
+    } else {
+        None
     }
 }
 
@@ -108,12 +131,6 @@ async fn read(context: &Context<'_>, id: &str) -> Result<(AdminCredentials, Stri
     }
 }
 
-async fn same_cluster(admin: &Session, own: Option<&Session>) -> Result<bool, Error> {
-    let Some(own) = own else { return Ok(false) };
-    let (admin, own) = tokio::try_join!(role::system_identifier(admin), role::system_identifier(own))?;
-    Ok(admin.is_some() && admin == own)
-}
-
 fn same_name(a: &str, b: &str) -> bool {
     a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'))
 }
@@ -124,18 +141,16 @@ mod tests {
 
     #[test]
     fn no_secret_gets_hold_of_a_powerful_role() {
-        let plain = Attributes::default();
-        for (attributes, proof, allowed) in [
-            (plain, Proof::LoggedIn, true),
-            (plain, Proof::None, true),
-            (Attributes { superuser: true, ..plain }, Proof::LoggedIn, false),
-            (Attributes { superuser: true, ..plain }, Proof::None, false),
-            (Attributes { create_role: true, ..plain }, Proof::LoggedIn, true),
-            (Attributes { create_role: true, ..plain }, Proof::None, false),
-            (Attributes { replication: true, ..plain }, Proof::None, false),
-            (Attributes { bypass_rls: true, ..plain }, Proof::None, false),
+        for (superuser, more_than_its_own, proven, allowed) in [
+            (false, false, true, true),
+            (false, false, false, true),
+            (false, true, true, true),
+            (false, true, false, false),
+            (true, true, true, false),
+            (true, true, false, false),
         ] {
-            assert_eq!(refusal(attributes, proof).is_none(), allowed, "{attributes:?} {proof:?}");
+            let power = Power { superuser, more_than_its_own };
+            assert_eq!(too_powerful(power, proven).is_none(), allowed, "{power:?} proven: {proven}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Context, Done, Rotation, Stored, strategy};
 use crate::error::{Error, StoreFault};
 use crate::event::{Outcome, Request};
-use crate::secret::store::{self, Put};
+use crate::secret::store::{self, Put, Which};
 
 /// The new value is durable before anything else changes: a crash later on leaves a record of every password the database may have.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation, request: &Request) -> Result<Done, Error> {
@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation, request: &Re
         Put::Stored => Ok(Done::new(Outcome::Created, format!("A new password for role {username:?} is stored as AWSPENDING."))),
         // Another invocation of this step was faster, or an answer to this one was lost: that value stays, and has to be a valid one.
         Put::HadValue => {
-            let pending = context.store.read_again(&rotation.secret, &rotation.token).await?;
+            let pending = context.store.read_again(&rotation.secret, Which::Id(&rotation.token)).await?;
             let pending = pending.map(|pending| Stored::parse(pending, store::PENDING)).transpose()?;
             pending
                 .as_ref()

@@ -28,8 +28,11 @@ pub(super) fn state(description: &Description, token: &str) -> Result<State, Rot
     }
     let holder = |label| description.stages.iter().find(|(_, labels)| has(labels, label)).map(|(id, _)| id);
     if !has(labels, PENDING) {
-        let holder = holder(PENDING).map_or_else(|| "no version does".to_owned(), |id| format!("version {id} does"));
-        return Err(RotationFault::NotPending { token: token.to_owned(), holder });
+        let token = token.to_owned();
+        return Err(match holder(PENDING).cloned() {
+            Some(holder) => RotationFault::NotPending { token, holder },
+            None => RotationFault::Abandoned(token),
+        });
     }
     holder(CURRENT).map(|_| State::Pending).ok_or(RotationFault::NoCurrent)
 }
@@ -53,9 +56,9 @@ mod tests {
             (&[("a", &["AWSPREVIOUS"]), ("t", &["AWSCURRENT", "AWSPENDING"])], "Ok(AlreadyCurrent)"),
             (&[("a", &["AWSCURRENT"])], "UnknownVersion(\"t\")"),
             (&[], "UnknownVersion(\"t\")"),
-            (&[("a", &["AWSCURRENT"]), ("t", &[])], "no version does"),
-            (&[("a", &["AWSCURRENT"]), ("t", &["AWSPREVIOUS"])], "no version does"),
-            (&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"]), ("t", &["MINE"])], "version b does"),
+            (&[("a", &["AWSCURRENT"]), ("t", &[])], "Abandoned(\"t\")"),
+            (&[("a", &["AWSCURRENT"]), ("t", &["AWSPREVIOUS"])], "Abandoned(\"t\")"),
+            (&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"]), ("t", &["MINE"])], "NotPending { token: \"t\", holder: \"b\" }"),
             (&[("t", &["AWSPENDING"])], "NoCurrent"),
         ] {
             let state = format!("{:?}", state(&description(versions), "t"));

@@ -62,9 +62,9 @@ struct Done {
 /// What is read before a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
-    /// The labels as well as the values: for steps that begin to change something.
+    /// The labels as well as the values.
     Labels,
-    /// The values alone, which carry the labels that matter; the labels only when a value is not there.
+    /// The values, which tell where the two labels are; all labels only when a value is not there.
     Values,
 }
 
@@ -75,8 +75,11 @@ enum Guard {
 pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report, Error> {
     let started = Instant::now();
     let guard = match request.step {
-        Step::CreateSecret | Step::SetSecret => Guard::Labels,
-        Step::TestSecret | Step::FinishSecret => Guard::Values,
+        Step::CreateSecret => Guard::Labels,
+        // setSecret looks at the labels itself, when nothing can come between that and the change. A rotation that was switched off after
+        // it is finished all the same when somebody asks for it: the database has the pending password by then, and an application that
+        // reads AWSCURRENT would be refused for ever.
+        Step::SetSecret | Step::TestSecret | Step::FinishSecret => Guard::Values,
     };
     let (done, strategy) = match load(context, request, guard).await? {
         None => (Done::new(Outcome::AlreadyCurrent, "The version is AWSCURRENT already: nothing to do.".to_owned()), None),
@@ -131,7 +134,7 @@ async fn load(context: &Context<'_>, request: &Request, guard: Guard) -> Result<
     }
     // createSecret finds no value as a rule, and is told by PutSecretValue when it missed one.
     if pending.is_none() && request.step != Step::CreateSecret {
-        pending = store.read_again(secret, token).await?;
+        pending = store.read_again(secret, Which::IdAtStage(token, store::PENDING)).await?;
     }
     let current = current.ok_or_else(|| Error::Rotation { secret: secret.to_owned(), fault: RotationFault::NoCurrent })?;
     rotation(context.config, token, current, pending).map(Some)
@@ -145,16 +148,14 @@ fn rotation(config: &Config, token: &str, current: Version, pending: Option<Vers
     let policy = config.policies.resolve(&secret, &name, current.document.rotation()).map_err(refused)?;
     let strategy = policy.strategy(current.credentials.masterarn.as_deref());
     if strategy == Strategy::AlternatingUsers {
-        let problem = "its strategy is alternating-users (the default of a secret that names an admin secret), which this version does not \
-                       offer. Set strategy to \"single-user\" in ROTATION_POLICY or in the secret's object \"rotation\".";
+        let problem = "its strategy is alternating-users (the default with an admin secret), which this version does not offer. Set strategy to \"single-user\" in ROTATION_POLICY or in the secret's object \"rotation\".";
         return Err(refused(problem.to_owned()));
     }
     let pending = pending.map(|pending| Stored::parse(pending, store::PENDING)).transpose()?;
     if let Some(pending) = &pending
-        && let Some(mismatch) = strategy::mismatch(&current.credentials, &pending.credentials)
+        && let Some(key) = strategy::mismatch(&current.document, &pending.document)
     {
-        let label = label(store::PENDING, &pending.id);
-        let fault = RotationFault::PendingMismatch { label, key: mismatch.key, pending: mismatch.pending, current: mismatch.current };
+        let fault = RotationFault::PendingMismatch { label: label(store::PENDING, &pending.id), key };
         return Err(Error::Rotation { secret, fault });
     }
     Ok(Rotation { secret, token: token.to_owned(), policy, strategy, current, pending })
@@ -166,6 +167,13 @@ impl Rotation {
         self.pending
             .as_ref()
             .ok_or_else(|| Error::Rotation { secret: self.secret.clone(), fault: RotationFault::NoPendingValue(self.token.clone()) })
+    }
+
+    /// Makes sure, at this moment, that the rotation is still under way.
+    async fn still_pending(&self, context: &Context<'_>) -> Result<(), Error> {
+        let description = context.store.describe(&self.secret).await?;
+        let state = labels::state(&description, &self.token);
+        state.map(drop).map_err(|fault| Error::Rotation { secret: self.secret.clone(), fault })
     }
 
     /// The way to the database that a version of the secret names.

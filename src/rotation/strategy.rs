@@ -1,15 +1,7 @@
-//! Which role a rotation works on: what the strategy makes of the current username, and what it lets a pending value say.
+//! Which role a rotation works on: what the strategy makes of the current username, and what it lets a pending value change.
 
 use crate::policy::Strategy;
-use crate::secret::credentials::Credentials;
-
-/// A key of the pending value that is not what the strategy asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mismatch {
-    pub key: &'static str,
-    pub pending: String,
-    pub current: String,
-}
+use crate::secret::credentials::Document;
 
 /// The username of the next version.
 pub(super) fn next_username(strategy: Strategy, current: &str) -> String {
@@ -18,14 +10,9 @@ pub(super) fn next_username(strategy: Strategy, current: &str) -> String {
     }
 }
 
-/// Where a pending value, which a person may have written, points at another role or server than the current one.
-pub(super) fn mismatch(current: &Credentials, pending: &Credentials) -> Option<Mismatch> {
-    [
-        ("username", current.username.clone(), pending.username.clone()),
-        ("host", current.server.host.clone(), pending.server.host.clone()),
-        ("port", current.server.port.to_string(), pending.server.port.to_string()),
-    ]
-    .into_iter()
-    .find(|(_, current, pending)| current != pending)
-    .map(|(key, current, pending)| Mismatch { key, pending, current })
+/// The key in which a pending value, which a person may have written, differs from the current one although it may not.
+///
+/// Every key counts: what the application reads from the secret would change with the password, or go back to what it was.
+pub(super) fn mismatch(current: &Document, pending: &Document) -> Option<String> {
+    current.difference(pending, &["password"]).map(str::to_owned)
 }

@@ -12,7 +12,7 @@ use super::password::Password;
 
 /// PostgreSQL cuts longer names off silently (NAMEDATALEN - 1), in bytes.
 pub const MAX_NAME_BYTES: usize = 63;
-const DEFAULT_PORT: u16 = 5432;
+pub const DEFAULT_PORT: u16 = 5432;
 const DEFAULT_DBNAME: &str = "postgres";
 const ENGINES: [&str; 2] = ["postgres", "aurora-postgresql"];
 
@@ -48,6 +48,8 @@ pub struct AdminCredentials {
     pub host: Option<String>,
     pub port: Option<u16>,
     pub dbname: Option<String>,
+    /// As [`Server::ssl`].
+    pub ssl: bool,
 }
 
 impl Document {
@@ -77,7 +79,7 @@ impl Document {
     pub fn credentials(&self) -> Result<Credentials, String> {
         let engine = self.required("engine")?;
         if !ENGINES.contains(&engine.as_str()) {
-            return Err(format!("\"engine\" is {engine:?}; this function rotates \"postgres\" and \"aurora-postgresql\"."));
+            return Err("\"engine\" is neither \"postgres\" nor \"aurora-postgresql\".".to_owned());
         }
         Ok(Credentials {
             server: Server {
@@ -103,6 +105,7 @@ impl Document {
             host: self.host()?,
             port: self.port()?,
             dbname: self.dbname()?,
+            ssl: self.ssl()?,
         })
     }
 
@@ -126,6 +129,19 @@ impl Document {
             }
         }
         serde_json::to_string(&document).map(SecretString::from)
+    }
+
+    /// The first key, but for `except`, under which the two documents do not hold the same value.
+    #[must_use]
+    pub fn difference<'a>(&'a self, other: &'a Self, except: &[&str]) -> Option<&'a str> {
+        // What serde_json cannot hold, such as 1e400, is the same only letter for letter.
+        let parsed = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
+        let same = |a: &RawValue, b: &RawValue| a.get() == b.get() || parsed(a).is_some_and(|a| Some(a) == parsed(b));
+        let equal = |key: &str| match (self.raw(key), other.raw(key)) {
+            (Some(a), Some(b)) => same(a, b),
+            _ => false,
+        };
+        self.0.iter().chain(&other.0).map(|(key, _)| key.as_str()).find(|key| !except.contains(key) && !equal(key))
     }
 
     fn raw(&self, key: &str) -> Option<&RawValue> {
@@ -170,7 +186,8 @@ impl Document {
     fn host(&self) -> Result<Option<String>, String> {
         let Some(host) = self.text("host")? else { return Ok(None) };
         if host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ',' | '@')) {
-            return Err(format!("\"host\" is {host:?}; expected one host name or address, without scheme, port or path."));
+            // Not shown: a whole connection string may stand there, with the password in it.
+            return Err("\"host\" is not one host name or address, without scheme, port or path.".to_owned());
         }
         Ok(Some(host))
     }
@@ -319,12 +336,12 @@ mod tests {
     fn each_bad_member_is_named() {
         let long = format!("\"{}\"", "é".repeat(32));
         for (key, value, expected) in [
-            ("engine", "\"mysql\"", "\"engine\" is \"mysql\""),
+            ("engine", "\"mysql canary\"", "\"engine\" is neither"),
             ("engine", "null", "\"engine\" is missing"),
             ("host", "\"\"", "\"host\" is empty"),
             ("host", "7", "\"host\" is not a string"),
-            ("host", "\"/var/run/postgresql\"", "\"host\" is \"/var/run/postgresql\""),
-            ("host", "\"postgres://db\"", "without scheme"),
+            ("host", "\"/var/run/postgresql\"", "\"host\" is not one host name"),
+            ("host", "\"postgres://app:canary@db/shop\"", "without scheme"),
             ("host", "\"a,b\"", "one host name"),
             ("username", "null", "\"username\" is missing"),
             ("username", "\"a\\u0000b\"", "NUL"),
@@ -356,6 +373,23 @@ mod tests {
         }
         for (value, ssl) in [("true", true), ("\"True\"", true), ("null", true), ("false", false), ("\"false\"", false)] {
             assert_eq!(with("ssl", value).credentials().unwrap().server.ssl, ssl, "{value}");
+        }
+    }
+
+    #[test]
+    fn documents_differ_by_value_and_not_by_spelling() {
+        let current = r#"{"username":"app","password":"old","port":5432,"n":1e400,"deep":{"a":1,"b":[]}}"#;
+        for (other, expected) in [
+            (current, None),
+            (r#"{ "deep": {"b": [ ], "a": 1}, "n":1e400, "port":5432, "password":"new", "username":"\u0061pp" }"#, None),
+            (&current.replace("5432", "5433"), Some("port")),
+            (&current.replace("5432", "\"5432\""), Some("port")),
+            (&current.replace("1e400", "2e400"), Some("n")),
+            (&current.replace("\"app\"", "\"other\""), Some("username")),
+            (&current.replace("\"n\":1e400,", ""), Some("n")),
+            (&current.replace("\"n\"", "\"more\":1,\"n\""), Some("more")),
+        ] {
+            assert_eq!(document(current).difference(&document(other), &["password"]), expected, "{other}");
         }
     }
 

@@ -120,18 +120,18 @@ impl Store {
         }))
     }
 
-    /// Reads a version that is known to exist, again and again for a second: a read just after the write may miss it.
+    /// Reads what is known to exist, again and again for a second: a read just after the write may miss it.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn read_again(&self, secret: &str, id: &str) -> Result<Option<Version>, Error> {
+    pub async fn read_again(&self, secret: &str, which: Which<'_>) -> Result<Option<Version>, Error> {
         for pause in READ_AGAIN_AFTER {
-            if let Some(version) = self.read(secret, Which::Id(id)).await? {
+            if let Some(version) = self.read(secret, which).await? {
                 return Ok(Some(version));
             }
             tokio::time::sleep(self.deadline.remaining(pause)).await;
         }
-        self.read(secret, Which::Id(id)).await
+        self.read(secret, which).await
     }
 
     /// Stores the value of the version that the rotation's token names, labelled AWSPENDING and nothing else.
@@ -210,7 +210,7 @@ impl Store {
         self.deadline.limit(OPERATION_TIMEOUT, call).await.map_err(|elapsed| Error::SecretsManager {
             operation,
             secret: secret.to_owned(),
-            fault: StoreFault::TimedOut(elapsed.0),
+            fault: StoreFault::TimedOut(elapsed),
         })
     }
 }
