@@ -6,8 +6,8 @@ use crate::world::project;
 
 /// Each module and what it may import of this crate. `error`, `deadline` and `secret::password` stand at the bottom.
 const IMPORTS: [(&str, &[&str]); 13] = [
-    ("error", &[]),
     ("deadline", &[]),
+    ("error", &["deadline"]),
     ("secret/password", &[]),
     ("secret/credentials", &["super::password"]),
     ("secret/store", &["deadline", "error"]),

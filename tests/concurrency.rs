@@ -192,6 +192,30 @@ async fn a_rotation_that_was_abandoned_is_carried_no_further() {
 }
 
 #[tokio::test]
+async fn a_value_that_a_person_writes_while_set_secret_logs_in_stops_it_before_the_change() {
+    let proxy = AwsProxy::start();
+    let function = Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]);
+    let application = Application::new().await;
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    let described = proxy.calls().len();
+    let released = Arc::new(Notify::new());
+    proxy.fail("DescribeSecret", 1, Fault::Hold(Arc::clone(&released)));
+    let stored = application.stored().await;
+    let (refused, ()) = tokio::join!(application.step(&function, "setSecret", &token), async {
+        let held = || proxy.calls().iter().skip(described).any(|(operation, _)| operation == "DescribeSecret");
+        eventually("the look at the labels", async || held().then_some(())).await;
+        application.put(&random_hex(), &application.document_with(&application.password), &["AWSCURRENT"]).await;
+        released.notify_one();
+    });
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind, "UnknownVersion");
+    assert!(refused.message.contains("was abandoned"), "{}", refused.message);
+    assert_eq!(application.stored().await, stored, "the database was not changed");
+    assert!(application.accepts(&application.password).await);
+}
+
+#[tokio::test]
 async fn a_value_that_a_person_writes_during_the_last_step_is_not_taken_away() {
     let proxy = AwsProxy::start();
     let function = Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]);

@@ -1,5 +1,6 @@
 //! Every way in which a database, or the way to it, can fail: each has its real cause here, a kind of its own, and advice.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,8 @@ async fn what_is_wrong_with_the_way_is_told() {
 
     let rds = Function::start(&[("CA_BUNDLE_FILE", "")]);
     fails(&Application::new().await, &rds, "TlsUntrusted", &["CA_BUNDLE_FILE", "Amazon RDS"]).await;
+    let host = "shop.abc.xx-nowhere-9.rds.amazonaws.com";
+    fails(&with("host", json!(host)).await, &rds, "TlsRootsMissing", &["CA_BUNDLE_FILE", "xx-nowhere-9"]).await;
 }
 
 #[tokio::test]
@@ -83,8 +86,30 @@ async fn a_server_that_never_answers_is_given_up_before_lambda_kills_the_functio
     let function = Function::start(&[]);
     function.set_timeout(Duration::from_secs(3));
     let started = Instant::now();
-    fails(&application, &function, "DatabaseTimedOut", &["no answer in time", &port.to_string()]).await;
+    fails(&application, &function, "DatabaseTimedOut", &["no answer in time", &port.to_string(), "give it 30 s"]).await;
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_proxy_that_takes_no_start_up_options_is_told() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = proxy.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        while let Ok((mut client, _)) = proxy.accept() {
+            let _ = client.read(&mut [0; 1024]);
+            let fields = "SFATAL\0VFATAL\0C0A000\0Mcommand-line options are not supported\0\0";
+            let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+            let _ = client.write_all(&[b"E", &length[..], fields.as_bytes()].concat());
+        }
+    });
+    let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
+    let function = Function::start(&[("ROTATION_POLICY", &policy)]);
+    let application = Application::edited(|document| {
+        document["port"] = json!(port);
+        document["ssl"] = json!(false);
+    })
+    .await;
+    fails(&application, &function, "ProxyInTheWay", &["rotation_host"]).await;
 }
 
 #[tokio::test]
@@ -106,6 +131,8 @@ async fn what_the_server_says_of_the_change_is_told() {
     let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
     for (code, kind, text) in [
         ("22023", "PasswordRefused", "password policy"),
+        ("28000", "PasswordRefused", "password policy"),
+        ("P0001", "PasswordRefused", "password policy"),
         ("42501", "PermissionDenied", "admin_secret"),
         ("57014", "StatementTimedOut", "cancelled"),
         ("25006", "DatabaseReadOnly", "writer"),

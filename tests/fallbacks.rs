@@ -4,15 +4,22 @@ use serde_json::json;
 
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
-use crate::world::postgres::{ADMIN, HOST, admin};
+use crate::world::postgres::{ADMIN, Cluster, HOST, Settings, admin};
+use crate::world::proxy::{self, AwsProxy};
 use crate::world::wire::{Fault, Wire};
-use crate::world::{eventually, random_hex, unique, world};
+use crate::world::{eventually, random_hex, scratch, unique, world};
 
 /// An admin secret with what `edit` makes of it, and its ARN.
 async fn admin_secret(prefix: &str, edit: impl FnOnce(&mut serde_json::Value)) -> String {
     let mut document = json!({"username": ADMIN, "password": world().postgres.admin_password});
     edit(&mut document);
     Application::storing(ADMIN, "", document.clone(), &document.to_string(), prefix).await.secret
+}
+
+/// An admin secret that names its own server, which makes that server trusted.
+fn located(document: &mut serde_json::Value) {
+    document["host"] = json!(HOST);
+    document["port"] = json!(world().postgres.port);
 }
 
 fn policy(application: &Application, fields: &serde_json::Value) -> String {
@@ -57,6 +64,36 @@ async fn an_abandoned_rotation_that_had_changed_the_database_is_found() {
     let token = application.begin_again().await;
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
+}
+
+#[tokio::test]
+async fn versions_that_cannot_help_do_not_use_up_the_tries() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let abandoned = application.begin().await;
+    application.steps(&function, &["createSecret", "setSecret"], &abandoned).await;
+    for _ in 0..4 {
+        // An empty version each, and one that no label is on any more.
+        application.begin_again().await;
+        application.put(&random_hex(), &application.document_with(&application.password), &["AWSCURRENT"]).await;
+    }
+    let token = application.begin_again().await;
+    application.steps(&function, &STEPS, &token).await;
+    application.assert_rotated(&token, &application.password).await;
+    assert!(failed_logins(&application) <= 3, "the same password was sent twice");
+}
+
+#[tokio::test]
+async fn a_function_that_may_not_list_versions_does_without() {
+    let proxy = AwsProxy::start();
+    let application = Application::new().await;
+    application.set_password("somebody changed it by hand").await;
+    let token = application.begin().await;
+    let function = Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]);
+    application.steps(&function, &["createSecret"], &token).await;
+    proxy.fail("ListSecretVersionIds", 99, proxy::Fault::Refuse(400, "AccessDeniedException"));
+    let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "NoCredentialAccepted", "{}", refused.message);
+    assert!(refused.message.contains("secretsmanager:ListSecretVersionIds"), "{}", refused.message);
 }
 
 #[tokio::test]
@@ -113,9 +150,8 @@ async fn the_admin_mends_a_lost_password_only_where_the_functions_policy_says_so
 async fn a_role_that_may_not_change_its_own_password_is_changed_by_the_admin() {
     // What `rds.restrict_password_commands` does, which a plain PostgreSQL cannot be made to do.
     let wire = Wire::start("ALTER ROLE", Fault::Refuse("42501"));
-    let admin = admin_secret("rds!cluster-", |document| document["host"] = json!(HOST)).await;
+    let admin = admin_secret("admin/", located).await;
     let application = wire.application(|_| {}).await;
-    crate::world::postgres::admin().await.batch_execute("GRANT plaintext_roles TO postgres").await.unwrap();
     let token = application.begin().await;
 
     let alone = Function::start(&[("ROTATION_POLICY", &policy(&application, &json!({"allow_plaintext": true})))]);
@@ -139,42 +175,86 @@ async fn a_role_that_may_not_change_its_own_password_is_changed_by_the_admin() {
 
 #[tokio::test]
 async fn the_admin_is_refused_where_it_could_be_abused() {
-    let admin_here = admin_secret("admin/", |_| {}).await;
-    let admin_elsewhere = admin_secret("admin/", |document| document["host"] = json!("127.0.0.1")).await;
-    let create_role = unique("app_");
-    let superuser = unique("app_");
-    for (role, attributes) in [(&create_role, "CREATEROLE"), (&superuser, "SUPERUSER")] {
-        admin().await.batch_execute(&format!("CREATE ROLE {role} LOGIN {attributes} PASSWORD 'somebody changed it'")).await.unwrap();
-    }
-    let missing = unique("missing_");
-    let plain = Application::new().await;
-    plain.set_password("somebody changed it by hand").await;
-    for (role, admin, tls_server_name, reason) in [
-        (create_role.as_str(), &admin_here, None, "it has CREATEROLE"),
-        (&superuser, &admin_here, None, "it is a superuser"),
-        (&missing, &admin_here, None, "it does not exist"),
-        (ADMIN, &admin_here, None, "it is the admin itself"),
-        (&plain.role, &admin_elsewhere, Some("localhost"), "nothing proves that the two are one cluster"),
+    let here = admin_secret("admin/", located).await;
+    let elsewhere = admin_secret("admin/", |document| {
+        located(document);
+        document["host"] = json!("127.0.0.1");
+    })
+    .await;
+    let roles: Vec<_> = (0..5).map(|_| unique("app_")).collect();
+    let sql = format!(
+        "CREATE ROLE {0} LOGIN CREATEROLE; CREATE ROLE {1} LOGIN SUPERUSER; CREATE ROLE {2} LOGIN; GRANT {0} TO {2}; CREATE ROLE {3} LOGIN; \
+         GRANT pg_execute_server_program TO {3}; CREATE ROLE {4} LOGIN;",
+        roles[0], roles[1], roles[2], roles[3], roles[4]
+    );
+    admin().await.batch_execute(&sql).await.unwrap();
+    for (role, admin, reason) in [
+        (roles[0].as_str(), &here, "it has CREATEROLE"),
+        (&roles[1], &here, "it is a superuser"),
+        (&roles[2], &here, "is a member of a role that has"),
+        (&roles[3], &here, "reaches the server's files"),
+        ("missing", &here, "it does not exist"),
+        (ADMIN, &here, "it is the admin itself"),
+        (&roles[4], &elsewhere, "to prove that the two are one"),
     ] {
         let application = Application::over(role, "wrong", |_| {}).await;
         let token = application.begin().await;
-        let mut fields = json!({"strategy": "single-user", "admin_secret": admin, "admin_reset": true});
-        if let Some(name) = tls_server_name {
-            // The certificate is for localhost alone, and this admin secret names the address.
-            fields["tls_server_name"] = json!(name);
-        }
+        let fields = json!({"strategy": "single-user", "admin_secret": admin, "admin_reset": true});
         let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
         application.steps(&function, &["createSecret"], &token).await;
         let before = application.snapshot().await;
         let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
-        if tls_server_name.is_some() {
-            assert_eq!(refused.kind, "TlsNameMismatch", "another host has to prove its own name: {}", refused.message);
-        } else {
-            assert_eq!(refused.kind, "AdminRefused", "{}", refused.message);
-            assert!(refused.message.contains(reason), "{}", refused.message);
-        }
+        assert_eq!(refused.kind, "AdminRefused", "{}", refused.message);
+        assert!(refused.message.contains(reason), "{}", refused.message);
         assert_eq!(application.snapshot().await, before);
     }
+}
+
+#[tokio::test]
+async fn an_admin_of_another_server_is_refused_although_the_role_is_there_too() {
+    // Staging, made from a copy of production, with production's admin still in its secret.
+    let wire = Wire::start("ALTER ROLE", Fault::Refuse("42501"));
+    let application = wire.application(|_| {}).await;
+    let prepare = format!("CREATE ROLE {} LOGIN PASSWORD 'of production'", application.role);
+    let production = Cluster::start(&Settings { prepare, ..Settings::default() });
+    let admin = admin_secret("admin/", |document| {
+        *document = json!({"host": HOST, "port": production.port, "username": ADMIN, "password": production.admin_password});
+    })
+    .await;
+    let roots = scratch("roots").join("both.pem");
+    let both = [&world().postgres, &production].map(|server| std::fs::read_to_string(&server.ca_file).unwrap()).concat();
+    std::fs::write(&roots, both).unwrap();
+    let fields = json!({"strategy": "single-user", "admin_secret": admin, "allow_plaintext": true});
+    let environment = [("ROTATION_POLICY", policy(&application, &fields)), ("CA_BUNDLE_FILE", roots.display().to_string())];
+    let function = Function::start(&environment.each_ref().map(|(name, value)| (*name, value.as_str())));
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
+    std::fs::remove_dir_all(roots.parent().unwrap()).unwrap();
+    assert_eq!(refused.kind, "AdminRefused", "{}", refused.message);
+    assert!(refused.message.contains("not the one that the secret's role logs in to"), "{}", refused.message);
+    assert!(production.login(&application.role, "of production").await.is_ok(), "production's password is what it was");
+}
+
+#[tokio::test]
+async fn a_right_that_the_admin_lacks_is_named() {
+    let weak = unique("admin_");
+    admin().await.batch_execute(&format!("CREATE ROLE {weak} LOGIN PASSWORD 'weak'")).await.unwrap();
+    let secret = admin_secret("admin/", |document| {
+        located(document);
+        document["username"] = json!(weak);
+        document["password"] = json!("weak");
+    })
+    .await;
+    let application = Application::new().await;
+    application.set_password("somebody changed it by hand").await;
+    let fields = json!({"strategy": "single-user", "admin_secret": secret, "admin_reset": true});
+    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "AdminLacksRight", "{}", refused.message);
+    assert!(refused.message.contains("WITH ADMIN OPTION") && refused.message.contains(&weak), "{}", refused.message);
 }
 
 #[tokio::test]
@@ -201,7 +281,7 @@ async fn the_admins_password_is_not_shown_to_a_host_that_only_the_rotated_secret
 
     let with_host = admin_secret("admin/", |document| {
         edit(document);
-        document["host"] = json!(HOST);
+        located(document);
     })
     .await;
     let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields(&with_host)))]);

@@ -41,17 +41,18 @@ async fn values_that_are_no_credentials_are_refused_before_anything_is_changed()
         ("canary".to_owned(), "not JSON"),
         ("[\"canary\"]".to_owned(), "not an object"),
         ("{\"password\": \"canary\", \"host\": \"a\", \"host\": \"b\"}".to_owned(), "\"host\" appears twice"),
-        (with("engine", json!("mysql")), "\"engine\" is \"mysql\""),
+        (with("engine", json!("mysql canary")), "\"engine\" is neither"),
         (with("engine", Value::Null), "\"engine\" is missing"),
         (with("host", json!("")), "\"host\" is empty"),
-        (with("host", json!("postgres://h/d")), "without scheme"),
+        (with("host", json!("postgres://app:canary@h/d")), "without scheme"),
         (with("username", Value::Null), "\"username\" is missing"),
         (with("username", json!("x".repeat(64))), "64 bytes"),
         (with("password", Value::Null), "\"password\" is missing"),
         (with("password", json!("")), "\"password\" is empty"),
         (with("port", json!(70_000)), "\"port\" is not"),
         (with("ssl", json!("perhaps")), "\"ssl\" is neither"),
-        (with("rotation", json!({"admin_reset": true})), "unknown field `admin_reset`"),
+        (with("rotation", json!({"admin_reset": true})), "has the key \"admin_reset\""),
+        (with("rotation", json!("canary")), "\"rotation\" is not an object"),
         (with("masterarn", json!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:a-AbCdEf")), "alternating-users"),
     ] {
         let application = Application::storing("app", "canary", Value::Null, &text, "bad/").await;
@@ -74,13 +75,15 @@ async fn binary_secrets_are_refused() {
 }
 
 #[tokio::test]
-async fn pending_values_for_another_role_or_server_are_refused_even_where_they_would_log_in() {
+async fn pending_values_that_change_more_than_the_password_are_refused_even_where_they_would_log_in() {
     let function = Function::start(&[]);
     let other = Application::new().await;
-    for (key, value, text) in [
-        ("username", json!(other.role), format!("username {:?}", other.role)),
-        ("host", json!("127.0.0.1"), "host \"127.0.0.1\"".to_owned()),
-        ("port", json!(1), "port \"1\"".to_owned()),
+    for (key, value) in [
+        ("username", json!(other.role)),
+        ("host", json!("127.0.0.1")),
+        ("port", json!(1)),
+        ("dbname", json!("template1")),
+        ("replicaHost", json!("canary")),
     ] {
         let application = Application::new().await;
         let token = application.begin().await;
@@ -88,7 +91,7 @@ async fn pending_values_for_another_role_or_server_are_refused_even_where_they_w
         document["password"] = json!(other.password);
         document[key] = value;
         application.put(&token, &document.to_string(), &["AWSPENDING"]).await;
-        refused(&application, &function, &STEPS, &token, "PendingMismatch", &text).await;
+        refused(&application, &function, &STEPS, &token, "PendingMismatch", &format!("differs from AWSCURRENT in \"{key}\"")).await;
     }
 }
 
@@ -113,7 +116,7 @@ async fn tokens_that_name_no_pending_version_are_refused() {
     let function = Function::start(&[]);
     let application = Application::new().await;
     application.begin().await;
-    refused(&application, &function, &STEPS, &random_hex(), "UnknownVersion", "there is no version").await;
+    refused(&application, &function, &STEPS, &random_hex(), "UnknownVersion", "no version").await;
 
     let unlabelled = random_hex();
     application.put(&unlabelled, &application.document_with("canary"), &["MINE"]).await;
@@ -137,7 +140,20 @@ async fn a_rotation_that_is_switched_off_is_refused() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let token = application.begin().await;
     world().aws.client().cancel_rotate_secret().secret_id(&application.secret).send().await.unwrap();
-    refused(&application, &function, &["createSecret", "setSecret"], &token, "RotationDisabled", "rotation is switched off").await;
+    refused(&application, &function, &["createSecret"], &token, "RotationDisabled", "rotation is switched off").await;
+
+    let token = application.begin_again().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    let cancel = async || world().aws.client().cancel_rotate_secret().secret_id(&application.secret).send().await.unwrap();
+    cancel().await;
+    refused(&application, &function, &["setSecret"], &token, "RotationDisabled", "rotation is switched off").await;
+
+    // Once the database has the password, finishing is what an application needs.
+    let token = application.begin_again().await;
+    application.steps(&function, &STEPS[..3], &token).await;
+    cancel().await;
+    application.steps(&function, &["finishSecret"], &token).await;
+    application.assert_rotated(&token, &application.password).await;
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl Cluster {
         let data = folder.join("data");
         let admin_password = random_hex();
         let port = free_port();
-        let (ca, certificate, key) = certificates();
+        let (ca, certificate, key) = certificates(port);
         let write = |name: &str, content: &str, mode: u32| {
             let path = folder.join(name);
             std::fs::write(&path, content).expect("a file is written");
@@ -155,10 +155,10 @@ pub const REFUSED_ROLES: &str = "refused_roles";
 pub const PLAINTEXT_ROLES: &str = "plaintext_roles";
 
 /// A signing root, and a certificate for the host's name with its key, all in PEM.
-fn certificates() -> (String, String, String) {
+fn certificates(port: u16) -> (String, String, String) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(rcgen::DnType::CommonName, "test root");
+    params.distinguished_name.push(rcgen::DnType::CommonName, format!("root of the server on port {port}"));
     let root = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a root");
     let key = KeyPair::generate().expect("a key");
     let leaf = CertificateParams::new([HOST.to_owned()]).expect("a name").signed_by(&key, &root).expect("a certificate");
