@@ -16,7 +16,7 @@ const POWERFUL: &str = "'rds_superuser', 'pg_read_server_files', 'pg_write_serve
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Power {
     pub superuser: bool,
-    /// It has, or is a member of a role that has, SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS, or is one of [`POWERFUL`].
+    /// It has, or is a member of a role that has, SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS, or is one of those that reach the server itself.
     pub more_than_its_own: bool,
 }
 
