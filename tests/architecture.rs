@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::world::project;
 
 /// Each module and what it may import of this crate. `error`, `deadline` and `secret::password` stand at the bottom.
-const IMPORTS: [(&str, &[&str]); 13] = [
+const IMPORTS: [(&str, &[&str]); 14] = [
     ("deadline", &[]),
     ("error", &["deadline"]),
     ("secret/password", &[]),
-    ("secret/credentials", &["super::password"]),
+    ("secret/document", &[]),
+    ("secret/credentials", &[]),
     ("secret/store", &["deadline", "error"]),
     ("policy", &["secret::password"]),
     ("config", &["error", "policy", "secret::password"]),

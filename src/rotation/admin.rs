@@ -7,7 +7,8 @@ use super::{Context, Rotation, label};
 use crate::database::role::Power;
 use crate::database::{Database, Login, Purpose, Session, Target, role};
 use crate::error::{DatabaseFault, Error, StoreFault};
-use crate::secret::credentials::{AdminCredentials, DEFAULT_PORT, Document, Server};
+use crate::secret::credentials::{AdminCredentials, DEFAULT_PORT, Server};
+use crate::secret::document::Document;
 use crate::secret::store::{self, Value, Which};
 
 /// The admin secret that the policy, or else the secret, names.
@@ -122,7 +123,7 @@ async fn read(context: &Context<'_>, id: &str) -> Result<(AdminCredentials, Stri
     };
     let label = label(store::CURRENT, &version.id);
     let parsed = match &version.value {
-        Value::Text(text) => Document::parse(text).and_then(|document| document.admin_credentials()),
+        Value::Text(text) => Document::parse(text).and_then(|document| AdminCredentials::read(&document)),
         Value::Binary => Err("it holds binary data; expected a JSON object in SecretString.".to_owned()),
     };
     match parsed {

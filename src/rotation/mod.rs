@@ -18,7 +18,8 @@ use crate::deadline::Deadline;
 use crate::error::{Error, RotationFault};
 use crate::event::{Outcome, Report, Request, Step};
 use crate::policy::{Policy, Strategy};
-use crate::secret::credentials::{Credentials, Document};
+use crate::secret::credentials::Credentials;
+use crate::secret::document::Document;
 use crate::secret::store::{self, Store, Value, Version, Which};
 
 /// What every step works with, for one invocation.
@@ -193,7 +194,7 @@ impl Stored {
             Value::Text(text) => Document::parse(text),
             Value::Binary => Err("it holds binary data; expected a JSON object in SecretString.".to_owned()),
         };
-        let parsed = parsed.and_then(|document| document.credentials().map(|credentials| (document, credentials)));
+        let parsed = parsed.and_then(|document| Credentials::read(&document).map(|credentials| (document, credentials)));
         match parsed {
             Ok((document, credentials)) => Ok(Self { id: version.id, document, credentials }),
             Err(problem) => Err(Error::Document { secret: version.arn, version: label(stage, &version.id), problem }),

@@ -1,7 +1,7 @@
 //! Which role a rotation works on: what the strategy makes of the current username, and what it lets a pending value change.
 
 use crate::policy::Strategy;
-use crate::secret::credentials::Document;
+use crate::secret::document::Document;
 
 /// The username of the next version.
 pub(super) fn next_username(strategy: Strategy, current: &str) -> String {
