@@ -17,7 +17,8 @@ help: ## list the targets
 
 demo: | tools ## watch one rotation of a real PostgreSQL, and see it proven
 	@tests/world/install
-	@cargo build --quiet && cargo test --quiet --test demo
+	@test -e target/debug/postgres-secret-rotation || echo "building for the first time, which takes some minutes"
+	@cargo test --quiet --test demo
 
 test: check package ## run everything that needs no cloud account, the packaged binary included (PG_BIN=<folder>: another server)
 	@tests/world/install
@@ -30,6 +31,8 @@ check: | tools ## formatting, lints, documentation
 	RUSTDOCFLAGS='--deny warnings' cargo doc --no-deps --quiet
 
 package: | tools ## build target/lambda/postgres-secret-rotation/bootstrap and bootstrap.zip for provided.al2023 (ARCH=arm64: for Graviton)
+	@test -d "$$(rustc --print target-libdir --target $(TRIPLE))" || \
+		{ echo "make: Rust for $(TRIPLE) is missing: run rustup target add $(TRIPLE), and install a linker for it" >&2; exit 1; }
 	cargo build --release --target $(TRIPLE)
 	@mkdir -p $(PACKAGE)
 	@python3 tools/package.py target/$(TRIPLE)/release/postgres-secret-rotation $(PACKAGE)
