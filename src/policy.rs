@@ -210,6 +210,9 @@ mod tests {
         assert!(!policy.allow_plaintext && !policy.admin_reset && policy.password_storage.is_none());
         assert_eq!(policy.strategy(None), Strategy::SingleUser);
         assert_eq!(policy.strategy(Some("arn")), Strategy::AlternatingUsers);
+        assert_eq!(policy.admin(Some("the secret's")), Some("the secret's"));
+        let policy = resolve(r#"{"defaults":{"admin_secret":"the function's"}}"#, None).unwrap();
+        assert_eq!(policy.admin(Some("the secret's")), Some("the function's"));
     }
 
     #[test]

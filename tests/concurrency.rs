@@ -26,6 +26,37 @@ async fn every_step_may_be_sent_twice() {
 }
 
 #[tokio::test]
+async fn a_value_that_is_there_is_not_put_again() {
+    let proxy = AwsProxy::start();
+    let function = Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]);
+    let application = Application::new().await;
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret", "createSecret"], &token).await;
+    assert_eq!(proxy.calls().iter().filter(|(operation, _)| operation == "PutSecretValue").count(), 1);
+}
+
+#[tokio::test]
+async fn a_value_that_is_written_while_create_secret_puts_its_own_is_kept_and_checked() {
+    for (valid, outcome) in [(true, "Kept"), (false, "InvalidSecret")] {
+        let proxy = AwsProxy::start();
+        let function = Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]);
+        let application = Application::new().await;
+        let token = application.begin().await;
+        let released = Arc::new(Notify::new());
+        proxy.fail("PutSecretValue", 1, Fault::Hold(Arc::clone(&released)));
+        let value = if valid { application.document_with("written by a person") } else { "[]".to_owned() };
+        let (result, ()) = tokio::join!(application.step(&function, "createSecret", &token), async {
+            proxy.arrived("PutSecretValue").await;
+            application.put(&token, &value, &["AWSPENDING"]).await;
+            released.notify_one();
+        });
+        let came_to = result.map_or_else(|failure| failure.kind, |report| report["Outcome"].as_str().unwrap().to_owned());
+        assert_eq!(came_to, outcome);
+        assert_eq!(application.value("AWSPENDING").await, Some(value));
+    }
+}
+
+#[tokio::test]
 async fn the_whole_rotation_may_be_sent_again_after_every_step() {
     let function = Function::start(&[]);
     for done in 1..=STEPS.len() {
@@ -213,6 +244,27 @@ async fn a_value_that_a_person_writes_while_set_secret_logs_in_stops_it_before_t
     assert!(refused.message.contains("was abandoned"), "{}", refused.message);
     assert_eq!(application.stored().await, stored, "the database was not changed");
     assert!(application.accepts(&application.password).await);
+}
+
+#[tokio::test]
+async fn a_value_that_a_person_writes_while_set_secret_waits_for_another_one_stops_it_too() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    let stored = application.stored().await;
+    // What another invocation holds while it changes the same role.
+    let other = admin().await;
+    let key = format!("postgres-secret-rotation {}", application.role);
+    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('{key}', 0))")).await.unwrap();
+    let (refused, ()) = tokio::join!(application.step(&function, "setSecret", &token), async {
+        let watch = admin().await;
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'advisory'";
+        eventually("the wait for the lock", async || watch.query_opt(waits, &[&application.role]).await.unwrap()).await;
+        application.put(&random_hex(), &application.document_with(&application.password), &["AWSCURRENT"]).await;
+        other.batch_execute("COMMIT").await.unwrap();
+    });
+    assert_eq!(refused.unwrap_err().kind, "UnknownVersion");
+    assert_eq!(application.stored().await, stored, "the database was not changed");
 }
 
 #[tokio::test]

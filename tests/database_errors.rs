@@ -79,6 +79,25 @@ async fn what_is_wrong_with_the_way_is_told() {
 }
 
 #[tokio::test]
+async fn the_roots_of_the_system_are_not_trusted() {
+    let system = world().postgres.ca_file.display().to_string();
+    let function = Function::start(&[("CA_BUNDLE_FILE", ""), ("SSL_CERT_FILE", &system)]);
+    fails(&Application::new().await, &function, "TlsUntrusted", &["Amazon RDS"]).await;
+}
+
+#[tokio::test]
+async fn a_statement_that_is_never_answered_is_given_up_before_lambda_kills_the_function() {
+    let wire = Wire::start("ALTER ROLE", Fault::Hang);
+    let application = wire.application(|_| {}).await;
+    let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
+    let function = Function::start(&[("ROTATION_POLICY", &policy)]);
+    function.set_timeout(Duration::from_secs(3));
+    let started = Instant::now();
+    fails(&application, &function, "DatabaseTimedOut", &["setting the password"]).await;
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
 async fn a_server_that_never_answers_is_given_up_before_lambda_kills_the_function() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();

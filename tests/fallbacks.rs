@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
-use crate::world::postgres::{ADMIN, Cluster, HOST, Settings, admin};
+use crate::world::postgres::{ADMIN, Cluster, HOST, Settings, admin, free_port};
 use crate::world::proxy::{self, AwsProxy};
 use crate::world::wire::{Fault, Wire};
 use crate::world::{eventually, random_hex, scratch, unique, world};
@@ -103,14 +103,34 @@ async fn versions_of_another_role_or_server_are_not_tried() {
     for (key, value) in [("username", json!(other.role)), ("host", json!("old.example.com")), ("port", json!(1))] {
         let mut document = application.document.clone();
         document[key] = value;
+        document["password"] = json!(random_hex());
         application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
     }
     application.put(&random_hex(), &application.document_with("wrong"), &["AWSCURRENT"]).await;
     // The one that works: the oldest version, of the same role and server.
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
-    application.assert_rotated(&token, "wrong").await;
+    assert!(application.accepts(&application.password_in("AWSCURRENT").await).await);
+    eventually("the two failed logins", async || (failed_logins(&application) >= 2).then_some(())).await;
+    assert_eq!(failed_logins(&application), 2, "those with AWSCURRENT and AWSPENDING");
     assert_eq!(failed_logins(&other), 0);
+}
+
+#[tokio::test]
+async fn the_three_newest_passwords_without_a_label_are_tried() {
+    for (age, found) in [(0, true), (2, true), (3, false)] {
+        let (application, function) = (Application::new().await, Function::start(&[]));
+        let abandoned: Vec<_> = (0..5).map(|_| random_hex()).collect();
+        for password in &abandoned {
+            application.put(&random_hex(), &application.document_with(password), &["MINE"]).await;
+        }
+        application.put(&random_hex(), &application.document_with("has the label"), &["MINE"]).await;
+        application.set_password(&abandoned[4 - age]).await;
+        let token = application.begin().await;
+        application.steps(&function, &["createSecret"], &token).await;
+        let result = application.step(&function, "setSecret", &token).await;
+        assert_eq!(result.is_ok(), found, "{age}: {result:?}");
+    }
 }
 
 #[tokio::test]
@@ -181,11 +201,16 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
         document["host"] = json!("127.0.0.1");
     })
     .await;
-    let roles: Vec<_> = (0..5).map(|_| unique("app_")).collect();
+    let other_port = admin_secret("admin/", |document| {
+        located(document);
+        document["port"] = json!(free_port());
+    })
+    .await;
+    let roles: Vec<_> = (0..7).map(|_| unique("app_")).collect();
     let sql = format!(
         "CREATE ROLE {0} LOGIN CREATEROLE; CREATE ROLE {1} LOGIN SUPERUSER; CREATE ROLE {2} LOGIN; GRANT {0} TO {2}; CREATE ROLE {3} LOGIN; \
-         GRANT pg_execute_server_program TO {3}; CREATE ROLE {4} LOGIN;",
-        roles[0], roles[1], roles[2], roles[3], roles[4]
+         GRANT pg_execute_server_program TO {3}; CREATE ROLE {4} LOGIN; CREATE ROLE {5} LOGIN REPLICATION; CREATE ROLE {6} LOGIN BYPASSRLS",
+        roles[0], roles[1], roles[2], roles[3], roles[4], roles[5], roles[6]
     );
     admin().await.batch_execute(&sql).await.unwrap();
     for (role, admin, reason) in [
@@ -196,6 +221,9 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
         ("missing", &here, "it does not exist"),
         (ADMIN, &here, "it is the admin itself"),
         (&roles[4], &elsewhere, "to prove that the two are one"),
+        (&roles[4], &other_port, "to prove that the two are one"),
+        (&roles[5], &here, "REPLICATION"),
+        (&roles[6], &here, "BYPASSRLS"),
     ] {
         let application = Application::over(role, "wrong", |_| {}).await;
         let token = application.begin().await;
@@ -234,6 +262,49 @@ async fn an_admin_of_another_server_is_refused_although_the_role_is_there_too() 
     assert_eq!(refused.kind, "AdminRefused", "{}", refused.message);
     assert!(refused.message.contains("not the one that the secret's role logs in to"), "{}", refused.message);
     assert!(production.login(&application.role, "of production").await.is_ok(), "production's password is what it was");
+}
+
+#[tokio::test]
+async fn no_operator_of_the_databases_own_decides_on_a_role() {
+    let (role, database) = (unique("app_"), unique("shop_"));
+    admin().await.batch_execute(&format!("CREATE ROLE {role} LOGIN SUPERUSER")).await.unwrap();
+    admin().await.batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
+    let shop = world().postgres.login_to(&database, ADMIN, &world().postgres.admin_password).await.unwrap();
+    let sql = format!(
+        "CREATE SCHEMA mine; CREATE FUNCTION mine.no(oid, oid) RETURNS bool LANGUAGE sql AS 'SELECT false'; \
+         CREATE OPERATOR mine.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = mine.no); \
+         ALTER DATABASE {database} SET search_path = mine, pg_catalog"
+    );
+    shop.batch_execute(&sql).await.unwrap();
+    let secret = admin_secret("admin/", |document| {
+        located(document);
+        document["dbname"] = json!(database);
+    })
+    .await;
+    let application = Application::over(&role, "wrong", |document| document["dbname"] = json!(database)).await;
+    let fields = json!({"strategy": "single-user", "admin_secret": secret, "admin_reset": true});
+    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
+    assert!(refused.message.contains("it is a superuser"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn the_admin_helps_past_a_proxy_and_only_where_a_right_is_missing() {
+    for (code, kind) in [("42501", None), ("22023", Some("PasswordRefused"))] {
+        let wire = Wire::start("ALTER ROLE", Fault::Refuse(code));
+        let admin = admin_secret("admin/", located).await;
+        let application = wire.application(|document| document["host"] = json!("pooler.invalid")).await;
+        let fields = json!({"strategy": "single-user", "admin_secret": admin, "allow_plaintext": true, "rotation_host": "127.0.0.1"});
+        let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
+        let token = application.begin().await;
+        application.steps(&function, &["createSecret"], &token).await;
+        let stored = application.stored().await;
+        let result = application.step(&function, "setSecret", &token).await;
+        assert_eq!(result.as_ref().err().map(|failure| failure.kind.as_str()), kind, "{result:?}");
+        assert_eq!(application.stored().await == stored, kind.is_some());
+    }
 }
 
 #[tokio::test]

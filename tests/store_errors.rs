@@ -96,6 +96,17 @@ async fn a_call_that_hangs_once_is_sent_again() {
 }
 
 #[tokio::test]
+async fn a_value_that_was_just_written_is_waited_for() {
+    let (proxy, function, application, token) = setup().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    for step in &STEPS[1..] {
+        proxy.fail("GetSecretValue", 2, Fault::NotReadableYet);
+        application.steps(&function, &[step], &token).await;
+    }
+    application.assert_rotated(&token, &application.password).await;
+}
+
+#[tokio::test]
 async fn an_endpoint_that_cannot_be_reached_is_told() {
     let application = Application::new().await;
     let token = application.begin().await;

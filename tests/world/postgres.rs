@@ -82,7 +82,7 @@ impl Cluster {
 
         let mut options = format!(
             "listen_addresses=127.0.0.1 port={port} unix_socket_directories={folder} hba_file={hba} ssl={ssl} ssl_cert_file={certificate} \
-             ssl_key_file={key} max_connections=100 log_statement=all log_connections=on password_encryption=scram-sha-256 fsync=off \
+             ssl_key_file={key} max_connections=100 log_statement=all log_connections=on log_disconnections=on password_encryption=scram-sha-256 fsync=off \
              max_prepared_transactions=4 log_line_prefix=%m|%p|%u|%a|",
             folder = folder.display(),
             hba = hba.display(),
@@ -120,10 +120,15 @@ impl Cluster {
 
     /// Logs in as an application would, with the certificate checked.
     pub async fn login(&self, role: &str, password: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+        self.login_to("postgres", role, password).await
+    }
+
+    /// Logs in to a database of its own.
+    pub async fn login_to(&self, dbname: &str, role: &str, password: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         let root = Certificate::from_pem(self.ca.as_bytes()).expect("the root is PEM");
         let tls = TlsConnector::builder().disable_built_in_roots(true).add_root_certificate(root).build().expect("TLS can be had");
         let mut config = tokio_postgres::Config::new();
-        config.host(HOST).port(self.port).user(role).password(password).dbname("postgres").application_name("application");
+        config.host(HOST).port(self.port).user(role).password(password).dbname(dbname).application_name("application");
         config.ssl_mode(if self.ssl { SslMode::Require } else { SslMode::Disable });
         let (client, connection) = config.connect(MakeTlsConnector::new(tls)).await?;
         tokio::spawn(async move { drop(connection.await) });

@@ -18,6 +18,8 @@ use super::{eventually, world};
 pub enum Fault {
     /// It is refused with this status and error code, before it has any effect.
     Refuse(u16, &'static str),
+    /// The version that it names by id was just written, and cannot be read yet.
+    NotReadableYet,
     /// It takes effect, and its answer is lost.
     LoseAnswer,
     /// It is never answered, and has no effect.
@@ -73,11 +75,12 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
     let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    shared.calls.lock().expect("no test panics here").push((operation.clone(), parsed));
+    shared.calls.lock().expect("no test panics here").push((operation.clone(), parsed.clone()));
 
-    let fault = take(&mut shared.faults.lock().expect("no test panics here"), &operation);
+    let fault = take(&mut shared.faults.lock().expect("no test panics here"), &operation, &parsed);
     match fault {
         Some(Fault::Refuse(status, code)) => return refusal(status, code),
+        Some(Fault::NotReadableYet) => return refusal(400, "ResourceNotFoundException"),
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Hold(ref released)) => released.notified().await,
         Some(Fault::LoseAnswer | Fault::HangAfterEffect) | None => {}
@@ -101,8 +104,9 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     (status, [(HeaderName::from_static("content-type"), kind)], body).into_response()
 }
 
-fn take(faults: &mut [(&'static str, usize, Fault)], operation: &str) -> Option<Fault> {
-    let (_, times, fault) = faults.iter_mut().find(|(of, times, _)| *of == operation && *times > 0)?;
+fn take(faults: &mut [(&'static str, usize, Fault)], operation: &str, body: &Value) -> Option<Fault> {
+    let concerns = |fault: &Fault| !matches!(fault, Fault::NotReadableYet) || body["VersionId"].is_string();
+    let (_, times, fault) = faults.iter_mut().find(|(of, times, fault)| *of == operation && *times > 0 && concerns(fault))?;
     *times -= 1;
     Some(fault.clone())
 }

@@ -17,6 +17,8 @@ use super::{RUNTIME, unique, wait, world};
 pub enum Fault {
     /// The server refuses it with this SQLSTATE, before any effect.
     Refuse(&'static str),
+    /// The server never sees it, and never answers.
+    Hang,
     /// The connection breaks off before the server sees it.
     BreakBefore,
     /// It takes effect, and the connection breaks off before the answer.
@@ -81,6 +83,7 @@ async fn serve(client: TcpStream, needle: &str, fault: Fault, hits: Arc<AtomicUs
                 if hit {
                     hits.fetch_add(1, Ordering::SeqCst);
                     match fault {
+                        Fault::Hang => std::future::pending().await,
                         Fault::BreakBefore => return None,
                         Fault::Refuse(code) => {
                             refuse(&mut to_client, code, &message[4..]).await?;
