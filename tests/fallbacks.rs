@@ -308,6 +308,27 @@ async fn the_admin_helps_past_a_proxy_and_only_where_a_right_is_missing() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_not_of_the_role_in_the_secret_does_not_set_the_admin_on_that_role() {
+    let (own, victim) = (Application::new().await, unique("victim_"));
+    let sql = format!("CREATE ROLE {victim} LOGIN PASSWORD 'of the victim'; GRANT plaintext_roles TO {}", own.role);
+    admin().await.batch_execute(&sql).await.unwrap();
+    let wire = Wire::impersonating(&own.role);
+    let admin = admin_secret("admin/", located).await;
+    let application = Application::over(&victim, &own.password, |document| {
+        document["port"] = json!(wire.port);
+        document["ssl"] = json!(false);
+    })
+    .await;
+    let fields = json!({"strategy": "single-user", "admin_secret": admin, "allow_plaintext": true});
+    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "AdminRefused", "{}", refused.message);
+    assert!(world().postgres.login(&victim, "of the victim").await.is_ok(), "the victim's password is what it was");
+}
+
+#[tokio::test]
 async fn a_right_that_the_admin_lacks_is_named() {
     let weak = unique("admin_");
     admin().await.batch_execute(&format!("CREATE ROLE {weak} LOGIN PASSWORD 'weak'")).await.unwrap();

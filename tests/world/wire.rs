@@ -32,14 +32,23 @@ pub struct Wire {
 
 impl Wire {
     pub fn start(needle: &'static str, fault: Fault) -> Self {
+        Self::serve(needle, fault, None)
+    }
+
+    /// Lets nothing go wrong, but logs in as that role, whichever role the function names.
+    pub fn impersonating(role: &str) -> Self {
+        Self::serve("no statement contains this", Fault::BreakBefore, Some(role.to_owned()))
+    }
+
+    fn serve(needle: &'static str, fault: Fault, role: Option<String>) -> Self {
         let listener = wait(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let hits = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&hits);
         RUNTIME.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let hits = Arc::clone(&counted);
-                RUNTIME.spawn(async move { serve(client, needle, fault, hits).await });
+                let (hits, role) = (Arc::clone(&counted), role.clone());
+                RUNTIME.spawn(async move { serve(client, needle, fault, hits, role).await });
             }
         });
         Self { port, hits }
@@ -64,12 +73,15 @@ impl Wire {
     }
 }
 
-async fn serve(client: TcpStream, needle: &str, fault: Fault, hits: Arc<AtomicUsize>) -> Option<()> {
+async fn serve(client: TcpStream, needle: &str, fault: Fault, hits: Arc<AtomicUsize>, role: Option<String>) -> Option<()> {
     let server = TcpStream::connect(("127.0.0.1", world().postgres.port)).await.ok()?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     // The startup message is the only one without a type.
-    let startup = body(&mut from_client).await?;
+    let mut startup = body(&mut from_client).await?;
+    if let Some(role) = role {
+        startup = with_user(&startup, &role)?;
+    }
     to_server.write_all(&startup).await.ok()?;
     loop {
         tokio::select! {
@@ -120,6 +132,16 @@ async fn body(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     message.resize(length as usize, 0);
     from.read_exact(&mut message[4..]).await.ok()?;
     Some(message)
+}
+
+/// The startup message for another role: the protocol's version, then names and values that end in NUL each.
+fn with_user(startup: &[u8], role: &str) -> Option<Vec<u8>> {
+    let mut parameters: Vec<_> = startup.get(8..)?.split(|byte| *byte == 0).collect();
+    let name = parameters.iter().position(|part| *part == b"user")?;
+    parameters[name + 1] = role.as_bytes();
+    let parameters = parameters.join(&0);
+    let length = u32::try_from(parameters.len() + 8).ok()?;
+    Some([&length.to_be_bytes(), &startup[4..8], &parameters].concat())
 }
 
 fn contains(message: &[u8], needle: &str) -> bool {
