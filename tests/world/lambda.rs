@@ -62,8 +62,8 @@ struct Runtime {
     running: Mutex<HashMap<String, oneshot::Sender<Answer>>>,
     /// What the context says is left to each invocation.
     timeout: Mutex<Duration>,
-    /// When the process first asked for an invocation.
-    ready: Mutex<Option<Instant>>,
+    /// When a process asked for an invocation.
+    asked: Mutex<Vec<Instant>>,
     /// Counts the processes, so that no invocation is handed to one that is gone.
     process: watch::Sender<u32>,
 }
@@ -126,7 +126,7 @@ impl Function {
             waiting: AsyncMutex::new(waiting),
             running: Mutex::default(),
             timeout: Mutex::new(Duration::from_secs(30)),
-            ready: Mutex::default(),
+            asked: Mutex::default(),
             process: watch::Sender::new(0),
         });
         let router = Router::new()
@@ -184,17 +184,17 @@ impl Function {
         let _ = process.kill();
         let _ = process.wait();
         self.runtime.process.send_modify(|count| *count += 1);
-        *self.runtime.ready.lock().expect("no test panics here") = None;
         self.runtime.running.lock().expect("no test panics here").clear();
     }
 
     /// What the process that runs now has used, as the kernel accounts it.
     pub async fn usage(&self) -> Usage {
-        let ready = eventually("the first request", async || *self.runtime.ready.lock().expect("no test panics here")).await;
         let (id, started) = {
             let process = self.process.lock().expect("no test panics here");
             (process.0.id(), process.1)
         };
+        let first = || self.runtime.asked.lock().expect("no test panics here").iter().copied().find(|asked| *asked >= started);
+        let ready = eventually("the first request", async || first()).await;
         let tasks = std::fs::read_dir(format!("/proc/{id}/task")).expect("the process runs");
         let nanoseconds = tasks
             .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok())
@@ -254,7 +254,7 @@ fn collect(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
 }
 
 async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
-    runtime.ready.lock().expect("no test panics here").get_or_insert_with(Instant::now);
+    runtime.asked.lock().expect("no test panics here").push(Instant::now());
     let mut process = runtime.process.subscribe();
     let invocation = tokio::select! {
         biased;
