@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+use crate::secret::credentials::MAX_NAME_BYTES;
 use crate::secret::password::Storage;
 
 /// `ROTATION_POLICY`, parsed once at cold start.
@@ -26,6 +27,10 @@ pub struct Policy {
     strategy: Option<Strategy>,
     /// The admin secret; takes the place of the secret's own `masterarn`.
     pub admin_secret: Option<String>,
+    /// The role that both users of a pair act as; `None`: the one that the current user acts as already.
+    pub owner_role: Option<String>,
+    /// Whether a second user that does not exist is created, and memberships that it lacks are granted.
+    pub create_users: bool,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
     pub rotation_host: Option<String>,
     /// The name that the server's certificate has to carry in place of the host's.
@@ -53,12 +58,19 @@ pub enum Strategy {
 struct Fields {
     strategy: Option<Strategy>,
     admin_secret: Option<String>,
+    owner_role: Option<RoleName>,
+    create_users: Option<bool>,
     rotation_host: Option<String>,
     tls_server_name: Option<String>,
     allow_plaintext: Option<bool>,
     password_storage: Option<StorageName>,
     admin_reset: Option<bool>,
 }
+
+/// A name that PostgreSQL would not cut off.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+struct RoleName(String);
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -119,6 +131,8 @@ impl Policies {
         Ok(Policy {
             strategy: own.or(best.strategy).or(base.strategy),
             admin_secret: best.admin_secret.or(base.admin_secret),
+            owner_role: best.owner_role.or(base.owner_role).map(|RoleName(name)| name),
+            create_users: best.create_users.or(base.create_users).unwrap_or(true),
             rotation_host: best.rotation_host.or(base.rotation_host),
             tls_server_name: best.tls_server_name.or(base.tls_server_name),
             allow_plaintext: best.allow_plaintext.or(base.allow_plaintext).unwrap_or(false),
@@ -154,6 +168,17 @@ impl Strategy {
             Self::SingleUser => "single-user",
             Self::AlternatingUsers => "alternating-users",
         }
+    }
+}
+
+impl TryFrom<String> for RoleName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
+            return Err(format!("a role's name has 1 to {MAX_NAME_BYTES} bytes, and no NUL among them"));
+        }
+        Ok(Self(name))
     }
 }
 
@@ -207,6 +232,7 @@ mod tests {
     #[test]
     fn nothing_said_is_the_safest() {
         let policy = resolve("{}", None).unwrap();
+        assert!(policy.create_users && policy.owner_role.is_none());
         assert!(!policy.allow_plaintext && !policy.admin_reset && policy.password_storage.is_none());
         assert_eq!(policy.strategy(None), Strategy::SingleUser);
         assert_eq!(policy.strategy(Some("arn")), Strategy::AlternatingUsers);
@@ -233,7 +259,16 @@ mod tests {
     fn the_secret_itself_may_choose_its_strategy_and_nothing_that_widens_power() {
         let policies = r#"{"defaults":{"strategy":"alternating-users"}}"#;
         assert_eq!(resolve(policies, Some(r#"{"strategy":"single-user"}"#)).unwrap().strategy(None), Strategy::SingleUser);
-        for key in ["admin_secret", "admin_reset", "allow_plaintext", "rotation_host", "tls_server_name", "password_storage"] {
+        for key in [
+            "admin_secret",
+            "owner_role",
+            "create_users",
+            "admin_reset",
+            "allow_plaintext",
+            "rotation_host",
+            "tls_server_name",
+            "password_storage",
+        ] {
             let error = resolve("{}", Some(&format!(r#"{{"{key}":"canary"}}"#))).unwrap_err();
             assert!(error.contains(key) && error.contains("ROTATION_POLICY") && !error.contains("canary"), "{error}");
         }
@@ -256,6 +291,8 @@ mod tests {
             (r#"{"secrets":{"a":{"allow_plaintext":"yes"}}}"#, "invalid type"),
             (r#"{"secrets":{"*":{}}}"#, "\"*\" is neither"),
             (r#"{"secrets":{"a*b":{}}}"#, "\"a*b\" is neither"),
+            (r#"{"defaults":{"owner_role":""}}"#, "a role's name has 1 to 63 bytes"),
+            (r#"{"defaults":{"create_users":"no"}}"#, "invalid type"),
             (r#"{"defaults":{"password_storage":"plain"}}"#, "unknown variant `plain`"),
         ] {
             let error = Policies::parse(json).unwrap_err();

@@ -8,6 +8,7 @@ use crate::error::{DatabaseFault, chain};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Login,
+    SettingPassword,
     Statement,
 }
 
@@ -16,7 +17,8 @@ pub(super) fn of(error: &tokio_postgres::Error, phase: Phase) -> (DatabaseFault,
     if let Some(error) = error.as_db_error() {
         let fault = match phase {
             Phase::Login => at_login(error),
-            Phase::Statement => at_statement(error),
+            Phase::SettingPassword => at_setting_password(error),
+            Phase::Statement => None,
         };
         return (fault.unwrap_or_else(|| of_server(error)), server_text(error));
     }
@@ -59,7 +61,7 @@ fn at_login(error: &DbError) -> Option<DatabaseFault> {
     }
 }
 
-fn at_statement(error: &DbError) -> Option<DatabaseFault> {
+fn at_setting_password(error: &DbError) -> Option<DatabaseFault> {
     // passwordcheck raises the first, credcheck the next two, and a hook written in PL/pgSQL the last.
     let refused = [
         SqlState::INVALID_PARAMETER_VALUE,
@@ -67,7 +69,12 @@ fn at_statement(error: &DbError) -> Option<DatabaseFault> {
         SqlState::INVALID_PASSWORD,
         SqlState::RAISE_EXCEPTION,
     ];
-    refused.contains(error.code()).then_some(DatabaseFault::PasswordRefused)
+    let made_meanwhile = [SqlState::DUPLICATE_OBJECT, SqlState::UNIQUE_VIOLATION];
+    if refused.contains(error.code()) {
+        Some(DatabaseFault::PasswordRefused)
+    } else {
+        made_meanwhile.contains(error.code()).then_some(DatabaseFault::ConcurrentUpdate)
+    }
 }
 
 fn of_server(error: &DbError) -> DatabaseFault {

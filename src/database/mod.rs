@@ -1,11 +1,14 @@
 //! The database: a login that either proves a password, disproves it, or says why it could do neither; and the session it opens.
 
 mod fault;
+pub mod pair;
+pub mod parity;
 pub mod role;
 pub mod tls;
 
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode};
@@ -220,8 +223,23 @@ impl Session {
     /// # Errors
     /// [`Error::Database`] under the name of the operation.
     pub async fn query_one(&self, operation: &'static str, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Error> {
-        let rows = self.answer(operation, self.client.query_typed(sql, parameters)).await?;
+        let rows = self.answer(operation, Phase::Statement, self.client.query_typed(sql, parameters)).await?;
         rows.into_iter().next().ok_or_else(|| self.error(operation, DatabaseFault::Other, "the query returned no row".to_owned()))
+    }
+
+    /// The one JSON text that a query returns, in a single round trip.
+    ///
+    /// # Errors
+    /// [`Error::Database`] under the name of the operation.
+    async fn query_json<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<T, Error> {
+        let row = self.query_one(operation, sql, parameters).await?;
+        let text: &str = row.try_get(0).map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))?;
+        serde_json::from_str(text).map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))
     }
 
     /// Statements that take effect together or not at all, in a single round trip.
@@ -229,7 +247,12 @@ impl Session {
     /// # Errors
     /// [`Error::Database`] under the name of the operation.
     pub async fn execute(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
-        self.answer(operation, self.client.batch_execute(sql)).await
+        self.answer(operation, Phase::Statement, self.client.batch_execute(sql)).await
+    }
+
+    /// As [`execute`](Self::execute), for statements that the server's password policy may refuse.
+    async fn set_password(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
+        self.answer(operation, Phase::SettingPassword, self.client.batch_execute(sql)).await
     }
 
     /// Ends the session, so that the server does not log a connection that broke off.
@@ -239,10 +262,15 @@ impl Session {
         let _ = deadline.limit(CLOSE_TIMEOUT, connection).await;
     }
 
-    async fn answer<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    async fn answer<T>(
+        &self,
+        operation: &'static str,
+        phase: Phase,
+        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
         match self.deadline.limit(STATEMENT_TIMEOUT, call).await {
             Ok(answer) => answer.map_err(|error| {
-                let (fault, detail) = fault::of(&error, Phase::Statement);
+                let (fault, detail) = fault::of(&error, phase);
                 self.error(operation, fault, detail)
             }),
             Err(elapsed) => Err(self.error(operation, DatabaseFault::TimedOut, elapsed.to_string())),

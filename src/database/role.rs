@@ -8,9 +8,9 @@ use super::Session;
 use crate::error::Error;
 use crate::secret::password::Storage;
 
-const CHANGE: &str = "setting the password";
+pub(super) const CHANGE: &str = "setting the password";
 /// Roles whose members can read the server's files, run its programs, or do what RDS keeps for its master users.
-const POWERFUL: &str = "'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'";
+pub(super) const POWERFUL: &str = "'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'";
 
 /// How much a role can do, by itself or through its memberships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub async fn lock(session: &Session, role: &str) -> Result<(), Error> {
 /// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing the role: roll back, and begin again.
 pub async fn change_password(session: &Session, role: &str, stored_form: &SecretString, storage: Storage) -> Result<(), Error> {
     let (role, password) = (escape_identifier(role), escape_literal(stored_form.expose_secret()));
-    let changed = session.execute(CHANGE, &format!("ALTER ROLE {role} PASSWORD {password}; COMMIT")).await;
+    let changed = session.set_password(CHANGE, &format!("ALTER ROLE {role} PASSWORD {password}; COMMIT")).await;
     changed.map_err(|error| without_password(error, stored_form, storage))
 }
 
@@ -102,14 +102,21 @@ pub async fn identity(session: &Session) -> Result<(String, String), Error> {
 }
 
 /// A server may quote in its refusal what it was sent: not even the hash of a password is for any eyes.
-fn without_password(mut error: Error, stored_form: &SecretString, storage: Storage) -> Error {
+pub(super) fn without_password(mut error: Error, stored_form: &SecretString, storage: Storage) -> Error {
     if let Error::Database { detail, .. } = &mut error {
         if storage == Storage::Cleartext {
             // A part of it may be quoted, too.
-            detail.truncate(detail.find(": ").unwrap_or_default());
-        } else {
-            *detail = detail.replace(stored_form.expose_secret(), "[hash]");
+            return without_text(error);
         }
+        *detail = detail.replace(stored_form.expose_secret(), "[hash]");
+    }
+    error
+}
+
+/// Leaves of the server's words the SQLSTATE alone.
+pub(super) fn without_text(mut error: Error) -> Error {
+    if let Error::Database { detail, .. } = &mut error {
+        detail.truncate(detail.find(": ").unwrap_or_default());
     }
     error
 }

@@ -48,6 +48,24 @@ pub enum Error {
     /// The admin secret may not be used on this role.
     #[error("the admin secret {admin} may not be used for role {role:?}: {reason} Nothing was changed.")]
     AdminRefused { admin: String, role: String, reason: String },
+
+    /// The admin may not do what the change of a role asks for. `statements` give it the rights.
+    #[error(
+        "role {admin:?} of the admin secret on {host} lacks rights that role {role:?} needs it to have. As somebody who may, run: {statements} \
+         Nothing was changed."
+    )]
+    AdminLacksRight { admin: String, host: String, role: String, statements: String },
+
+    /// The two users that take turns are not, or cannot be made, each other's equals.
+    #[error("role {role:?} on {host} cannot take its turn: {problem}")]
+    UsersNotReady { role: String, host: String, problem: String },
+
+    /// The pending user could do less than the current one.
+    #[error(
+        "role {role:?} on {host} could do less than role {current:?} can ({total} in all): {missing}. AWSCURRENT stays as it is; once this is \
+         mended, start the rotation anew."
+    )]
+    PrivilegesMissing { role: String, host: String, current: String, total: u64, missing: String },
 }
 
 /// What about the labels forbids the step.
@@ -83,10 +101,15 @@ pub enum RotationFault {
     )]
     CurrentMoved { token: String, holder: String },
     #[error(
-        "{label} differs from AWSCURRENT in {key:?}, and a rotation changes the password alone. Write AWSPENDING as a copy of AWSCURRENT with \
+        "{label} differs from AWSCURRENT in {key:?}, and a rotation changes the log-in alone. Write AWSPENDING as a copy of AWSCURRENT with \
          another password, or take AWSPENDING off that version."
     )]
     PendingMismatch { label: String, key: String },
+    #[error(
+        "{label} is for another role than {expected:?}, whose turn it is with the strategy {strategy}. Write AWSPENDING with that username, or \
+         take AWSPENDING off that version."
+    )]
+    PendingUsername { label: String, strategy: &'static str, expected: String },
 }
 
 impl Error {
@@ -99,6 +122,9 @@ impl Error {
             Self::Document { .. } => "InvalidSecret",
             Self::NoCredentialAccepted { .. } => "NoCredentialAccepted",
             Self::AdminRefused { .. } => "AdminRefused",
+            Self::AdminLacksRight { .. } => "AdminLacksRight",
+            Self::UsersNotReady { .. } => "UsersNotReady",
+            Self::PrivilegesMissing { .. } => "PrivilegesMissing",
             Self::Rotation { fault, .. } => match fault {
                 RotationFault::Disabled => "RotationDisabled",
                 RotationFault::Managed(_) => "SecretManagedByService",
@@ -107,7 +133,7 @@ impl Error {
                 RotationFault::NoCurrent => "NoCurrentVersion",
                 RotationFault::NoPendingValue(_) => "NoPendingValue",
                 RotationFault::CurrentMoved { .. } => "CurrentVersionMoved",
-                RotationFault::PendingMismatch { .. } => "PendingMismatch",
+                RotationFault::PendingMismatch { .. } | RotationFault::PendingUsername { .. } => "PendingMismatch",
             },
             Self::SecretsManager { fault, .. } => fault.kind(),
             Self::Database { fault, .. } => fault.kind(),

@@ -1,0 +1,164 @@
+//! The two users of an application that take turns: what the catalogs say of them, and the statements that make one the other's equal.
+
+use std::fmt::Write;
+
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::Session;
+use super::role::{self, POWERFUL};
+use crate::error::{DatabaseFault, Error};
+use crate::secret::password::Storage;
+
+const FACTS: &str = include_str!("sql/pair.sql");
+const SETTINGS: &str = include_str!("sql/settings.sql");
+
+/// Whom [`read`] asks about.
+#[derive(Debug, Clone, Copy)]
+pub struct Names<'a> {
+    pub current: &'a str,
+    /// The user whose turn is next.
+    pub other: &'a str,
+    /// The policy's `owner_role`.
+    pub owner: Option<&'a str>,
+    /// The one of the two that the other is named after.
+    pub base: &'a str,
+    /// The database that the application uses.
+    pub dbname: &'a str,
+}
+
+/// What the catalogs say of two users, their owner role and the admin.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Facts {
+    /// `server_version_num`.
+    pub version: u32,
+    pub admin: Role,
+    pub current: Option<Role>,
+    pub other: Option<Role>,
+    pub owner: Option<Role>,
+    /// The policy's owner role, else the role that the current user acts as, else the base user.
+    pub owner_name: String,
+    /// Whether the current user may act as the owner role.
+    pub current_may_act: Option<bool>,
+    pub other_is_member: Option<bool>,
+    /// Whether the other one may, with the owner's rights inherited.
+    pub other_may_act: Option<bool>,
+    pub admin_option_on_other: Option<bool>,
+    pub admin_option_on_owner: Option<bool>,
+    /// Memberships of the current user that the other one has not, and does not get through the owner role.
+    pub lacking: Vec<Membership>,
+    /// Roles that the other one is a member of, and the current user is not.
+    pub surplus: Vec<String>,
+    /// Names of settings in which the two differ.
+    pub settings: Vec<String>,
+    /// Open sessions of the other one.
+    pub sessions: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the columns of pg_roles")]
+pub struct Role {
+    pub name: String,
+    pub superuser: bool,
+    pub create_role: bool,
+    pub create_db: bool,
+    pub replication: bool,
+    pub bypass_rls: bool,
+    pub inherit: bool,
+    /// -1: no limit.
+    pub connection_limit: i32,
+    pub valid_until: Option<String>,
+    /// What it can do to the server, by itself or through a role that it may act as.
+    pub powers: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the columns of pg_auth_members")]
+pub struct Membership {
+    pub role: String,
+    pub admin: bool,
+    pub inherit: bool,
+    pub set: bool,
+    /// Whether the admin has ADMIN OPTION on it.
+    pub grantable: bool,
+}
+
+/// What makes the other user the current one's equal; the settings are compared and copied by the server.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    pub create: bool,
+    /// As `ALTER ROLE` takes them, such as `CONNECTION LIMIT 5`.
+    pub attributes: Vec<String>,
+    /// The role to act as; `None` where that is the other user itself.
+    pub act_as: Option<String>,
+    /// What follows GRANT.
+    pub grants: Vec<String>,
+    pub settings: bool,
+}
+
+impl Facts {
+    /// Whether memberships have options, and CREATEROLE is not enough to change a role.
+    #[must_use]
+    pub fn needs_admin_option(&self) -> bool {
+        self.version >= 160_000
+    }
+}
+
+impl Membership {
+    /// What follows GRANT to give it to a role.
+    #[must_use]
+    pub fn grant(&self, to: &str, options: bool) -> String {
+        let grant = format!("{} TO {}", escape_identifier(&self.role), escape_identifier(to));
+        match (options, self.admin) {
+            (true, admin) => format!("{grant} WITH ADMIN {admin}, INHERIT {}, SET {}", self.inherit, self.set),
+            (false, true) => format!("{grant} WITH ADMIN OPTION"),
+            (false, false) => grant,
+        }
+    }
+}
+
+/// Reads everything that a change has to know, within the transaction of [`role::lock`].
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
+    let sql = FACTS.replace(":powerful", POWERFUL);
+    let Names { current, other, owner, base, dbname } = names;
+    let parameters: [&(dyn ToSql + Sync); 5] = [&current, &other, &owner, &base, &dbname];
+    admin.query_json("comparing the two users", &sql, &parameters.map(|parameter| (parameter, Type::TEXT))).await
+}
+
+/// Carries a change out within the transaction of [`role::lock`], and commits it.
+///
+/// # Errors
+/// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing one of the roles: roll back, and begin again.
+pub async fn apply(admin: &Session, names: Names<'_>, change: &Change, stored_form: &SecretString, storage: Storage) -> Result<(), Error> {
+    let other = escape_identifier(names.other);
+    let mut sql = format!(
+        "{} ROLE {other} LOGIN {} PASSWORD {};",
+        if change.create { "CREATE" } else { "ALTER" },
+        change.attributes.join(" "),
+        escape_literal(stored_form.expose_secret())
+    );
+    for grant in &change.grants {
+        let _ = write!(sql, " GRANT {grant};");
+    }
+    let act_as = change.act_as.as_ref().map_or("RESET role".to_owned(), |role| format!("SET role = {}", escape_literal(role)));
+    let _ = write!(sql, " ALTER ROLE {other} {act_as};");
+    if !change.settings {
+        sql.push_str(" COMMIT");
+    }
+    admin.set_password(role::CHANGE, &sql).await.map_err(|error| role::without_password(error, stored_form, storage))?;
+    if change.settings {
+        let constant = |name: &str, value: &str| format!("{name} CONSTANT text := {};", escape_literal(value));
+        let roles = constant("source_name", names.current) + &constant("target_name", names.other);
+        // A literal, since a name may hold whatever a dollar quote would end with.
+        let copy = format!("DO {}; COMMIT", escape_literal(&SETTINGS.replace(":names", &roles)));
+        let copied = admin.execute("copying the settings of the role", &copy).await;
+        // A value that is not valid any more is quoted by the server; a parameter that may not be set is only named.
+        copied.map_err(|error| if error.is_database(DatabaseFault::PermissionDenied) { error } else { role::without_text(error) })?;
+    }
+    Ok(())
+}
