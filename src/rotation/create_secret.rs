@@ -1,9 +1,9 @@
 //! `createSecret`: stores a new password under AWSPENDING, unless the version has a value already.
 
-use super::{Context, Done, Rotation, Stored, strategy};
+use super::{Context, Done, Rotation, Stored};
 use crate::error::{Error, StoreFault};
 use crate::event::{Outcome, Request};
-use crate::secret::store::{self, Put, Which};
+use crate::secret::store::{Put, Which};
 
 /// The new value is durable before anything else changes: a crash later on leaves a record of every password the database may have.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation, request: &Request) -> Result<Done, Error> {
@@ -19,20 +19,17 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation, request: &Re
         secret: rotation.secret.clone(),
         fault: StoreFault::Refused(reason),
     };
-    let username = strategy::next_username(rotation.strategy, &rotation.current.credentials.username);
+    let username = &rotation.next_username;
     let password = context.config.password.generate().map_err(|error| failed(format!("the system has no randomness: {error}")))?;
-    let value = rotation
-        .current
-        .document
-        .with_login(&username, &password)
-        .map_err(|error| failed(format!("the new value is not JSON: {error}")))?;
+    let value =
+        rotation.current.document.with_login(username, &password).map_err(|error| failed(format!("the new value is not JSON: {error}")))?;
 
     match context.store.put_pending(&rotation.secret, &rotation.token, request.rotation_token.as_ref(), &value).await? {
         Put::Stored => Ok(Done::new(Outcome::Created, format!("A new password for role {username:?} is stored as AWSPENDING."))),
         // Another invocation of this step was faster, or an answer to this one was lost: that value stays, and has to be a valid one.
         Put::HadValue => {
             let pending = context.store.read_again(&rotation.secret, Which::Id(&rotation.token)).await?;
-            let pending = pending.map(|pending| Stored::parse(pending, store::PENDING)).transpose()?;
+            let pending = pending.map(|pending| rotation.admit(pending, request.step)).transpose()?;
             pending
                 .as_ref()
                 .map(kept)

@@ -39,6 +39,8 @@ struct Rotation {
     token: String,
     policy: Policy,
     strategy: Strategy,
+    /// The role that the pending version is for.
+    next_username: String,
     current: Stored,
     /// Absent until `createSecret` has run. Present, it names the role and the server that the strategy asks for.
     pending: Option<Stored>,
@@ -138,31 +140,48 @@ async fn load(context: &Context<'_>, request: &Request, guard: Guard) -> Result<
         pending = store.read_again(secret, Which::IdAtStage(token, store::PENDING)).await?;
     }
     let current = current.ok_or_else(|| Error::Rotation { secret: secret.to_owned(), fault: RotationFault::NoCurrent })?;
-    rotation(context.config, token, current, pending).map(Some)
+    rotation(context.config, request, current, pending).map(Some)
 }
 
-/// Parses what was read, and holds the pending value against what the strategy asks for.
-fn rotation(config: &Config, token: &str, current: Version, pending: Option<Version>) -> Result<Rotation, Error> {
+/// Parses what was read; what a strategy cannot work on is refused here, before any step has changed anything.
+fn rotation(config: &Config, request: &Request, current: Version, pending: Option<Version>) -> Result<Rotation, Error> {
     let (secret, name) = (current.arn.clone(), current.name.clone());
     let current = Stored::parse(current, store::CURRENT)?;
     let refused = |problem| Error::Document { secret: secret.clone(), version: label(store::CURRENT, &current.id), problem };
     let policy = config.policies.resolve(&secret, &name, current.document.rotation()).map_err(refused)?;
     let strategy = policy.strategy(current.credentials.masterarn.as_deref());
-    if strategy == Strategy::AlternatingUsers {
-        let problem = "its strategy is alternating-users (the default with an admin secret), which this version does not offer. Set strategy to \"single-user\" in ROTATION_POLICY or in the secret's object \"rotation\".";
-        return Err(refused(problem.to_owned()));
+    let next_username = strategy::next_username(strategy, &current.credentials.username).map_err(refused)?;
+    let rotation = Rotation { secret, token: request.token.clone(), policy, strategy, next_username, current, pending: None };
+    if strategy == Strategy::AlternatingUsers && admin::secret(&rotation).is_none() {
+        let problem = "its strategy is alternating-users, which needs an admin secret: name one in \"masterarn\", or as admin_secret in ROTATION_POLICY.";
+        return Err(rotation.invalid(problem.to_owned()));
     }
-    let pending = pending.map(|pending| Stored::parse(pending, store::PENDING)).transpose()?;
-    if let Some(pending) = &pending
-        && let Some(key) = strategy::mismatch(&current.document, &pending.document)
-    {
-        let fault = RotationFault::PendingMismatch { label: label(store::PENDING, &pending.id), key };
-        return Err(Error::Rotation { secret, fault });
-    }
-    Ok(Rotation { secret, token: token.to_owned(), policy, strategy, current, pending })
+    let pending = pending.map(|pending| rotation.admit(pending, request.step)).transpose()?;
+    Ok(Rotation { pending, ..rotation })
 }
 
 impl Rotation {
+    /// What is wrong with the current value, whatever it is that cannot be done with it.
+    fn invalid(&self, problem: String) -> Error {
+        Error::Document { secret: self.secret.clone(), version: label(store::CURRENT, &self.current.id), problem }
+    }
+
+    /// Holds a pending value, which a person may have written, against what the strategy asks for.
+    fn admit(&self, pending: Version, step: Step) -> Result<Stored, Error> {
+        let pending = Stored::parse(pending, store::PENDING)?;
+        let (username, current) = (&pending.credentials.username, &self.current.credentials.username);
+        let label = label(store::PENDING, &pending.id);
+        let fault = if let Some(key) = strategy::mismatch(&self.current.document, &pending.document) {
+            RotationFault::PendingMismatch { label, key }
+        } else if *username != self.next_username && !(step == Step::TestSecret && username == current) {
+            // RotateImmediately=false has a copy of the current value tested, whatever the strategy.
+            RotationFault::PendingUsername { label, strategy: self.strategy.name(), expected: self.next_username.clone() }
+        } else {
+            return Ok(pending);
+        };
+        Err(Error::Rotation { secret: self.secret.clone(), fault })
+    }
+
     /// The pending version, which this step cannot do without.
     fn pending(&self) -> Result<&Stored, Error> {
         self.pending

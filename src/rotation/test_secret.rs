@@ -1,9 +1,15 @@
-//! `testSecret`: logs in with the pending password as the application will.
+//! `testSecret`: logs in with the pending password as the application will, and compares what two users that take turns can do.
 
-use super::{Context, Done, Rotation};
-use crate::database::{Login, Purpose, role};
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
+use super::{Context, Done, Rotation, strategy};
+use crate::database::parity::{self, Parity};
+use crate::database::{Login, Purpose, Session, role};
 use crate::error::Error;
 use crate::event::Outcome;
+
+/// What is missing is named up to here; somebody has to read it.
+const EXAMPLES: u32 = 10;
 
 /// A version without a value is what `RotateImmediately=false` may send: then there is only the current credential to test.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Done, Error> {
@@ -17,9 +23,91 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
         Login::Accepted(session) => session,
         Login::Rejected(error) => return Err(error),
     };
-    let identity = role::identity(&session).await;
+    let tested = test(rotation, &session, &database.target.address()).await;
     session.close().await;
-    let (role, acts_as) = identity?;
-    let acts_as = if acts_as == role { String::new() } else { format!(" and acts as {acts_as:?}") };
-    Ok(Done::new(outcome, format!("Role {role:?} logs in to {} with the {which} password{acts_as}.", database.target.address())))
+    let (acts_as, can, warnings) = tested?;
+    let role = &credentials.username;
+    let acts_as = if acts_as == *role { String::new() } else { format!(" and acts as {acts_as:?}") };
+    let message = format!("Role {role:?} logs in to {} with the {which} password{acts_as}{can}.", database.target.address());
+    Ok(Done { warnings, ..Done::new(outcome, message) })
+}
+
+/// The role that the session acts as, what was found out about its rights, and warnings.
+async fn test(rotation: &Rotation, session: &Session, host: &str) -> Result<(String, String, Vec<String>), Error> {
+    let current = &rotation.current.credentials.username;
+    let (login, acts_as) = role::identity(session).await?;
+    if login == *current {
+        return Ok((acts_as, String::new(), Vec::new()));
+    }
+    let parity = parity::parity(session, current, EXAMPLES).await?;
+    acts_as_the_owner(rotation, &parity, &login, host)?;
+    can_do_as_much(&parity, &login, current, host)?;
+    let can = format!("; it can do all that role {current:?} can");
+    Ok((acts_as, can, warnings(&parity)))
+}
+
+/// What a user creates that acts as another role than it should is lost to the other one.
+fn acts_as_the_owner(rotation: &Rotation, parity: &Parity, login: &str, host: &str) -> Result<(), Error> {
+    let (current, acts_as) = (rotation.current.credentials.username.as_str(), parity.acts_as.as_str());
+    let owner = rotation.policy.owner_role.as_deref().or(parity.current_wanted.as_deref().filter(|wanted| *wanted != current));
+    let owner = owner.unwrap_or(strategy::base(current));
+    let problem = if !parity.current_exists {
+        format!("role {current:?}, whose equal it is to be, does not exist.")
+    } else if acts_as == owner {
+        return Ok(());
+    } else if parity.wanted.as_deref() == Some(owner) {
+        format!(
+            "its sessions are to act as {owner:?}, but it may not. Run GRANT {} TO {}.",
+            escape_identifier(owner),
+            escape_identifier(login)
+        )
+    } else {
+        format!(
+            "its sessions act as {acts_as:?}, so that what they create is not the other user's as well. Run ALTER ROLE {} SET role = {}.",
+            escape_identifier(login),
+            escape_literal(owner).trim_start()
+        )
+    };
+    let problem = format!("{problem} AWSCURRENT stays as it is.");
+    Err(Error::UsersNotReady { role: login.to_owned(), host: host.to_owned(), problem })
+}
+
+fn can_do_as_much(parity: &Parity, login: &str, current: &str, host: &str) -> Result<(), Error> {
+    if parity.total == 0 {
+        return Ok(());
+    }
+    let mut missing: Vec<_> = parity.missing.iter().map(|missing| missing.text(&parity.acts_as, login)).collect();
+    let more = parity.total.saturating_sub(missing.len() as u64);
+    if more > 0 {
+        missing.push(format!("and {more} more"));
+    }
+    Err(Error::PrivilegesMissing {
+        role: login.to_owned(),
+        host: host.to_owned(),
+        current: current.to_owned(),
+        total: parity.total,
+        missing: missing.join("; "),
+    })
+}
+
+fn warnings(parity: &Parity) -> Vec<String> {
+    let acts_as = &parity.acts_as;
+    let strays = parity.strays.iter().map(|stray| {
+        let role = &stray.role;
+        let reassign = format!("REASSIGN OWNED BY {} TO {}", escape_identifier(role), escape_identifier(acts_as));
+        let elsewhere = if stray.elsewhere == 0 { String::new() } else { format!(", and {} in other databases", stray.elsewhere) };
+        format!(
+            "role {role:?} itself owns {} objects here{elsewhere}, which the other user cannot use as its own. Run, in each database, {reassign}.",
+            stray.here
+        )
+    });
+    let idle = parity.idle.iter().map(|idle| {
+        let role = &idle.role;
+        format!(
+            "privileges on {} objects are granted to role {role:?} itself, and its sessions do not have them, since they act as another role. \
+             Grant them to {acts_as:?}.",
+            idle.grants
+        )
+    });
+    strays.chain(idle).collect()
 }

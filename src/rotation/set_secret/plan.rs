@@ -1,0 +1,396 @@
+//! What has to be done to the user whose turn is next, or why it must not be: one pure decision over what the catalogs say.
+
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
+use crate::database::pair::{Change, Facts, Membership, Names, Role};
+
+/// Why the other user cannot be made the current one's equal.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Refusal {
+    /// The admin must not be used on this role.
+    Admin(String),
+    /// The two users, or their owner role, are not as they have to be.
+    NotReady(String),
+    /// The admin lacks rights, which these statements give it.
+    LacksRight(Vec<String>),
+}
+
+/// A change that is safe to make, and what a person should know about it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plan {
+    pub change: Change,
+    pub warnings: Vec<String>,
+}
+
+/// Decides in the order of what would be worst: whom the admin must not touch, what the pair lacks, what the admin lacks.
+pub(super) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Result<Plan, Refusal> {
+    let Names { current, other, .. } = names;
+    let owner = facts.owner_name.as_str();
+    if other == facts.admin.name {
+        return Err(Refusal::Admin("it is the admin itself. Name another admin secret.".to_owned()));
+    }
+    let Some(current_role) = &facts.current else {
+        return Err(Refusal::NotReady(format!("role {current:?}, whose equal it is to be, does not exist.")));
+    };
+    if has_power(current_role, "SUPERUSER") {
+        let reason = format!("role {current:?} is a superuser, or may act as one, and an admin secret makes no second one.");
+        return Err(Refusal::Admin(reason));
+    }
+    let more: Vec<_> = facts.other.iter().flat_map(|role| &role.powers).filter(|power| !has_power(current_role, power)).cloned().collect();
+    if !more.is_empty() {
+        // A superuser has all the others, too.
+        let more = if more.iter().any(|power| power == "SUPERUSER") { "SUPERUSER".to_owned() } else { more.join(", ") };
+        return Err(Refusal::Admin(format!("it has, or may act as a role that has, what role {current:?} has not: {more}.")));
+    }
+    if facts.owner.is_none() {
+        return Err(Refusal::NotReady(format!(
+            "role {owner:?}, as which both users are to act, does not exist. Create it, or correct owner_role in ROTATION_POLICY."
+        )));
+    }
+    if facts.current_may_act != Some(true) {
+        return Err(Refusal::NotReady(format!(
+            "role {current:?} may not act as {owner:?} itself, and the admin gives a pair no role that it does not have. If it is the right \
+             owner role, run GRANT {} TO {}.",
+            escape_identifier(owner),
+            escape_identifier(current)
+        )));
+    }
+    if facts.other.is_some() && other != owner && facts.other_is_member != Some(true) {
+        return Err(Refusal::NotReady(format!(
+            "there is a role of that name that is no member of {owner:?}, so it may be somebody else's. If it is the second user of role \
+             {current:?}, run GRANT {} TO {}.",
+            escape_identifier(owner),
+            escape_identifier(other)
+        )));
+    }
+    let change = change(facts, current_role, other);
+    if !create_users && (change.create || !change.grants.is_empty()) {
+        let create = change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(other)));
+        let grants = change.grants.iter().map(|grant| format!("GRANT {grant}"));
+        return Err(Refusal::NotReady(format!(
+            "create_users is false in ROTATION_POLICY, so a person has to run: {}.",
+            create.into_iter().chain(grants).collect::<Vec<_>>().join("; ")
+        )));
+    }
+    let lacking = rights_lacking(facts, current_role, other, &change);
+    if !lacking.is_empty() {
+        return Err(Refusal::LacksRight(lacking));
+    }
+    let warnings = warnings(facts, current, other, &change);
+    Ok(Plan { change, warnings })
+}
+
+fn has_power(role: &Role, power: &str) -> bool {
+    role.powers.iter().any(|known| known == power)
+}
+
+fn change(facts: &Facts, current: &Role, other: &str) -> Change {
+    let act_as = (facts.owner_name != other).then(|| facts.owner_name.clone());
+    let owner = match &act_as {
+        Some(role) if facts.other_may_act != Some(true) => {
+            Some(Membership { role: role.clone(), admin: false, inherit: true, set: true, grantable: false })
+        }
+        _ => None,
+    };
+    let grants = owner.iter().chain(&facts.lacking).map(|membership| membership.grant(other, facts.needs_admin_option())).collect();
+    Change {
+        create: facts.other.is_none(),
+        attributes: attributes(current, &other_role(facts)),
+        act_as,
+        grants,
+        settings: !facts.settings.is_empty(),
+    }
+}
+
+/// The other user, or what CREATE ROLE makes of one.
+fn other_role(facts: &Facts) -> Role {
+    facts.other.clone().unwrap_or_else(|| Role { inherit: true, connection_limit: -1, ..Role::default() })
+}
+
+/// Only what differs: to name some attributes at all takes rights that the admin may not have.
+fn attributes(current: &Role, other: &Role) -> Vec<String> {
+    let flags = [
+        ("CREATEROLE", current.create_role, other.create_role),
+        ("CREATEDB", current.create_db, other.create_db),
+        ("REPLICATION", current.replication, other.replication),
+        ("BYPASSRLS", current.bypass_rls, other.bypass_rls),
+        ("INHERIT", current.inherit, other.inherit),
+    ];
+    let differing = flags.into_iter().filter(|(_, current, other)| current != other);
+    let mut attributes: Vec<_> = differing.map(|(name, current, _)| format!("{}{name}", if current { "" } else { "NO" })).collect();
+    if current.connection_limit != other.connection_limit {
+        attributes.push(format!("CONNECTION LIMIT {}", current.connection_limit));
+    }
+    let until = |role: &Role| role.valid_until.clone().unwrap_or_else(|| "infinity".to_owned());
+    if until(current) != until(other) {
+        attributes.push(format!("VALID UNTIL {}", escape_literal(&until(current))));
+    }
+    attributes
+}
+
+/// The statements that give the admin what it lacks.
+fn rights_lacking(facts: &Facts, current: &Role, other: &str, change: &Change) -> Vec<String> {
+    let admin = &facts.admin;
+    if admin.superuser {
+        return Vec::new();
+    }
+    let name = escape_identifier(&admin.name);
+    let attribute = |attribute: &str| format!("ALTER ROLE {name} {attribute}");
+    let admin_option = |role: &str| format!("GRANT {} TO {name} WITH ADMIN OPTION", escape_identifier(role));
+    let mut lacking = Vec::new();
+    if !admin.create_role {
+        lacking.push(attribute("CREATEROLE"));
+    }
+    if facts.needs_admin_option() {
+        if !change.create && facts.admin_option_on_other != Some(true) {
+            lacking.push(admin_option(other));
+        }
+        if change.act_as.is_some() && facts.other_may_act != Some(true) && facts.admin_option_on_owner != Some(true) {
+            lacking.push(admin_option(&facts.owner_name));
+        }
+        lacking.extend(facts.lacking.iter().filter(|membership| !membership.grantable).map(|membership| admin_option(&membership.role)));
+    }
+    let before = other_role(facts);
+    if facts.needs_admin_option() {
+        let flags = [
+            ("CREATEDB", current.create_db != before.create_db, admin.create_db),
+            ("REPLICATION", current.replication != before.replication, admin.replication),
+            ("BYPASSRLS", current.bypass_rls != before.bypass_rls, admin.bypass_rls),
+        ];
+        lacking.extend(flags.into_iter().filter(|(_, differs, has)| *differs && !has).map(|(flag, _, _)| attribute(flag)));
+    } else if current.replication || before.replication {
+        // Such a role may not even be given a password by anybody else.
+        lacking.push(attribute("SUPERUSER"));
+    } else if current.bypass_rls != before.bypass_rls {
+        let verb = if change.create { "CREATE" } else { "ALTER" };
+        lacking.push(format!("{verb} ROLE {} {}BYPASSRLS", escape_identifier(other), if current.bypass_rls { "" } else { "NO" }));
+    }
+    lacking
+}
+
+fn warnings(facts: &Facts, current: &str, other: &str, change: &Change) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let settings = facts.settings.iter().map(|setting| format!("setting {setting}"));
+    let changed: Vec<_> = change.attributes.iter().cloned().chain(settings).collect();
+    if !change.create && !changed.is_empty() {
+        warnings.push(format!(
+            "role {other:?} differed from role {current:?}, and was made its equal: {}. Change both users when you change one.",
+            changed.join(", ")
+        ));
+    }
+    if !facts.surplus.is_empty() {
+        let revoke = facts.surplus.iter().map(|role| format!("REVOKE {} FROM {}", escape_identifier(role), escape_identifier(other)));
+        warnings.push(format!(
+            "role {other:?} is a member of roles that role {current:?} is not a member of. If that is not meant, run {}.",
+            revoke.collect::<Vec<_>>().join("; ")
+        ));
+    }
+    if facts.sessions > 0 {
+        warnings.push(format!(
+            "{} sessions of role {other:?} are open and go on; an application that still holds its password of two turns ago cannot open \
+             another one.",
+            facts.sessions
+        ));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Edit = fn(&mut Facts);
+
+    const NAMES: Names<'static> = Names { current: "app", other: "app_clone", owner: None, base: "app", dbname: "shop" };
+
+    fn role(name: &str) -> Role {
+        Role { name: name.to_owned(), inherit: true, connection_limit: -1, ..Role::default() }
+    }
+
+    /// The turn of a clone that is as it should be, on a server with or without options of memberships.
+    fn facts(version: u32) -> Facts {
+        Facts {
+            version,
+            admin: Role { create_role: true, ..role("admin") },
+            current: Some(role("app")),
+            other: Some(role("app_clone")),
+            owner: Some(role("app")),
+            owner_name: "app".to_owned(),
+            current_may_act: Some(true),
+            other_is_member: Some(true),
+            other_may_act: Some(true),
+            admin_option_on_other: Some(true),
+            admin_option_on_owner: Some(true),
+            lacking: Vec::new(),
+            surplus: Vec::new(),
+            settings: Vec::new(),
+            sessions: 0,
+        }
+    }
+
+    fn absent(facts: &mut Facts) {
+        facts.other = None;
+        facts.other_is_member = None;
+        facts.other_may_act = None;
+        facts.admin_option_on_other = None;
+    }
+
+    fn decide(version: u32, edit: impl FnOnce(&mut Facts)) -> Result<Plan, Refusal> {
+        let mut facts = facts(version);
+        edit(&mut facts);
+        plan(&facts, NAMES, true)
+    }
+
+    #[test]
+    fn a_pair_in_order_has_its_password_set_and_nothing_else() {
+        for version in [130_000, 180_000] {
+            let plan = decide(version, |_| {}).unwrap();
+            assert_eq!(plan, Plan { change: Change { act_as: Some("app".to_owned()), ..Change::default() }, warnings: Vec::new() });
+        }
+        let mut back = facts(180_000);
+        (back.current, back.other) = (Some(role("app_clone")), Some(role("app")));
+        let names = Names { current: "app_clone", other: "app", ..NAMES };
+        assert_eq!(plan(&back, names, true).unwrap().change, Change::default(), "the base user acts as itself");
+    }
+
+    #[test]
+    fn a_user_that_is_missing_is_created_as_the_current_ones_equal() {
+        let make = |facts: &mut Facts| {
+            absent(facts);
+            let current = facts.current.as_mut().unwrap();
+            (current.create_db, current.inherit, current.connection_limit) = (true, false, 7);
+            current.valid_until = Some("2030-01-01 00:00:00+00".to_owned());
+            facts.admin.create_db = true;
+            facts.lacking = vec![Membership { role: "Read ers".to_owned(), admin: true, inherit: true, set: false, grantable: true }];
+            facts.settings = vec!["search_path".to_owned()];
+        };
+        let expected = |grants: &[&str]| Change {
+            create: true,
+            attributes: ["CREATEDB", "NOINHERIT", "CONNECTION LIMIT 7", "VALID UNTIL '2030-01-01 00:00:00+00'"].map(str::to_owned).to_vec(),
+            act_as: Some("app".to_owned()),
+            grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
+            settings: true,
+        };
+        let old = ["\"app\" TO \"app_clone\"", "\"Read ers\" TO \"app_clone\" WITH ADMIN OPTION"];
+        assert_eq!(decide(150_000, make).unwrap(), Plan { change: expected(&old), warnings: Vec::new() });
+        let new = [
+            "\"app\" TO \"app_clone\" WITH ADMIN false, INHERIT true, SET true",
+            "\"Read ers\" TO \"app_clone\" WITH ADMIN true, INHERIT true, SET false",
+        ];
+        assert_eq!(decide(160_000, make).unwrap(), Plan { change: expected(&new), warnings: Vec::new() });
+    }
+
+    #[test]
+    fn whom_the_admin_must_not_touch() {
+        let cases: [(&str, Edit); 5] = [
+            ("it is the admin itself", |facts| facts.admin.name = "app_clone".to_owned()),
+            ("is a superuser", |facts| facts.current.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()]),
+            ("has not: SUPERUSER", |facts| facts.other.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()]),
+            ("has not: CREATEROLE, rds_superuser", |facts| {
+                facts.other.as_mut().unwrap().powers = vec!["CREATEROLE".to_owned(), "rds_superuser".to_owned()];
+            }),
+            ("has not: REPLICATION", |facts| {
+                facts.current.as_mut().unwrap().powers = vec!["CREATEROLE".to_owned()];
+                facts.other.as_mut().unwrap().powers = vec!["CREATEROLE".to_owned(), "REPLICATION".to_owned()];
+            }),
+        ];
+        for (expected, edit) in cases {
+            let refusal = decide(160_000, edit);
+            assert!(matches!(&refusal, Err(Refusal::Admin(reason)) if reason.contains(expected)), "{expected}: {refusal:?}");
+        }
+        let equal = decide(160_000, |facts| {
+            facts.current.as_mut().unwrap().powers = vec!["REPLICATION".to_owned()];
+            facts.other.as_mut().unwrap().powers = vec!["REPLICATION".to_owned()];
+        });
+        assert!(equal.is_ok(), "{equal:?}");
+    }
+
+    #[test]
+    fn a_pair_that_is_none_is_left_alone() {
+        let cases: [(&str, Edit); 5] = [
+            ("role \"app\", whose equal it is to be, does not exist", |facts| facts.current = None),
+            ("role \"owner\", as which both users are to act, does not exist", |facts| {
+                facts.owner = None;
+                facts.owner_name = "owner".to_owned();
+            }),
+            ("run GRANT \"app\" TO \"app\"", |facts| facts.current_may_act = Some(false)),
+            ("run GRANT \"app\" TO \"app_clone\"", |facts| facts.other_is_member = Some(false)),
+            ("somebody else's", |facts| facts.other_is_member = Some(false)),
+        ];
+        for (expected, edit) in cases {
+            let refusal = decide(160_000, edit);
+            assert!(matches!(&refusal, Err(Refusal::NotReady(problem)) if problem.contains(expected)), "{expected}: {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_created_and_nothing_granted_where_the_policy_says_so() {
+        let mut missing = facts(160_000);
+        absent(&mut missing);
+        let statements = "CREATE ROLE \"app_clone\" LOGIN; GRANT \"app\" TO \"app_clone\" WITH ADMIN false, INHERIT true, SET true.";
+        assert!(matches!(plan(&missing, NAMES, false), Err(Refusal::NotReady(problem)) if problem.ends_with(statements)));
+        let mut weak = facts(130_000);
+        weak.other_may_act = Some(false);
+        assert!(
+            matches!(plan(&weak, NAMES, false), Err(Refusal::NotReady(problem)) if problem.ends_with("run: GRANT \"app\" TO \"app_clone\"."))
+        );
+        assert!(plan(&facts(160_000), NAMES, false).is_ok());
+    }
+
+    #[test]
+    fn what_the_admin_lacks_is_named_with_the_statement_that_gives_it() {
+        let lacks = |version, expected: &[&str], edit: fn(&mut Facts)| {
+            let lacking = match decide(version, edit) {
+                Ok(_) => Vec::new(),
+                Err(Refusal::LacksRight(lacking)) => lacking,
+                Err(other) => panic!("{other:?}"),
+            };
+            assert_eq!(lacking, expected, "{version}");
+        };
+        let createrole = ["ALTER ROLE \"admin\" CREATEROLE"];
+        for version in [150_000, 160_000] {
+            lacks(version, &createrole, |facts| facts.admin.create_role = false);
+            lacks(version, &[], |facts| {
+                facts.admin = Role { superuser: true, ..role("admin") };
+                facts.admin_option_on_other = Some(false);
+            });
+        }
+        let no_option: fn(&mut Facts) = |facts| facts.admin_option_on_other = Some(false);
+        lacks(150_000, &[], no_option);
+        lacks(160_000, &["GRANT \"app_clone\" TO \"admin\" WITH ADMIN OPTION"], no_option);
+        let creating: fn(&mut Facts) = |facts| {
+            absent(facts);
+            facts.admin_option_on_owner = Some(false);
+            facts.lacking = vec![Membership { role: "readers".to_owned(), admin: false, inherit: true, set: true, grantable: false }];
+        };
+        lacks(150_000, &[], creating);
+        let both = ["GRANT \"app\" TO \"admin\" WITH ADMIN OPTION", "GRANT \"readers\" TO \"admin\" WITH ADMIN OPTION"];
+        lacks(160_000, &both, creating);
+        let attributes: fn(&mut Facts) = |facts| {
+            let current = facts.current.as_mut().unwrap();
+            (current.create_db, current.replication) = (true, true);
+            facts.other.as_mut().unwrap().bypass_rls = true;
+            facts.current.as_mut().unwrap().powers = vec!["BYPASSRLS".to_owned()];
+        };
+        lacks(150_000, &["ALTER ROLE \"admin\" SUPERUSER"], attributes);
+        lacks(150_000, &["ALTER ROLE \"app_clone\" BYPASSRLS"], |facts| facts.current.as_mut().unwrap().bypass_rls = true);
+        lacks(
+            160_000,
+            &["CREATEDB", "REPLICATION", "BYPASSRLS"].map(|flag| format!("ALTER ROLE \"admin\" {flag}")).each_ref().map(String::as_str),
+            attributes,
+        );
+    }
+
+    #[test]
+    fn what_a_person_should_know_is_said() {
+        let warnings = |edit: fn(&mut Facts)| decide(160_000, edit).unwrap().warnings;
+        let changed = warnings(|facts| {
+            facts.current.as_mut().unwrap().connection_limit = 5;
+            facts.settings = vec!["statement_timeout in database shop".to_owned()];
+        });
+        assert!(changed[0].contains("CONNECTION LIMIT 5, setting statement_timeout in database shop"), "{changed:?}");
+        let surplus = warnings(|facts| facts.surplus = vec!["payroll".to_owned()]);
+        assert!(surplus[0].contains("REVOKE \"payroll\" FROM \"app_clone\""), "{surplus:?}");
+        assert!(warnings(|facts| facts.sessions = 3)[0].starts_with("3 sessions of role \"app_clone\""));
+    }
+}
