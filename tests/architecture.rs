@@ -12,7 +12,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
     ("secret/document", &[]),
     ("secret/credentials", &[]),
     ("secret/store", &["deadline", "error"]),
-    ("policy", &["secret::password"]),
+    ("policy", &["secret::credentials", "secret::password"]),
     ("config", &["error", "policy", "secret::password"]),
     ("event", &["error", "policy"]),
     ("telemetry", &["config", "error", "event", "policy"]),

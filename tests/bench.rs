@@ -5,11 +5,16 @@
 mod world;
 
 use std::process::ExitCode;
+use std::time::Instant;
+
+use serde_json::json;
 
 use world::application::{Application, STEPS};
 use world::lambda::{Function, Usage, binary};
+use world::pair::Pair;
 
 const ROTATIONS: usize = 11;
+const TABLES: usize = 50_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -35,7 +40,33 @@ async fn main() -> ExitCode {
     kept &= row("CPU of a rotation (4 starts), ms", &mut cpu, 70.0);
     kept &= row("peak memory, MiB", &mut memory, 16.0);
     kept &= row("bootstrap.zip, MB", &mut archive.map(|size| vec![size]).unwrap_or_default(), 4.5);
+    let (equal, unequal) = parity().await;
+    println!("\nthe comparison of two users in a database of {TABLES} tables, on each of which the current one has two privileges\n");
+    kept &= row("testSecret, nothing missing, ms", &mut [equal], 2_000.0);
+    kept &= row("testSecret, all missing, ms", &mut [unequal], 2_000.0);
     if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How long `testSecret` takes, in milliseconds, where the next user acts as the role that has all, and where it acts as one that has nothing.
+async fn parity() -> (f64, f64) {
+    let pair = Pair::new().await;
+    pair.many_tables("many", TABLES).await;
+    pair.superuser("CREATE ROLE nothing; GRANT nothing TO :base, :admin WITH ADMIN OPTION").await;
+    let test = async |fields: serde_json::Value| {
+        let policy = json!({"secrets": {&pair.application.secret: fields}}).to_string();
+        let function = Function::start(&[("ROTATION_POLICY", &policy)]);
+        let token = pair.application.begin_again().await;
+        pair.application.steps(&function, &STEPS[..2], &token).await;
+        let started = Instant::now();
+        let tested = pair.application.step(&function, "testSecret", &token).await;
+        (started.elapsed().as_secs_f64() * 1e3, tested)
+    };
+    let (equal, tested) = test(json!({})).await;
+    assert!(tested.is_ok(), "{tested:?}");
+    let (unequal, tested) = test(json!({"owner_role": "nothing"})).await;
+    let total = format!("({} in all)", 2 * TABLES + 2);
+    assert!(tested.as_ref().is_err_and(|failure| failure.message.contains(&total)), "{tested:?}");
+    (equal, unequal)
 }
 
 fn row(name: &str, values: &mut [f64], budget: f64) -> bool {

@@ -1,83 +1,186 @@
-//! `make demo`: one rotation, watched from the outside, and the proof that it did what it says. It fails when the proof does.
+//! `make demo`: rotations, watched from the outside, and the proof that it did what it says. It fails when the proof does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "it prints, and stops where it cannot go on")]
 
 mod world;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
 
 use world::application::{Application, STEPS};
 use world::lambda::{self, Function};
+use world::pair::Pair;
 use world::{eventually, world};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let print = Print::new();
+    let proven = match world::setting("STRATEGY").as_deref().unwrap_or("single-user") {
+        "single-user" => single_user(&print).await,
+        "alternating-users" => alternating_users(&print).await,
+        other => {
+            println!("STRATEGY={other:?} is neither single-user nor alternating-users.");
+            return ExitCode::FAILURE;
+        }
+    };
+    if proven { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One rotation, beside a session that stays open.
+async fn single_user(print: &Print) -> bool {
     let started = Instant::now();
-    let version: String = world::postgres::admin().await.query_one("SHOW server_version", &[]).await.unwrap().get(0);
     let function = Function::start(&[]);
     let application = Application::with("shop", |_| {}).await;
     let session = application.login(&application.password).await;
     session.batch_execute("INSERT INTO shop.orders VALUES (1), (2), (3)").await.unwrap();
     let old_version = application.holder("AWSCURRENT").await.unwrap();
-
-    print.title("The world", &format!("started in {:.1} s", started.elapsed().as_secs_f32()));
-    print.line("PostgreSQL", &format!("{version}, TLS and SCRAM, log_statement = all"));
-    print.line("AWS", "Secrets Manager, emulated by moto over HTTP");
-    print.line("Lambda", &format!("{} under the Runtime API", lambda::binary().display()));
-    print.line("secret", &format!("{}, AWSCURRENT is version {}", application.name, short(&old_version)));
+    print.world(started, &application.name, &old_version).await;
     print.line("application", "role \"shop\" holds a session open on its table shop.orders");
 
-    print.title("aws secretsmanager rotate-secret", "");
     let started = Instant::now();
-    let rotation = application.rotate(&function).await;
+    let succeeded = rotate(print, &application, &function).await;
     let took = started.elapsed();
-    for step in STEPS {
-        let Some(call) = rotation["steps"].as_array().and_then(|steps| steps.iter().find(|call| call["step"] == step)) else { continue };
-        let event = function.logged(step, |event| event["rotation.step"] == step).await;
-        print.step(call["ms"].as_u64().unwrap_or_default(), step, event["message"].as_str().unwrap_or_default(), call["error"].is_null());
-    }
 
     let new_version = application.holder("AWSCURRENT").await.unwrap();
     let new = application.password_in("AWSCURRENT").await;
     let rows = session.query_one("SELECT count(*) FROM shop.orders", &[]).await.map(|row| row.get::<_, i64>(0));
     let accepts_new = application.accepts(&new).await;
-    let failed_logins = world().postgres.log().matches("password authentication failed").count();
+    let failed_logins = refusals();
     let refuses_old = !application.accepts(&application.password).await;
     // The refusal just above is the last thing that the server has to log.
-    let log = eventually("the refused login in the server's log", async || {
-        let log = world().postgres.log();
-        log.contains("password authentication failed").then_some(log)
-    })
-    .await;
+    let log =
+        eventually("the refused login in the server's log", async || (refusals() > failed_logins).then(|| world().postgres.log())).await;
     let changes = log.lines().filter(|line| line.contains("ALTER ROLE \"shop\" PASSWORD 'SCRAM-SHA-256$")).count();
     let unseen = |text: &str| !text.contains(&new) && !text.contains(&application.password);
+    print.proofs(
+        took,
+        &[
+            (succeeded, "Secrets Manager reports success".to_owned()),
+            (new_version != old_version, format!("AWSCURRENT moved to version {}", short(&new_version))),
+            (accepts_new, "the database accepts the new password".to_owned()),
+            (refuses_old, "the database refuses the old one".to_owned()),
+            (rows.is_ok_and(|rows| rows == 3), "the session that was open all the time still reads its 3 orders".to_owned()),
+            (failed_logins == 0, "no login failed during the rotation".to_owned()),
+            (
+                changes == 1 && unseen(&log),
+                format!("no password in the server's log: {} lines, the ALTER ROLE among them", log.lines().count()),
+            ),
+            (unseen(&function.output()), format!("no password in the function's log: {} lines", function.output().lines().count())),
+        ],
+    )
+}
 
-    print.title("The proof", "");
-    let proofs = [
-        (rotation["state"] == "succeeded", "Secrets Manager reports success".to_owned()),
-        (new_version != old_version, format!("AWSCURRENT moved to version {}", short(&new_version))),
-        (accepts_new, "the database accepts the new password".to_owned()),
-        (refuses_old, "the database refuses the old one".to_owned()),
-        (rows.is_ok_and(|rows| rows == 3), "the session that was open all the time still reads its 3 orders".to_owned()),
-        (failed_logins == 0, "no login failed during the rotation".to_owned()),
-        (
-            changes == 1 && unseen(&log),
-            format!("no password in the server's log: {} lines, the ALTER ROLE among them", log.lines().count()),
-        ),
-        (unseen(&function.output()), format!("no password in the function's log: {} lines", function.output().lines().count())),
-    ];
-    for (seen, what) in &proofs {
-        print.proof(*seen, what);
+/// Two turns of two users, beside an application that logs in all the time.
+async fn alternating_users(print: &Print) -> bool {
+    let started = Instant::now();
+    let function = Function::start(&[]);
+    let pair = Pair::named("shop", |_| {}).await;
+    print.world(started, &pair.application.name, &pair.application.holder("AWSCURRENT").await.unwrap()).await;
+    print.line("admin", &format!("role {:?}: CREATEROLE, and no superuser", pair.admin));
+    print.line("application", "reads AWSCURRENT, logs in and out, over and over");
+
+    let busy = Busy::start(&pair);
+    let create = |table: &str| format!("CREATE TABLE shop.{table} (id serial, total int); INSERT INTO shop.{table} (total) VALUES (7)");
+    let mut logins = vec![pair.login_in("AWSCURRENT").await];
+    let mut succeeded = true;
+    let started = Instant::now();
+    for table in ["orders", "invoices"] {
+        let (user, _) = pair.login_in("AWSCURRENT").await;
+        pair.session("AWSCURRENT").await.batch_execute(&create(table)).await.unwrap();
+        print.title(&format!("CREATE TABLE shop.{table}"), &format!("by role {user:?}"));
+        succeeded &= rotate(print, &pair.application, &function).await;
+        logins.push(pair.login_in("AWSCURRENT").await);
     }
-    if proofs.iter().all(|(seen, _)| *seen) {
-        print.title(&format!("Rotated in {} ms.", took.as_millis()), "");
-        ExitCode::SUCCESS
-    } else {
-        print.title("The proof failed.", "");
-        ExitCode::FAILURE
+    let took = started.elapsed();
+    let (tried, failed) = busy.stop().await;
+
+    let users: Vec<_> = logins.iter().map(|(user, _)| user.as_str()).collect();
+    let mut both_use_all = true;
+    for stage in ["AWSCURRENT", "AWSPREVIOUS"] {
+        for table in ["orders", "invoices"] {
+            let use_it = format!(
+                "INSERT INTO shop.{table} (total) SELECT total FROM shop.{table} LIMIT 1; ALTER TABLE shop.{table} ALTER total SET DEFAULT 1"
+            );
+            both_use_all &= pair.session(stage).await.batch_execute(&use_it).await.is_ok();
+        }
     }
+    let owners = "SELECT count(*) FROM pg_tables WHERE schemaname = 'shop' AND tableowner = 'shop'";
+    let owned: i64 = world::postgres::admin().await.query_one(owners, &[]).await.unwrap().get(0);
+    let log = world().postgres.log();
+    let unseen = |text: &str| logins.iter().all(|(_, password)| !text.contains(password));
+    let attempts = format!("{tried} logins of the application, and its queries, during the two turns: {failed} failed");
+    print.proofs(
+        took,
+        &[
+            (succeeded, "Secrets Manager reports success, twice".to_owned()),
+            (users == ["shop", "shop_clone", "shop"], format!("AWSCURRENT was of {}", users.join(", then of "))),
+            (tried > 0 && failed == 0, attempts),
+            (both_use_all, "AWSCURRENT and AWSPREVIOUS both log in, and read, write and alter both tables".to_owned()),
+            (owned == 2, "both tables belong to role \"shop\", whichever user has made them".to_owned()),
+            (refusals() == 0, "no login failed at all".to_owned()),
+            (unseen(&log), format!("no password in the server's log: {} lines", log.lines().count())),
+            (unseen(&function.output()), format!("no password in the function's log: {} lines", function.output().lines().count())),
+        ],
+    )
+}
+
+/// Has Secrets Manager rotate the secret, and shows the steps.
+async fn rotate(print: &Print, application: &Application, function: &Function) -> bool {
+    print.title("aws secretsmanager rotate-secret", "");
+    let rotation = application.rotate(function).await;
+    for step in STEPS {
+        let Some(call) = rotation["steps"].as_array().and_then(|steps| steps.iter().find(|call| call["step"] == step)) else { continue };
+        let of_this = |event: &serde_json::Value| {
+            event["rotation.step"] == step && event["secret.version_id"] == rotation["token"] && event["level"] != "WARN"
+        };
+        let event = function.logged(step, of_this).await;
+        print.step(call["ms"].as_u64().unwrap_or_default(), step, event["message"].as_str().unwrap_or_default(), call["error"].is_null());
+    }
+    rotation["state"] == "succeeded"
+}
+
+/// An application that logs in with AWSCURRENT all the time, and counts what fails.
+struct Busy {
+    stopped: Arc<AtomicBool>,
+    counts: JoinHandle<(usize, usize)>,
+}
+
+impl Busy {
+    fn start(pair: &Pair) -> Self {
+        let stopped = Arc::<AtomicBool>::default();
+        let (stop, secret) = (Arc::clone(&stopped), pair.application.secret.clone());
+        let counts = tokio::spawn(async move {
+            let (mut tried, mut failed) = (0, 0);
+            let client = world().aws.client();
+            while !stop.load(Ordering::SeqCst) {
+                let value = client.get_secret_value().secret_id(&secret).send().await.expect("AWSCURRENT");
+                let login: serde_json::Value = serde_json::from_str(value.secret_string().expect("text")).expect("JSON");
+                let (user, password) = (login["username"].as_str().expect("a user"), login["password"].as_str().expect("a password"));
+                tried += 1;
+                let done = async {
+                    let session = world().postgres.login(user, password).await?;
+                    session.query("SELECT has_schema_privilege('shop', 'CREATE')", &[]).await
+                };
+                failed += usize::from(done.await.is_err());
+            }
+            (tried, failed)
+        });
+        Self { stopped, counts }
+    }
+
+    /// How often it has logged in, and how often it could not.
+    async fn stop(self) -> (usize, usize) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.counts.await.expect("the application does not panic")
+    }
+}
+
+fn refusals() -> usize {
+    world().postgres.log().matches("password authentication failed").count()
 }
 
 fn short(version: &str) -> &str {
@@ -96,6 +199,27 @@ impl Print {
 
     fn title(&self, title: &str, aside: &str) {
         println!("\n{}", format!("{}  {}", self.paint("1", title), self.paint("2", aside)).trim_end());
+    }
+
+    async fn world(&self, started: Instant, secret: &str, version: &str) {
+        let server: String = world::postgres::admin().await.query_one("SHOW server_version", &[]).await.unwrap().get(0);
+        self.title("The world", &format!("started in {:.1} s", started.elapsed().as_secs_f32()));
+        self.line("PostgreSQL", &format!("{server}, TLS and SCRAM, log_statement = all"));
+        self.line("AWS", "Secrets Manager, emulated by moto over HTTP");
+        self.line("Lambda", &format!("{} under the Runtime API", lambda::binary().display()));
+        self.line("secret", &format!("{secret}, AWSCURRENT is version {}", short(version)));
+    }
+
+    /// Shows what was seen; whether all of it was.
+    fn proofs(&self, took: Duration, proofs: &[(bool, String)]) -> bool {
+        self.title("The proof", "");
+        for (seen, what) in proofs {
+            self.proof(*seen, what);
+        }
+        let proven = proofs.iter().all(|(seen, _)| *seen);
+        let end = if proven { format!("Done in {} ms.", took.as_millis()) } else { "The proof failed.".to_owned() };
+        self.title(&end, "");
+        proven
     }
 
     fn line(&self, name: &str, text: &str) {

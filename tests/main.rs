@@ -3,12 +3,15 @@
 
 mod world;
 
+mod alternating_refusals;
+mod alternating_users;
 mod architecture;
 mod concurrency;
 mod configuration;
 mod database_errors;
 mod fallbacks;
 mod inputs;
+mod parity;
 mod rotation;
 mod secrecy;
 mod store_errors;

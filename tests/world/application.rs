@@ -94,13 +94,15 @@ impl Application {
         self.begin().await
     }
 
-    /// Has Secrets Manager rotate the secret with that function, and waits for the end of it.
+    /// Has Secrets Manager rotate the secret with that function, and waits for the end of it: its `state`, `steps` and `token`.
     pub async fn rotate(&self, function: &Function) -> Value {
         let token = random_token();
         let client = world().aws.client();
         let call = client.rotate_secret().secret_id(&self.secret).client_request_token(&token);
         call.rotation_lambda_arn(function.arn()).send().await.expect("the rotation begins");
-        self.ended(&token).await
+        let mut rotation = self.ended(&token).await;
+        rotation["token"] = json!(token);
+        rotation
     }
 
     async fn ended(&self, token: &str) -> Value {

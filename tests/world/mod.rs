@@ -6,6 +6,7 @@
 pub mod application;
 pub mod aws;
 pub mod lambda;
+pub mod pair;
 pub mod postgres;
 pub mod proxy;
 pub mod wire;

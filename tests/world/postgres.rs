@@ -245,3 +245,8 @@ pub fn free_port() -> u16 {
 pub async fn admin() -> tokio_postgres::Client {
     world().postgres.admin().await
 }
+
+/// `server_version_num` of that server.
+pub async fn version() -> i32 {
+    admin().await.query_one("SELECT current_setting('server_version_num')::int", &[]).await.expect("a version").get(0)
+}

@@ -1,7 +1,6 @@
 //! What stands between the function and PostgreSQL when a statement is to go wrong: it reads the protocol, which has to be in plaintext.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +11,7 @@ use super::application::Application;
 use super::postgres::{PLAINTEXT_ROLES, admin};
 use super::{RUNTIME, unique, wait, world};
 
-/// What goes wrong with the first statement that contains the needle.
+/// What goes wrong with a statement.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// The server refuses it with this SQLSTATE, before any effect.
@@ -25,38 +24,65 @@ pub enum Fault {
     BreakAfter,
 }
 
+/// Which statement is to go wrong.
+#[derive(Debug, Clone, Copy)]
+enum Trigger {
+    /// The first one that contains this.
+    Needle(&'static str),
+    /// The one of that number, counted from 1.
+    Nth(usize),
+}
+
+struct Plan {
+    trigger: Option<Trigger>,
+    fault: Fault,
+    /// Statements so far.
+    seen: usize,
+    hits: usize,
+}
+
 pub struct Wire {
     pub port: u16,
-    hits: Arc<AtomicUsize>,
+    plan: Arc<Mutex<Plan>>,
 }
 
 impl Wire {
     pub fn start(needle: &'static str, fault: Fault) -> Self {
-        Self::serve(needle, fault, None)
+        Self::serve(Some(Trigger::Needle(needle)), fault, None)
+    }
+
+    /// Lets nothing go wrong until it is told to.
+    pub fn idle() -> Self {
+        Self::serve(None, Fault::BreakBefore, None)
     }
 
     /// Lets nothing go wrong, but logs in as that role, whichever role the function names.
     pub fn impersonating(role: &str) -> Self {
-        Self::serve("no statement contains this", Fault::BreakBefore, Some(role.to_owned()))
+        Self::serve(None, Fault::BreakBefore, Some(role.to_owned()))
     }
 
-    fn serve(needle: &'static str, fault: Fault, role: Option<String>) -> Self {
+    /// Has the `nth` statement from now on go wrong.
+    pub fn arm(&self, nth: usize, fault: Fault) {
+        *self.plan.lock().expect("no test panics here") = Plan { trigger: Some(Trigger::Nth(nth)), fault, seen: 0, hits: 0 };
+    }
+
+    fn serve(trigger: Option<Trigger>, fault: Fault, role: Option<String>) -> Self {
         let listener = wait(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let hits = Arc::<AtomicUsize>::default();
-        let counted = Arc::clone(&hits);
+        let plan = Arc::new(Mutex::new(Plan { trigger, fault, seen: 0, hits: 0 }));
+        let shared = Arc::clone(&plan);
         RUNTIME.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (hits, role) = (Arc::clone(&counted), role.clone());
-                RUNTIME.spawn(async move { serve(client, needle, fault, hits, role).await });
+                let (plan, role) = (Arc::clone(&shared), role.clone());
+                RUNTIME.spawn(async move { serve(client, &plan, role).await });
             }
         });
-        Self { port, hits }
+        Self { port, plan }
     }
 
     /// How many statements went wrong.
     pub fn hits(&self) -> usize {
-        self.hits.load(Ordering::SeqCst)
+        self.plan.lock().expect("no test panics here").hits
     }
 
     /// An application whose secret leads through here, and the policy that lets it do without TLS.
@@ -73,8 +99,28 @@ impl Wire {
     }
 }
 
-async fn serve(client: TcpStream, needle: &str, fault: Fault, hits: Arc<AtomicUsize>, role: Option<String>) -> Option<()> {
+impl Plan {
+    /// What is to go wrong with this message, if anything.
+    fn fault(&mut self, kind: u8, message: &[u8]) -> Option<Fault> {
+        // Query and Parse are the messages that hold a statement.
+        if !matches!(kind, b'Q' | b'P') || self.hits > 0 {
+            return None;
+        }
+        self.seen += 1;
+        let hit = match self.trigger? {
+            Trigger::Needle(needle) => contains(message, needle),
+            Trigger::Nth(nth) => self.seen == nth,
+        };
+        self.hits += usize::from(hit);
+        hit.then_some(self.fault)
+    }
+}
+
+async fn serve(client: TcpStream, plan: &Mutex<Plan>, role: Option<String>) -> Option<()> {
     let server = TcpStream::connect(("127.0.0.1", world().postgres.port)).await.ok()?;
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).ok()?;
+    }
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     // The startup message is the only one without a type.
@@ -91,22 +137,24 @@ async fn serve(client: TcpStream, needle: &str, fault: Fault, hits: Arc<AtomicUs
             byte = from_client.read_u8() => {
                 let kind = byte.ok()?;
                 let message = body(&mut from_client).await?;
-                let hit = contains(&message, needle) && hits.load(Ordering::SeqCst) == 0;
-                if hit {
-                    hits.fetch_add(1, Ordering::SeqCst);
-                    match fault {
-                        Fault::Hang => std::future::pending().await,
-                        Fault::BreakBefore => return None,
-                        Fault::Refuse(code) => {
-                            refuse(&mut to_client, code, &message[4..]).await?;
-                            continue;
-                        }
-                        Fault::BreakAfter => {}
+                let fault = plan.lock().expect("no test panics here").fault(kind, &message);
+                match fault {
+                    Some(Fault::Hang) => std::future::pending().await,
+                    Some(Fault::BreakBefore) => return None,
+                    Some(Fault::Refuse(code)) => {
+                        refuse(&mut to_client, code, &message[4..]).await?;
+                        continue;
                     }
+                    Some(Fault::BreakAfter) | None => {}
                 }
-                to_server.write_u8(kind).await.ok()?;
-                to_server.write_all(&message).await.ok()?;
-                if hit {
+                to_server.write_all(&[&[kind], message.as_slice()].concat()).await.ok()?;
+                if fault.is_some() {
+                    // A statement that was sent to be parsed is carried out before the Sync that follows it.
+                    let mut sent = kind;
+                    while !matches!(sent, b'Q' | b'S') {
+                        sent = from_client.read_u8().await.ok()?;
+                        pass(sent, &mut from_client, &mut to_server).await?;
+                    }
                     // ReadyForQuery: the server has done all of it.
                     while from_server.read_u8().await.ok()? != b'Z' {
                         body(&mut from_server).await?;
@@ -120,9 +168,7 @@ async fn serve(client: TcpStream, needle: &str, fault: Fault, hits: Arc<AtomicUs
 
 async fn pass(kind: u8, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> Option<()> {
     let message = body(from).await?;
-    to.write_u8(kind).await.ok()?;
-    to.write_all(&message).await.ok()?;
-    Some(())
+    to.write_all(&[&[kind], message.as_slice()].concat()).await.ok()
 }
 
 /// The length, which counts itself, and what it covers.
