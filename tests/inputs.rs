@@ -53,7 +53,7 @@ async fn values_that_are_no_credentials_are_refused_before_anything_is_changed()
         (with("ssl", json!("perhaps")), "\"ssl\" is neither"),
         (with("rotation", json!({"admin_reset": true})), "has the key \"admin_reset\""),
         (with("rotation", json!("canary")), "\"rotation\" is not an object"),
-        (with("masterarn", json!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:a-AbCdEf")), "alternating-users"),
+        (with("rotation", json!({"strategy": "alternating-users"})), "needs an admin secret"),
     ] {
         let application = Application::storing("app", "canary", Value::Null, &text, "bad/").await;
         let token = application.begin().await;
@@ -91,7 +91,7 @@ async fn pending_values_that_change_more_than_the_password_are_refused_even_wher
         document["password"] = json!(other.password);
         document[key] = value;
         application.put(&token, &document.to_string(), &["AWSPENDING"]).await;
-        refused(&application, &function, &STEPS, &token, "PendingMismatch", &format!("differs from AWSCURRENT in \"{key}\"")).await;
+        refused(&application, &function, &STEPS, &token, "PendingMismatch", &format!("\"{key}\"")).await;
     }
 }
 

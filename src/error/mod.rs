@@ -106,7 +106,7 @@ pub enum RotationFault {
     )]
     PendingMismatch { label: String, key: String },
     #[error(
-        "{label} is for another role than {expected:?}, whose turn it is with the strategy {strategy}. Write AWSPENDING with that username, or \
+        "{label} has another \"username\" than {expected:?}, whose turn it is with the strategy {strategy}. Write AWSPENDING with that one, or \
          take AWSPENDING off that version."
     )]
     PendingUsername { label: String, strategy: &'static str, expected: String },
