@@ -2,10 +2,16 @@
 //!
 //! Whatever widens power is the function's to say: whoever may write the secret is trusted with no more than its own role.
 
+pub mod grant;
+mod lexer;
+pub mod probe;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+use self::grant::Grant;
+use self::probe::Probe;
 use crate::secret::credentials::MAX_NAME_BYTES;
 use crate::secret::password::Storage;
 
@@ -29,6 +35,10 @@ pub struct Policy {
     pub admin_secret: Option<String>,
     /// The role that both users of a pair act as; `None`: the one that the current user acts as already.
     pub owner_role: Option<String>,
+    /// What the application needs, checked before a credential is promoted.
+    pub grants: Vec<Grant>,
+    /// Statements that the application runs, planned before a credential is promoted.
+    pub probes: Vec<Probe>,
     /// Whether a second user that does not exist is created, and memberships that it lacks are granted.
     pub create_users: bool,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
@@ -60,6 +70,8 @@ struct Fields {
     admin_secret: Option<String>,
     owner_role: Option<RoleName>,
     create_users: Option<bool>,
+    grants: Option<Vec<Grant>>,
+    probes: Option<Vec<Probe>>,
     rotation_host: Option<String>,
     tls_server_name: Option<String>,
     allow_plaintext: Option<bool>,
@@ -119,7 +131,7 @@ impl Policies {
     /// # Errors
     /// A sentence that names the key of the secret's own object that is wrong.
     pub fn resolve(&self, arn: &str, name: &str, own: Option<&RawValue>) -> Result<Policy, String> {
-        let own = own.map(own_strategy).transpose()?.flatten();
+        let own = own.map(own_fields).transpose()?.unwrap_or_default();
         let best = self
             .secrets
             .iter()
@@ -129,9 +141,11 @@ impl Policies {
             .unwrap_or_default();
         let base = self.defaults.clone();
         Ok(Policy {
-            strategy: own.or(best.strategy).or(base.strategy),
+            strategy: own.strategy.or(best.strategy).or(base.strategy),
             admin_secret: best.admin_secret.or(base.admin_secret),
             owner_role: best.owner_role.or(base.owner_role).map(|RoleName(name)| name),
+            grants: own.grants.or(best.grants).or(base.grants).unwrap_or_default(),
+            probes: own.probes.or(best.probes).or(base.probes).unwrap_or_default(),
             create_users: best.create_users.or(base.create_users).unwrap_or(true),
             rotation_host: best.rotation_host.or(base.rotation_host),
             tls_server_name: best.tls_server_name.or(base.tls_server_name),
@@ -193,21 +207,34 @@ impl StorageName {
     }
 }
 
-/// The strategy that the secret's own `rotation` object chooses. Errors show keys only: what stands there is a secret's value.
-fn own_strategy(own: &RawValue) -> Result<Option<Strategy>, String> {
+/// What the secret's own `rotation` object chooses. Errors show keys and places only: what stands there is a secret's value.
+fn own_fields(own: &RawValue) -> Result<Fields, String> {
     let members: BTreeMap<String, &RawValue> =
         serde_json::from_str(own.get()).map_err(|_| "\"rotation\" is not an object such as {\"strategy\": \"single-user\"}.".to_owned())?;
-    if let Some(key) = members.keys().find(|key| *key != "strategy") {
-        return Err(format!(
-            "\"rotation\" has the key {key:?}; the secret itself may set \"strategy\" only, the rest is for ROTATION_POLICY."
-        ));
+    let mut fields = Fields::default();
+    for (key, value) in members {
+        match key.as_str() {
+            "strategy" => {
+                let problem = "\"strategy\" in \"rotation\" is neither \"single-user\" nor \"alternating-users\".";
+                fields.strategy = Some(serde_json::from_str(value.get()).map_err(|_| problem.to_owned())?);
+            }
+            "grants" => fields.grants = Some(own_list(value, "grants", |text| Grant::parse(text).map_err(|mistake| mistake.place()))?),
+            "probes" => fields.probes = Some(own_list(value, "probes", Probe::parse)?),
+            _ => {
+                return Err(format!(
+                    "\"rotation\" has the key {key:?}; the secret itself may set \"strategy\", \"grants\" and \"probes\", the rest is for \
+                     ROTATION_POLICY."
+                ));
+            }
+        }
     }
-    let strategy = |own: &&RawValue| serde_json::from_str(own.get());
-    members
-        .get("strategy")
-        .map(strategy)
-        .transpose()
-        .map_err(|_| "\"strategy\" in \"rotation\" is neither \"single-user\" nor \"alternating-users\".".to_owned())
+    Ok(fields)
+}
+
+fn own_list<T>(list: &RawValue, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    let texts: Vec<String> = serde_json::from_str(list.get()).map_err(|_| format!("{key:?} in \"rotation\" is not a list of strings."))?;
+    let parsed = texts.iter().enumerate().map(|(n, text)| parse(text).map_err(|problem| format!("{key}[{n}] in \"rotation\", {problem}")));
+    parsed.collect()
 }
 
 /// How well a pattern fits: a whole ARN or name best, then the longest prefix.

@@ -1,0 +1,92 @@
+//! SQL text as words, with the place of each, so that a mistake can be pointed at.
+
+use std::fmt;
+
+/// A word, a quoted name, or a sign.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Token<'a> {
+    pub text: &'a str,
+    /// The character it begins at, counted from 1.
+    pub at: usize,
+    /// A name in double quotes.
+    pub quoted: bool,
+}
+
+/// What is wrong with a text, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mistake {
+    found: String,
+    at: usize,
+    expected: String,
+}
+
+impl Mistake {
+    pub(super) fn new(found: &str, at: usize, expected: &str) -> Self {
+        Self { found: found.to_owned(), at, expected: expected.to_owned() }
+    }
+
+    /// The place and what was expected there, without what stands there: it may be a secret's.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("character {}: {}", self.at, self.expected)
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.found.is_empty() {
+            write!(f, "at its end (character {}): {}", self.at, self.expected)
+        } else {
+            write!(f, "at {:?} (character {}): {}", self.found, self.at, self.expected)
+        }
+    }
+}
+
+impl Token<'_> {
+    /// Whether it is this keyword or sign.
+    pub(super) fn is(&self, word: &str) -> bool {
+        !self.quoted && self.text.eq_ignore_ascii_case(word)
+    }
+
+    /// The name that it stands for: PostgreSQL folds what is not quoted to lower case.
+    pub(super) fn name(&self) -> Option<String> {
+        if self.quoted {
+            return Some(self.text[1..self.text.len() - 1].replace("\"\"", "\""));
+        }
+        self.text.chars().next().filter(|first| first.is_alphabetic() || *first == '_').map(|_| self.text.to_lowercase())
+    }
+}
+
+/// The words of a text that holds no literals, which nothing that follows GRANT does.
+pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
+    let mut tokens = Vec::new();
+    let mut rest = text.char_indices().enumerate().map(|(n, (byte, c))| (n + 1, byte, c)).peekable();
+    while let Some((at, byte, c)) = rest.next() {
+        if c.is_whitespace() {
+            continue;
+        }
+        let mut end = byte + c.len_utf8();
+        if c == '"' {
+            loop {
+                match rest.next() {
+                    Some((_, quote, '"')) if rest.next_if(|(_, _, c)| *c == '"').is_none() => {
+                        end = quote + 1;
+                        break;
+                    }
+                    Some(_) => {}
+                    None => return Err(Mistake::new(&text[byte..], at, "expected a closing quotation mark")),
+                }
+            }
+        } else if is_word(c) {
+            while let Some((_, byte, c)) = rest.next_if(|(_, _, c)| is_word(*c)) {
+                end = byte + c.len_utf8();
+            }
+        }
+        tokens.push(Token { text: &text[byte..end], at, quoted: c == '"' });
+    }
+    Ok(tokens)
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
