@@ -1,21 +1,24 @@
 //! The database: a login that either proves a password, disproves it, or says why it could do neither; and the session it opens.
 
 mod fault;
+pub mod grants;
+pub mod missing;
 pub mod pair;
 pub mod parity;
+pub mod probe;
 pub mod role;
+mod session;
 pub mod tls;
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode};
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Connection, NoTls, Row};
+use tokio_postgres::{Client, Config, Connection, NoTls};
 
 use self::fault::Phase;
+pub use self::session::Session;
 use self::tls::Tls;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Error};
@@ -58,16 +61,6 @@ pub enum Purpose {
     Administer,
     /// The application's own, as it will find them.
     Application,
-}
-
-/// An open session. Dropping it breaks the connection off; [`close`](Self::close) ends it politely.
-#[derive(Debug)]
-pub struct Session {
-    client: Client,
-    connection: JoinHandle<()>,
-    role: String,
-    host: String,
-    deadline: Deadline,
 }
 
 impl Target {
@@ -209,75 +202,4 @@ where
 {
     // Its error also reaches whoever waits for an answer of the session, and is told there.
     tokio::spawn(async move { drop(connection.await) })
-}
-
-impl Session {
-    /// The role that logged in.
-    #[must_use]
-    pub fn role(&self) -> &str {
-        &self.role
-    }
-
-    /// One row of one query, in a single round trip.
-    ///
-    /// # Errors
-    /// [`Error::Database`] under the name of the operation.
-    pub async fn query_one(&self, operation: &'static str, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Error> {
-        let rows = self.answer(operation, Phase::Statement, self.client.query_typed(sql, parameters)).await?;
-        rows.into_iter().next().ok_or_else(|| self.error(operation, DatabaseFault::Other, "the query returned no row".to_owned()))
-    }
-
-    /// The one JSON text that a query returns, in a single round trip.
-    ///
-    /// # Errors
-    /// [`Error::Database`] under the name of the operation.
-    async fn query_json<T: DeserializeOwned>(
-        &self,
-        operation: &'static str,
-        sql: &str,
-        parameters: &[(&(dyn ToSql + Sync), Type)],
-    ) -> Result<T, Error> {
-        let row = self.query_one(operation, sql, parameters).await?;
-        let text: &str = row.try_get(0).map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))?;
-        serde_json::from_str(text).map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))
-    }
-
-    /// Statements that take effect together or not at all, in a single round trip.
-    ///
-    /// # Errors
-    /// [`Error::Database`] under the name of the operation.
-    pub async fn execute(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
-        self.answer(operation, Phase::Statement, self.client.batch_execute(sql)).await
-    }
-
-    /// As [`execute`](Self::execute), for statements that the server's password policy may refuse.
-    async fn set_password(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
-        self.answer(operation, Phase::SettingPassword, self.client.batch_execute(sql)).await
-    }
-
-    /// Ends the session, so that the server does not log a connection that broke off.
-    pub async fn close(self) {
-        let Self { client, connection, deadline, .. } = self;
-        drop(client);
-        let _ = deadline.limit(CLOSE_TIMEOUT, connection).await;
-    }
-
-    async fn answer<T>(
-        &self,
-        operation: &'static str,
-        phase: Phase,
-        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, Error> {
-        match self.deadline.limit(STATEMENT_TIMEOUT, call).await {
-            Ok(answer) => answer.map_err(|error| {
-                let (fault, detail) = fault::of(&error, phase);
-                self.error(operation, fault, detail)
-            }),
-            Err(elapsed) => Err(self.error(operation, DatabaseFault::TimedOut, elapsed.to_string())),
-        }
-    }
-
-    fn error(&self, operation: &'static str, fault: DatabaseFault, detail: String) -> Error {
-        Error::Database { operation, role: self.role.clone(), host: self.host.clone(), fault, detail }
-    }
 }

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::types::Type;
 
 use super::Session;
-use crate::error::Error;
+use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
 pub(super) const CHANGE: &str = "setting the password";
@@ -91,14 +91,64 @@ pub async fn same_server(admin: &Session, own: &Session) -> Result<bool, Error> 
     Ok(row.get::<_, i64>(0) > 0)
 }
 
-/// Who a session is, as PostgreSQL names it: the role that logged in, and the role whose rights it has.
+/// Who a session is, and where it has landed.
+#[derive(Debug)]
+pub struct Standing {
+    /// The role that logged in, as PostgreSQL names it.
+    pub session_user: String,
+    /// The role whose rights the session has.
+    pub current_user: String,
+    /// The schemas that names without one are looked up in.
+    pub path: Vec<String>,
+    /// `server_version_num`.
+    pub version: u32,
+}
+
+/// Reads who a session of the application is. What is called is qualified, since the application's own `search_path` holds.
+///
+/// # Errors
+/// [`Error::Database`], with `ReadOnly` where the session has landed on a standby.
+pub async fn standing(session: &Session) -> Result<Standing, Error> {
+    const OPERATION: &str = "reading current_user";
+    let sql = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text, pg_catalog.pg_is_in_recovery(), \
+                      pg_catalog.current_schemas(true)::pg_catalog.text[], pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
+    let row = session.query_one(OPERATION, sql, &[]).await?;
+    if row.get(2) {
+        return Err(session.error(OPERATION, DatabaseFault::ReadOnly, "pg_is_in_recovery() is true".to_owned()));
+    }
+    Ok(Standing { session_user: row.get(0), current_user: row.get(1), path: row.get(3), version: row.get::<_, i32>(4).unsigned_abs() })
+}
+
+/// Leaves a session of the application the role and the rights that it has, and takes its `search_path` for `pg_catalog` alone.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn identity(session: &Session) -> Result<(String, String), Error> {
-    let sql = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text";
-    let row = session.query_one("reading current_user", sql, &[]).await?;
-    Ok((row.get(0), row.get(1)))
+pub async fn use_catalog(session: &Session) -> Result<(), Error> {
+    session.execute("setting search_path", "SET search_path = pg_catalog").await
+}
+
+/// Makes of a session of the application one of ours, as [`Purpose::Administer`](super::Purpose::Administer) opens it.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn administer(session: &Session) -> Result<(), Error> {
+    let sql = "SET search_path = pg_catalog; SET ROLE NONE; SET default_transaction_read_only = off";
+    session.execute("leaving the role's settings", sql).await
+}
+
+/// The role that sessions of a role are set to act as in this database, if it is one that it may not act as.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn not_acting_as(session: &Session) -> Result<Option<String>, Error> {
+    let sql = "SELECT (SELECT NULLIF(substr(entry, 6), 'none') \
+                       FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry \
+                       WHERE entry LIKE 'role=%' AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = SESSION_USER)) \
+                         AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) \
+                       ORDER BY s.setrole = 0, s.setdatabase = 0 LIMIT 1), CURRENT_USER::text";
+    let row = session.query_one("reading the setting role", sql, &[]).await?;
+    let (wanted, current) = (row.get::<_, Option<String>>(0), row.get::<_, String>(1));
+    Ok(wanted.filter(|wanted| *wanted != current))
 }
 
 /// A server may quote in its refusal what it was sent: not even the hash of a password is for any eyes.

@@ -1,0 +1,93 @@
+//! What a role lacks, in words, with the statement that mends it.
+
+use postgres_protocol::escape::escape_identifier;
+use serde::Deserialize;
+
+/// One thing that a role lacks.
+#[derive(Debug, Default, Deserialize)]
+pub struct Missing {
+    what: What,
+    privilege: Option<String>,
+    grantable: bool,
+    name: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    identity: Option<String>,
+    column: Option<String>,
+    table: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum What {
+    #[default]
+    Owner,
+    Privilege,
+    Policy,
+    Mapping,
+    Default,
+    Member,
+    Attribute,
+    Setting,
+    Absent,
+    Unsupported,
+    RowSecurity,
+}
+
+impl Missing {
+    /// What it is, and the statement that mends it: for the role that the session acts as, or for the user that has logged in.
+    #[must_use]
+    pub fn text(&self, acts_as: &str, login: &str) -> String {
+        let (acts_as, login) = (escape_identifier(acts_as), escape_identifier(login));
+        let shown = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (kind, identity, name, privilege) = (shown(&self.kind), shown(&self.identity), shown(&self.name), shown(&self.privilege));
+        let quoted = escape_identifier(&name);
+        let option = |option: &'static str| if self.grantable { option } else { "" };
+        match self.what {
+            What::Owner => {
+                let keyword = kind.replace('-', " ").replace("statistics object", "statistics").to_uppercase();
+                format!("ownership of {kind} {identity} (ALTER {keyword} {identity} OWNER TO {acts_as})")
+            }
+            What::Privilege => {
+                let option = option(" WITH GRANT OPTION");
+                let (kind, grant) = match (&self.column, &self.table) {
+                    (Some(column), Some(table)) => ("column", format!("{privilege} ({column}) ON TABLE {table}")),
+                    _ => (kind.trim_end_matches(" ACL"), format!("{privilege} ON {} {identity}", keyword(&kind))),
+                };
+                format!("{privilege}{option} on {kind} {identity} (GRANT {grant} TO {acts_as}{option})")
+            }
+            What::Policy => format!("the rows of {privilege} policy {identity} (ALTER POLICY ... TO {acts_as})"),
+            What::Mapping => format!("the user mapping for server {name} (CREATE USER MAPPING FOR {acts_as} SERVER {quoted})"),
+            What::Default => format!("default privileges {identity} (ALTER DEFAULT PRIVILEGES for, or to, role {acts_as})"),
+            What::Member => {
+                let option = option(" WITH ADMIN OPTION");
+                format!("membership in role {name}{option} (GRANT {quoted} TO {login}{option})")
+            }
+            What::Attribute => {
+                // These are those of the role that a session acts as; the others those of the one that logs in.
+                let of_actor = ["SUPERUSER", "CREATEROLE", "CREATEDB", "BYPASSRLS"].contains(&name.as_str());
+                format!("attribute {name} (ALTER ROLE {} {name})", if of_actor { acts_as } else { login })
+            }
+            What::Absent => format!("{name} does not exist"),
+            What::Unsupported => format!("{privilege} is known from PostgreSQL {name} on"),
+            What::RowSecurity => {
+                format!(
+                    "row-level security lets no INSERT into {kind} {identity} through (CREATE POLICY ... ON {identity} FOR INSERT TO {acts_as})"
+                )
+            }
+            What::Setting => format!("the same setting {name} (ALTER ROLE {login} SET)"),
+        }
+    }
+}
+
+/// What GRANT calls an object of that type.
+fn keyword(kind: &str) -> String {
+    match kind {
+        "view" | "materialized view" | "foreign table" | "partitioned table" => "TABLE".to_owned(),
+        "aggregate" => "FUNCTION".to_owned(),
+        "server" => "FOREIGN SERVER".to_owned(),
+        "foreign-data wrapper" => "FOREIGN DATA WRAPPER".to_owned(),
+        "parameter ACL" => "PARAMETER".to_owned(),
+        kind => kind.to_uppercase(),
+    }
+}

@@ -1,0 +1,107 @@
+//! An open session: statements under the invocation's deadline, and their errors told apart.
+
+use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use super::fault::{self, Phase};
+use super::{CLOSE_TIMEOUT, STATEMENT_TIMEOUT, probe};
+use crate::deadline::Deadline;
+use crate::error::{DatabaseFault, Error};
+
+/// An open session. Dropping it breaks the connection off; [`close`](Self::close) ends it politely.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) client: Client,
+    pub(super) connection: JoinHandle<()>,
+    pub(super) role: String,
+    pub(super) host: String,
+    pub(super) deadline: Deadline,
+}
+
+impl Session {
+    /// The role that logged in.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
+    /// One row of one query, in a single round trip.
+    ///
+    /// # Errors
+    /// [`Error::Database`] under the name of the operation.
+    pub async fn query_one(&self, operation: &'static str, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Error> {
+        let rows = self.answer(operation, Phase::Statement, self.client.query_typed(sql, parameters)).await?;
+        rows.into_iter().next().ok_or_else(|| self.error(operation, DatabaseFault::Other, "the query returned no row".to_owned()))
+    }
+
+    /// The one JSON text that a query returns, in a single round trip.
+    ///
+    /// # Errors
+    /// [`Error::Database`] under the name of the operation.
+    pub(super) async fn query_json<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<T, Error> {
+        let row = self.query_one(operation, sql, parameters).await?;
+        let text: &str = row.try_get(0).map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))?;
+        serde_json::from_str(text).map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))
+    }
+
+    /// Statements that take effect together or not at all, in a single round trip.
+    ///
+    /// # Errors
+    /// [`Error::Database`] under the name of the operation.
+    pub async fn execute(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
+        self.answer(operation, Phase::Statement, self.client.batch_execute(sql)).await
+    }
+
+    /// As [`execute`](Self::execute), for statements that the server's password policy may refuse.
+    pub(super) async fn set_password(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
+        self.answer(operation, Phase::SettingPassword, self.client.batch_execute(sql)).await
+    }
+
+    /// Has the server plan a statement with all its parameters NULL.
+    pub(super) async fn plan(&self, operation: &'static str, explain: &str) -> Result<(), Error> {
+        let plan = async {
+            let statement = self.client.prepare(explain).await?;
+            let nulls = statement.params().iter().map(|_| &probe::Null as &(dyn ToSql + Sync)).collect::<Vec<_>>();
+            self.client.query(&statement, &nulls).await
+        };
+        self.answer(operation, Phase::Statement, plan).await.map(drop)
+    }
+
+    /// Ends the session, so that the server does not log a connection that broke off.
+    pub async fn close(self) {
+        let Self { client, connection, deadline, .. } = self;
+        drop(client);
+        let _ = deadline.limit(CLOSE_TIMEOUT, connection).await;
+    }
+
+    async fn answer<T>(
+        &self,
+        operation: &'static str,
+        phase: Phase,
+        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        match self.deadline.limit(STATEMENT_TIMEOUT, call).await {
+            Ok(answer) => answer.map_err(|error| {
+                let (fault, detail) = fault::of(&error, phase);
+                self.error(operation, fault, detail)
+            }),
+            Err(elapsed) => Err(self.error(operation, DatabaseFault::TimedOut, elapsed.to_string())),
+        }
+    }
+
+    pub(super) fn error(&self, operation: &'static str, fault: DatabaseFault, detail: String) -> Error {
+        Error::Database { operation, role: self.role.clone(), host: self.host.clone(), fault, detail }
+    }
+}
+
+/// The SQL of a file for this `server_version_num`: lines that begin with `--15:` are for servers from PostgreSQL 15 on.
+pub(super) fn for_version(sql: &str, version: u32) -> String {
+    if version >= 150_000 { sql.replace("--15: ", "") } else { sql.to_owned() }
+}
