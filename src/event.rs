@@ -49,6 +49,19 @@ pub struct Report {
     /// What works and should be looked at all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Of `testSecret` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Checks>,
+    #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
+    pub duration: Duration,
+}
+
+/// How much of what the policy declares was checked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Checks {
+    pub grants: usize,
+    pub probes: usize,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
     pub duration: Duration,
 }

@@ -40,7 +40,11 @@ pub fn report(report: &Report) {
             "{warning}"
         );
     }
+    let checks = report.checks.as_ref();
     tracing::info!(
+        test.grants = checks.map(|checks| checks.grants),
+        test.probes = checks.map(|checks| checks.probes),
+        test.duration_ms = checks.map(|checks| milliseconds(checks.duration)),
         secret.arn = report.secret,
         secret.version_id = report.version,
         rotation.step = report.step.name(),

@@ -60,6 +60,10 @@ pub enum Error {
     #[error("role {role:?} on {host} cannot take its turn: {problem}")]
     UsersNotReady { role: String, host: String, problem: String },
 
+    /// The role cannot do what the policy declares that the application does.
+    #[error("role {role:?} on {host} lacks what \"grants\" and \"probes\" declare: {missing}. {consequence}")]
+    RightsMissing { role: String, host: String, missing: String, consequence: &'static str },
+
     /// The pending user could do less than the current one.
     #[error(
         "role {role:?} on {host} could do less than role {current:?} can ({total} in all): {missing}. AWSCURRENT stays as it is; once this is \
@@ -124,6 +128,7 @@ impl Error {
             Self::AdminRefused { .. } => "AdminRefused",
             Self::AdminLacksRight { .. } => "AdminLacksRight",
             Self::UsersNotReady { .. } => "UsersNotReady",
+            Self::RightsMissing { .. } => "DeclaredRightsMissing",
             Self::PrivilegesMissing { .. } => "PrivilegesMissing",
             Self::Rotation { fault, .. } => match fault {
                 RotationFault::Disabled => "RotationDisabled",

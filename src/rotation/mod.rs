@@ -4,6 +4,7 @@ mod admin;
 mod create_secret;
 mod finish_secret;
 mod labels;
+mod requirements;
 mod set_secret;
 mod strategy;
 mod test_secret;
@@ -16,7 +17,7 @@ use crate::database::tls::Tls;
 use crate::database::{Database, Target};
 use crate::deadline::Deadline;
 use crate::error::{Error, RotationFault};
-use crate::event::{Outcome, Report, Request, Step};
+use crate::event::{Checks, Outcome, Report, Request, Step};
 use crate::policy::{Policy, Strategy};
 use crate::secret::credentials::Credentials;
 use crate::secret::document::Document;
@@ -60,6 +61,7 @@ struct Done {
     outcome: Outcome,
     message: String,
     warnings: Vec<String>,
+    checks: Option<Checks>,
 }
 
 /// What is read before a step.
@@ -104,6 +106,7 @@ pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report, Err
         outcome: done.outcome,
         message: done.message,
         warnings: done.warnings,
+        checks: done.checks,
         duration: started.elapsed(),
     })
 }
@@ -223,7 +226,7 @@ impl Stored {
 
 impl Done {
     fn new(outcome: Outcome, message: String) -> Self {
-        Self { outcome, message, warnings: Vec::new() }
+        Self { outcome, message, warnings: Vec::new(), checks: None }
     }
 }
 

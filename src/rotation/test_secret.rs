@@ -2,11 +2,12 @@
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
+use super::requirements::{self, Checked};
 use super::{Context, Done, Rotation, strategy};
 use crate::database::parity::{self, Parity};
-use crate::database::{Login, Purpose, Session, role};
+use crate::database::{Login, Purpose, Session};
 use crate::error::Error;
-use crate::event::Outcome;
+use crate::event::{Checks, Outcome};
 
 /// What is missing is named up to here; somebody has to read it.
 const EXAMPLES: u32 = 10;
@@ -25,25 +26,53 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
     };
     let tested = test(rotation, &session, &database.target.address()).await;
     session.close().await;
-    let (acts_as, can, warnings) = tested?;
+    let Tested { acts_as, equal, checks, warnings } = tested?;
     let role = &credentials.username;
     let acts_as = if acts_as == *role { String::new() } else { format!(" and acts as {acts_as:?}") };
-    let message = format!("Role {role:?} logs in to {} with the {which} password{acts_as}{can}.", database.target.address());
-    Ok(Done { warnings, ..Done::new(outcome, message) })
+    let can = if equal { format!("it can do all that role {:?} can; ", rotation.current.credentials.username) } else { String::new() };
+    let message =
+        format!("Role {role:?} logs in to {} with the {which} password{acts_as}; {can}{}.", database.target.address(), checks.text());
+    Ok(Done { warnings, checks: Some(checks), ..Done::new(outcome, message) })
 }
 
-/// The role that the session acts as, what was found out about its rights, and warnings.
-async fn test(rotation: &Rotation, session: &Session, host: &str) -> Result<(String, String, Vec<String>), Error> {
-    let current = &rotation.current.credentials.username;
-    let (login, acts_as) = role::identity(session).await?;
-    if login == *current {
-        return Ok((acts_as, String::new(), Vec::new()));
+struct Tested {
+    acts_as: String,
+    /// It was compared with the current user.
+    equal: bool,
+    checks: Checks,
+    warnings: Vec<String>,
+}
+
+async fn test(rotation: &Rotation, session: &Session, host: &str) -> Result<Tested, Error> {
+    const CONSEQUENCE: &str = "AWSCURRENT stays as it is; once this is mended, start the rotation anew.";
+    let current = &rotation.current.credentials;
+    let login = session.role().to_owned();
+    let mut checked = requirements::check(rotation, session).await?;
+    if checked.standing.session_user != login {
+        let problem = format!(
+            "the session is one of role {:?}: something stands between that logs in itself. Rotate through the database itself: \
+             set rotation_host in ROTATION_POLICY.",
+            checked.standing.session_user
+        );
+        return Err(Error::UsersNotReady { role: login, host: host.to_owned(), problem });
     }
-    let parity = parity::parity(session, current, EXAMPLES).await?;
+    let mut warnings = Vec::new();
+    let changed = rotation.pending.as_ref().is_some_and(|pending| pending.credentials.password != current.password);
+    if login == current.username && changed {
+        // The database has the pending password by now. To halt here would lock the application out, and mend nothing: setSecret has checked
+        // the same role before it changed anything.
+        warnings.append(&mut checked.problems);
+    }
+    if login == current.username {
+        let Checked { standing, checks, .. } = checked.into_error(session, host, CONSEQUENCE)?;
+        return Ok(Tested { acts_as: standing.current_user, equal: false, checks, warnings });
+    }
+    let parity = parity::parity(session, checked.standing.version, &current.username, EXAMPLES).await?;
     acts_as_the_owner(rotation, &parity, &login, host)?;
-    can_do_as_much(&parity, &login, current, host)?;
-    let can = format!("; it can do all that role {current:?} can");
-    Ok((acts_as, can, warnings(&parity)))
+    let Checked { standing, checks, .. } = checked.into_error(session, host, CONSEQUENCE)?;
+    can_do_as_much(&parity, &login, &current.username, host)?;
+    warnings.extend(self::warnings(&parity));
+    Ok(Tested { acts_as: standing.current_user, equal: true, checks, warnings })
 }
 
 /// What a user creates that acts as another role than it should is lost to the other one.

@@ -1,6 +1,6 @@
 //! `setSecret` for one user: sets the role's own password, with whichever password the database accepts now.
 
-use super::super::{Context, Done, Rotation, Stored, admin};
+use super::super::{Context, Done, Rotation, Stored, admin, requirements};
 use super::{done, not_accepted, set_under_lock, storage};
 use crate::database::{Database, Login, Purpose, Session, role};
 use crate::error::{DatabaseFault, Error, StoreFault};
@@ -19,24 +19,32 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
     let database = rotation.database(context, &rotation.current)?;
     let mut tried = Tried::default();
 
-    if let Some(session) = tried.login(&database, "login with AWSCURRENT", &rotation.current).await? {
+    // Declared rights are checked before the change: afterwards, to halt would lock out the application that AWSCURRENT still is for.
+    let purpose = if requirements::declared(rotation) { Purpose::Application } else { Purpose::Administer };
+    if let Some(session) = tried.login(&database, "login with AWSCURRENT", &rotation.current, purpose).await? {
+        if purpose == Purpose::Application
+            && let Err(error) = check(rotation, &session, &database.target.address()).await
+        {
+            session.close().await;
+            return Err(error);
+        }
         return change(context, rotation, session, "AWSCURRENT").await;
     }
-    if let Some(session) = tried.login(&database, "login with AWSPENDING", pending).await? {
+    if let Some(session) = tried.login(&database, "login with AWSPENDING", pending, Purpose::Administer).await? {
         session.close().await;
         let message =
             format!("Role {:?} on {} accepts the pending password already.", pending.credentials.username, database.target.address());
         return Ok(Done::new(Outcome::AlreadySet, message));
     }
     if let Some(previous) = past(context, rotation, Which::Stage(store::PREVIOUS)).await?
-        && let Some(session) = tried.login(&database, "login with AWSPREVIOUS", &previous).await?
+        && let Some(session) = tried.login(&database, "login with AWSPREVIOUS", &previous, Purpose::Administer).await?
     {
         return change(context, rotation, session, "AWSPREVIOUS").await;
     }
     let mut left = UNLABELLED_TRIED;
     for id in unlabelled(context, rotation, &mut tried).await? {
         let Some(version) = past(context, rotation, Which::Id(&id)).await?.filter(|version| !tried.has(version)) else { continue };
-        if let Some(session) = tried.login(&database, "login with a version without label", &version).await? {
+        if let Some(session) = tried.login(&database, "login with a version without label", &version, Purpose::Administer).await? {
             return change(context, rotation, session, "a version that has lost its label").await;
         }
         left -= 1;
@@ -45,6 +53,11 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
         }
     }
     reset(context, rotation, &database, &tried).await
+}
+
+async fn check(rotation: &Rotation, session: &Session, host: &str) -> Result<(), Error> {
+    requirements::check(rotation, session).await?.into_error(session, host, "Nothing was changed.")?;
+    role::administer(session).await
 }
 
 /// Changes the role's own password, or lets the admin do it where the role may not.
@@ -128,12 +141,18 @@ impl Tried {
         self.passwords.contains(&version.credentials.password)
     }
 
-    async fn login(&mut self, database: &Database<'_>, operation: &'static str, version: &Stored) -> Result<Option<Session>, Error> {
+    async fn login(
+        &mut self,
+        database: &Database<'_>,
+        operation: &'static str,
+        version: &Stored,
+        purpose: Purpose,
+    ) -> Result<Option<Session>, Error> {
         let credentials = &version.credentials;
         if self.has(version) {
             return Ok(None);
         }
-        match database.login(operation, &credentials.username, &credentials.password, Purpose::Administer).await? {
+        match database.login(operation, &credentials.username, &credentials.password, purpose).await? {
             Login::Accepted(session) => Ok(Some(session)),
             Login::Rejected(_) => {
                 self.labels.push(operation.trim_start_matches("login with "));

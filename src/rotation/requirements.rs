@@ -1,0 +1,90 @@
+//! What the policy declares that the application needs: checked as the role that it will log in with.
+
+use std::time::Instant;
+
+use postgres_protocol::escape::escape_identifier;
+
+use super::Rotation;
+use crate::database::role::{self, Standing};
+use crate::database::{Session, grants, probe};
+use crate::error::Error;
+use crate::event::Checks;
+
+/// What is missing is named up to here; more than that has one cause.
+const EXAMPLES: usize = 100;
+
+/// What came of the checks.
+pub(super) struct Checked {
+    pub standing: Standing,
+    pub checks: Checks,
+    /// What the role lacks, with the statement that mends it.
+    pub problems: Vec<String>,
+}
+
+/// Whether anything is declared.
+pub(super) fn declared(rotation: &Rotation) -> bool {
+    !rotation.policy.grants.is_empty() || !rotation.policy.probes.is_empty()
+}
+
+/// Checks a session of the application. Its `search_path` is `pg_catalog` from then on.
+pub(super) async fn check(rotation: &Rotation, session: &Session) -> Result<Checked, Error> {
+    let started = Instant::now();
+    let (grants, probes) = (&rotation.policy.grants, &rotation.policy.probes);
+    let standing = role::standing(session).await?;
+    let mut problems = Vec::new();
+    for (n, probe) in probes.iter().enumerate() {
+        if let Some(refusal) = probe::plan(session, probe.statement()).await? {
+            problems.push(format!("probes[{n}] cannot be run ({})", refusal.text));
+        }
+    }
+    role::use_catalog(session).await?;
+    let login = session.role();
+    if let Some(wanted) = role::not_acting_as(session).await? {
+        let (wanted, login) = (escape_identifier(&wanted), escape_identifier(login));
+        problems.push(format!("its sessions are to act as {wanted} and may not (GRANT {wanted} TO {login})"));
+    }
+    let checks: Vec<_> = grants.iter().flat_map(|grant| &grant.checks).collect();
+    if !checks.is_empty() {
+        let found = grants::check(session, standing.version, &checks, &standing.path).await?;
+        let mut missing: Vec<_> = found.missing.iter().map(|missing| missing.text(&standing.current_user, login)).collect();
+        missing.dedup();
+        problems.extend(missing);
+        for view in &found.views {
+            // A view that cannot be written to at all is none that a privilege would mend.
+            if let Some(refusal) = probe::plan(session, view).await?.filter(|refusal| refusal.permission) {
+                problems.push(format!("{view} is refused behind the view ({})", refusal.text));
+            }
+        }
+    }
+    let checks = Checks { grants: grants.len(), probes: probes.len(), duration: started.elapsed() };
+    Ok(Checked { standing, checks, problems })
+}
+
+impl Checked {
+    /// The error that says what is missing, if anything is.
+    pub(super) fn into_error(self, session: &Session, host: &str, consequence: &'static str) -> Result<Self, Error> {
+        if self.problems.is_empty() {
+            return Ok(self);
+        }
+        Err(Error::RightsMissing { role: session.role().to_owned(), host: host.to_owned(), missing: listed(&self.problems), consequence })
+    }
+}
+
+/// So many of them as a person will read.
+fn listed(problems: &[String]) -> String {
+    let mut shown: Vec<_> = problems.iter().take(EXAMPLES).cloned().collect();
+    if problems.len() > EXAMPLES {
+        shown.push(format!("and {} more", problems.len() - EXAMPLES));
+    }
+    shown.join("; ")
+}
+
+impl Checks {
+    /// What was checked, for a person.
+    pub(super) fn text(&self) -> String {
+        match (self.grants, self.probes) {
+            (0, 0) => "no grants and no probes are declared".to_owned(),
+            (grants, probes) => format!("{grants} grants and {probes} probes were checked in {} ms", self.duration.as_millis()),
+        }
+    }
+}
