@@ -12,6 +12,7 @@ mod database_errors;
 mod fallbacks;
 mod inputs;
 mod parity;
+mod requirements;
 mod rotation;
 mod secrecy;
 mod store_errors;
