@@ -27,6 +27,8 @@ enum What {
     Mapping,
     Default,
     Member,
+    /// The role that a session acts as has the rights of another.
+    Heir,
     Attribute,
     Setting,
     Absent,
@@ -56,13 +58,18 @@ impl Missing {
                 };
                 format!("{privilege}{option} on {kind} {identity} (GRANT {grant} TO {acts_as}{option})")
             }
-            What::Policy => format!("the rows of {privilege} policy {identity} (ALTER POLICY ... TO {acts_as})"),
-            What::Mapping => format!("the user mapping for server {name} (CREATE USER MAPPING FOR {acts_as} SERVER {quoted})"),
-            What::Default => format!("default privileges {identity} (ALTER DEFAULT PRIVILEGES for, or to, role {acts_as})"),
-            What::Member => {
-                let option = option(" WITH ADMIN OPTION");
-                format!("membership in role {name}{option} (GRANT {quoted} TO {login}{option})")
+            What::Policy if privilege == "permissive" => {
+                format!("the rows of policy {identity} (ALTER POLICY {identity} TO {name}, {acts_as})")
             }
+            What::Policy => format!("the rows that policy {identity} hides from {acts_as} (take {name} out of its roles)"),
+            What::Mapping => format!(
+                "the user mapping for server {name} (CREATE USER MAPPING FOR {acts_as} SERVER {quoted} OPTIONS (...), with the options that \
+                 role {privilege} has)"
+            ),
+            What::Default => format!("default privileges {identity} (ALTER DEFAULT PRIVILEGES for, or to, role {acts_as})"),
+            What::Member => format!("membership in role {name} (GRANT {quoted} TO {login})"),
+            What::Heir if self.grantable => format!("ADMIN OPTION on role {name} (GRANT {quoted} TO {acts_as} WITH ADMIN OPTION)"),
+            What::Heir => format!("the rights of role {name} (GRANT {quoted} TO {acts_as})"),
             What::Attribute => {
                 // These are those of the role that a session acts as; the others those of the one that logs in.
                 let of_actor = ["SUPERUSER", "CREATEROLE", "CREATEDB", "BYPASSRLS"].contains(&name.as_str());

@@ -191,7 +191,9 @@ fn options(purpose: Purpose, deadline: Deadline) -> String {
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
     );
     match purpose {
-        Purpose::Administer => format!("{timeouts} -c search_path=pg_catalog -c role=none -c default_transaction_read_only=off"),
+        Purpose::Administer => {
+            format!("{timeouts} -c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c datestyle=ISO")
+        }
         Purpose::Application => timeouts,
     }
 }

@@ -38,11 +38,20 @@ pub struct Facts {
     pub current: Option<Role>,
     pub other: Option<Role>,
     pub owner: Option<Role>,
-    /// The policy's owner role, else the role that the current user acts as, else the base user.
+    /// The policy's owner role, else the role that the current user is set to act as, else the base user.
     pub owner_name: String,
+    /// The role that the current user acts as only because the database has everybody act as it.
+    pub role_of_everybody: Option<String>,
+    /// The role that the current user acts as in its database, which may be itself.
+    pub current_acts_as: String,
+    /// Whether it does so by a setting of its own for that database, which is copied like any other.
+    pub by_database: bool,
     /// Whether the current user may act as the owner role.
     pub current_may_act: Option<bool>,
-    pub other_is_member: Option<bool>,
+    /// Whether it has the owner role's rights without acting as it.
+    pub current_inherits: Option<bool>,
+    /// Whether the other one was made a second user by somebody who may say so.
+    pub other_is_second: Option<bool>,
     /// Whether the other one may, with the owner's rights inherited.
     pub other_may_act: Option<bool>,
     pub admin_option_on_other: Option<bool>,
@@ -50,7 +59,7 @@ pub struct Facts {
     /// Memberships of the current user that the other one has not, and does not get through the owner role.
     pub lacking: Vec<Membership>,
     /// Roles that the other one is a member of, and the current user is not.
-    pub surplus: Vec<String>,
+    pub surplus: Vec<Surplus>,
     /// Names of settings in which the two differ.
     pub settings: Vec<String>,
     /// Open sessions of the other one.
@@ -85,6 +94,13 @@ pub struct Membership {
     pub grantable: bool,
 }
 
+/// A membership that one of two users has alone.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Surplus {
+    pub role: String,
+    pub grantor: String,
+}
+
 /// What makes the other user the current one's equal; the settings are compared and copied by the server.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Change {
@@ -112,7 +128,8 @@ impl Membership {
     pub fn grant(&self, to: &str, options: bool) -> String {
         let grant = format!("{} TO {}", escape_identifier(&self.role), escape_identifier(to));
         match (options, self.admin) {
-            (true, admin) => format!("{grant} WITH ADMIN {admin}, INHERIT {}, SET {}", self.inherit, self.set),
+            // What is not named stays as it is.
+            (true, admin) => format!("{grant} WITH {}INHERIT {}, SET {}", if admin { "ADMIN true, " } else { "" }, self.inherit, self.set),
             (false, true) => format!("{grant} WITH ADMIN OPTION"),
             (false, false) => grant,
         }
@@ -157,8 +174,14 @@ pub async fn apply(admin: &Session, names: Names<'_>, change: &Change, stored_fo
         // A literal, since a name may hold whatever a dollar quote would end with.
         let copy = format!("DO {}; COMMIT", escape_literal(&SETTINGS.replace(":names", &roles)));
         let copied = admin.execute("copying the settings of the role", &copy).await;
-        // A value that is not valid any more is quoted by the server; a parameter that may not be set is only named.
-        copied.map_err(|error| if error.is_database(DatabaseFault::PermissionDenied) { error } else { role::without_text(error) })?;
+        copied.map_err(|mut error| match &mut error {
+            Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } => {
+                *fault = DatabaseFault::SettingNotPermitted;
+                error
+            }
+            // The server quotes a value that is not valid any more.
+            _ => role::without_text(error),
+        })?;
     }
     Ok(())
 }

@@ -64,6 +64,10 @@ pub enum DatabaseFault {
     )]
     AdminLacksRight,
     #[error(
+        "the admin may not set this parameter for another role. From PostgreSQL 15 on run GRANT SET ON PARAMETER <parameter> TO <admin>; before, have a superuser give both users the same setting."
+    )]
+    SettingNotPermitted,
+    #[error(
         "the host takes no start-up options, as a pooler or proxy does. Rotate through the database itself: set rotation_host in ROTATION_POLICY."
     )]
     ProxyInTheWay,
@@ -103,7 +107,7 @@ impl DatabaseFault {
             Self::TlsChain => "TlsUntrusted",
             Self::TlsRootsMissing => "TlsRootsMissing",
             Self::TlsFailed => "TlsFailed",
-            Self::AdminLacksRight => "AdminLacksRight",
+            Self::AdminLacksRight | Self::SettingNotPermitted => "AdminLacksRight",
             Self::ProxyInTheWay => "ProxyInTheWay",
             Self::ReadOnly => "DatabaseReadOnly",
             Self::ServerNotProven => "ServerNotProven",

@@ -51,7 +51,7 @@ pub enum Error {
 
     /// The admin may not do what the change of a role asks for. `statements` give it the rights.
     #[error(
-        "role {admin:?} of the admin secret on {host} lacks rights that role {role:?} needs it to have. As somebody who may, run: {statements} \
+        "role {admin:?} of the admin secret on {host} lacks rights that role {role:?} needs it to have. As somebody who may, run: {statements}. \
          Nothing was changed."
     )]
     AdminLacksRight { admin: String, host: String, role: String, statements: String },

@@ -90,7 +90,7 @@ WITH item AS (
     SELECT n, 'privilege' AS what, classid, objid, COALESCE(attnum, 0)::int AS objsubid, privilege, grantable, CASE WHEN kind = 'parameter' THEN name END AS name
     FROM held WHERE kind <> 'role' AND NOT held
     UNION ALL
-    SELECT n, 'member', NULL, NULL, NULL, NULL, grantable, name FROM held WHERE kind = 'role' AND NOT held
+    SELECT n, CASE WHEN grantable THEN 'heir' ELSE 'member' END, NULL, NULL, NULL, NULL, grantable, name FROM held WHERE kind = 'role' AND NOT held
     UNION ALL
     SELECT n, 'unsupported', NULL, NULL, NULL, privilege, false, since FROM item WHERE since IS NOT NULL AND NOT implied
     UNION ALL

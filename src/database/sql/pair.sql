@@ -1,6 +1,9 @@
 -- All that has to be known of two users before the one is made the other's equal, as one JSON object.
 -- $1 the current user, $2 the other one, $3 the policy's owner role or NULL, $4 the base user, $5 the secret's database
-WITH direct AS (
+WITH kind AS (
+    -- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
+    SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS set
+), direct AS (
     -- Several grantors may each have granted a membership. Before PostgreSQL 16 it had no options but ADMIN.
     SELECT m.member, m.roleid,
            bool_or(m.admin_option) AS admin,
@@ -15,15 +18,16 @@ WITH direct AS (
 ), setting AS (
     SELECT s.setrole, s.setdatabase, split_part(entry, '=', 1) AS name, substr(entry, strpos(entry, '=') + 1) AS value
     FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
-), acts_as AS (
-    SELECT s.value AS name
+), role_setting AS (
+    -- All that may set the role that the current user acts as in its database, the strongest first.
+    SELECT NULLIF(NULLIF(s.value, 'none'), $1) AS name, s.setrole = 0 AS of_everybody, s.setdatabase <> 0 AS in_database,
+           row_number() OVER (ORDER BY s.setrole = 0, s.setdatabase = 0) AS place
     FROM setting AS s LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
-    WHERE s.setrole = (SELECT oid FROM current) AND s.name = 'role' AND s.value NOT IN ('none', $1) AND (s.setdatabase = 0 OR d.datname = $5)
-    ORDER BY s.setdatabase = 0
-    LIMIT 1
+    WHERE s.name = 'role' AND s.setrole IN ((SELECT oid FROM current), 0) AND (s.setdatabase = 0 OR d.datname = $5)
 ), owner AS (
     SELECT n.name, r.oid
-    FROM (SELECT COALESCE($3, (SELECT name FROM acts_as), $4) AS name) AS n LEFT JOIN pg_roles AS r ON r.rolname = n.name
+    FROM (SELECT COALESCE($3, (SELECT name FROM role_setting WHERE NOT of_everybody AND NOT in_database), $4) AS name) AS n
+    LEFT JOIN pg_roles AS r ON r.rolname = n.name
 ), fact AS (
     SELECT r.oid, json_build_object(
         'name', r.rolname,
@@ -57,9 +61,18 @@ WITH direct AS (
     FULL JOIN (SELECT * FROM setting WHERE setrole = (SELECT oid FROM other)) AS ours USING (setdatabase, name)
     LEFT JOIN pg_database AS d ON d.oid = setdatabase
     WHERE theirs.value IS DISTINCT FROM ours.value AND NOT (setdatabase = 0 AND name = 'role')
-), membership AS (
-    SELECT r.oid, r.rolname, m.*
-    FROM direct AS m JOIN pg_roles AS r ON r.oid = m.roleid
+), theirs AS MATERIALIZED (
+    SELECT m.*, r.rolname FROM direct AS m JOIN pg_roles AS r ON r.oid = m.roleid WHERE m.member = (SELECT oid FROM current)
+), through_owner AS MATERIALIZED (
+    -- One role at a time is asked about here and below: the server remembers the memberships of the last one only.
+    SELECT t.roleid FROM theirs AS t, owner AS o, kind
+    WHERE o.oid <> t.roleid AND (NOT t.set OR pg_has_role(o.oid, t.roleid, kind.set)) AND (NOT t.inherit OR pg_has_role(o.oid, t.roleid, 'USAGE'))
+      AND (NOT t.admin OR pg_has_role(o.oid, t.roleid, 'MEMBER WITH ADMIN OPTION'))
+), grantable AS MATERIALIZED (
+    -- From PostgreSQL 16 on, a GRANT needs ADMIN OPTION that the admin has itself, or inherits.
+    SELECT DISTINCT a.roleid FROM pg_auth_members AS a WHERE a.admin_option AND pg_has_role(a.member, 'USAGE')
+), reached AS MATERIALIZED (
+    SELECT r.oid FROM pg_roles AS r, current AS c WHERE pg_has_role(c.oid, r.oid, 'MEMBER')
 )
 SELECT json_build_object(
     'version', current_setting('server_version_num')::int,
@@ -68,33 +81,42 @@ SELECT json_build_object(
     'other', (SELECT facts FROM fact JOIN other USING (oid)),
     'owner', (SELECT facts FROM fact JOIN owner USING (oid)),
     'owner_name', (SELECT name FROM owner),
+    'role_of_everybody', (SELECT name FROM role_setting WHERE place = 1 AND of_everybody),
+    'current_acts_as', COALESCE((SELECT name FROM role_setting WHERE place = 1), $1),
+    'by_database', EXISTS (SELECT FROM role_setting WHERE place = 1 AND in_database AND NOT of_everybody),
     'current_may_act', (SELECT pg_has_role(c.oid, o.oid, kind.set) FROM current AS c, owner AS o),
-    'other_is_member', (SELECT pg_has_role(x.oid, o.oid, 'MEMBER') FROM other AS x, owner AS o),
+    'current_inherits', (SELECT pg_has_role(c.oid, o.oid, 'USAGE') FROM current AS c, owner AS o),
+    -- Only the other user, or somebody with power over it, can have set the first; only an admin of the current user have granted the second.
+    'other_is_second', (
+        SELECT EXISTS (SELECT FROM setting AS s WHERE s.setrole = x.oid AND s.setdatabase = 0 AND s.name = 'role' AND s.value = o.name)
+            OR o.oid = c.oid AND $1 = $4 AND EXISTS (
+                SELECT FROM pg_auth_members AS m WHERE m.roleid = o.oid AND m.member = x.oid AND NOT pg_has_role(c.oid, m.grantor, 'MEMBER')
+            )
+        FROM other AS x, owner AS o, current AS c
+    ),
     'other_may_act', (
         SELECT pg_has_role(x.oid, o.oid, kind.set) AND (kind.set = 'MEMBER' OR pg_has_role(x.oid, o.oid, 'USAGE')) FROM other AS x, owner AS o
     ),
     'admin_option_on_other', (SELECT pg_has_role(x.oid, 'MEMBER WITH ADMIN OPTION') FROM other AS x),
-    'admin_option_on_owner', (SELECT pg_has_role(o.oid, 'MEMBER WITH ADMIN OPTION') FROM owner AS o),
+    'admin_option_on_owner', (SELECT o.oid IN (SELECT roleid FROM grantable) FROM owner AS o),
     'lacking', (
         SELECT COALESCE(json_agg(json_build_object(
-            'role', m.rolname, 'admin', m.admin, 'inherit', m.inherit, 'set', m.set, 'grantable', pg_has_role(m.oid, 'MEMBER WITH ADMIN OPTION')
-        ) ORDER BY m.rolname), '[]')
-        FROM membership AS m, owner AS o
-        WHERE m.member = (SELECT oid FROM current) AND m.oid IS DISTINCT FROM o.oid AND m.oid IS DISTINCT FROM (SELECT oid FROM other)
-          AND (m.admin OR o.oid IS NULL OR NOT pg_has_role(o.oid, m.oid, 'MEMBER'))
-          AND NOT EXISTS (
-              SELECT FROM direct AS d
-              WHERE d.member = (SELECT oid FROM other) AND d.roleid = m.roleid AND d.admin >= m.admin AND d.inherit >= m.inherit AND d.set >= m.set
-          )
+            'role', t.rolname, 'admin', t.admin OR COALESCE(d.admin, false), 'inherit', t.inherit OR COALESCE(d.inherit, false),
+            'set', t.set OR COALESCE(d.set, false), 'grantable', t.roleid IN (SELECT roleid FROM grantable)
+        ) ORDER BY t.rolname), '[]')
+        FROM theirs AS t
+        CROSS JOIN owner AS o
+        LEFT JOIN direct AS d ON d.member = (SELECT oid FROM other) AND d.roleid = t.roleid
+        WHERE t.roleid IS DISTINCT FROM o.oid AND t.roleid IS DISTINCT FROM (SELECT oid FROM other)
+          AND t.roleid NOT IN (SELECT roleid FROM through_owner)
+          AND NOT COALESCE(d.admin >= t.admin AND d.inherit >= t.inherit AND d.set >= t.set, false)
     ),
-    'surplus', ARRAY(
-        SELECT m.rolname
-        FROM membership AS m, owner AS o, current AS c
-        WHERE m.member = (SELECT oid FROM other) AND m.oid IS DISTINCT FROM o.oid AND NOT pg_has_role(c.oid, m.oid, 'MEMBER')
-        ORDER BY m.rolname
+    'surplus', (
+        SELECT COALESCE(json_agg(json_build_object('role', r.rolname, 'grantor', g.rolname) ORDER BY r.rolname, g.rolname), '[]')
+        FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.roleid JOIN pg_roles AS g ON g.oid = m.grantor CROSS JOIN owner AS o
+        WHERE m.member = (SELECT oid FROM other) AND m.roleid IS DISTINCT FROM o.oid AND m.roleid NOT IN (SELECT oid FROM reached)
     ),
     'settings', ARRAY(SELECT name || COALESCE(' in database ' || quote_ident(database), '') FROM differing ORDER BY 1),
     'sessions', (SELECT count(*) FROM pg_stat_activity WHERE usename = $2)
 )::text
--- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
-FROM (SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS set) AS kind
+FROM kind

@@ -26,9 +26,23 @@ WITH kind AS (
     SELECT l.*, r.rolname AS actor FROM login AS l JOIN pg_roles AS r ON r.oid = l.acts_as WHERE l.theirs
 ), mine AS (
     SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER
+), their_roles AS MATERIALIZED (
+    -- One role at a time is asked about: the server remembers the memberships of the last one only.
+    SELECT r.oid FROM pg_roles AS r, them AS t WHERE pg_has_role(t.acts_as, r.oid, 'USAGE')
+), our_roles AS MATERIALIZED (
+    SELECT r.oid FROM pg_roles AS r, mine AS m WHERE pg_has_role(m.oid, r.oid, 'USAGE')
+), their_reach AS MATERIALIZED (
+    SELECT r.oid FROM pg_roles AS r, them AS t, kind WHERE pg_has_role(t.oid, r.oid, kind.set)
+), our_reach AS MATERIALIZED (
+    SELECT r.oid FROM pg_roles AS r, us AS u, kind WHERE pg_has_role(u.oid, r.oid, kind.set)
+), with_admin AS MATERIALIZED (
+    SELECT DISTINCT roleid AS oid FROM pg_auth_members WHERE admin_option
+), their_admin AS MATERIALIZED (
+    SELECT a.oid FROM with_admin AS a, them AS t WHERE pg_has_role(t.acts_as, a.oid, 'MEMBER WITH ADMIN OPTION')
+), our_admin AS MATERIALIZED (
+    SELECT a.oid FROM with_admin AS a, mine AS m WHERE pg_has_role(m.oid, a.oid, 'MEMBER WITH ADMIN OPTION')
 ), role AS (
-    SELECT r.oid, r.rolname, pg_has_role(t.acts_as, r.oid, 'USAGE') AS theirs, pg_has_role(m.oid, r.oid, 'USAGE') AS ours
-    FROM pg_roles AS r, them AS t, mine AS m
+    SELECT oid, t.oid IS NOT NULL AS theirs, o.oid IS NOT NULL AS ours FROM their_roles AS t FULL JOIN our_roles AS o USING (oid)
 ), mention AS (
     SELECT d.classid, d.objid, d.objsubid, d.deptype, r.oid AS role, r.theirs
     FROM role AS r
@@ -84,7 +98,8 @@ WITH kind AS (
     SELECT 2, 'privilege', classid, objid, objsubid, privilege, grantable, NULL FROM held WHERE NOT held
     UNION ALL
     -- A permissive policy that lets them see rows, or a restrictive one that hides rows from us.
-    SELECT DISTINCT 3, 'policy', m.classid, m.objid, 0, CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END, false, NULL
+    SELECT DISTINCT 3, 'policy', m.classid, m.objid, 0, CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END, false,
+           (SELECT string_agg(quote_ident(r.rolname), ', ') FROM pg_roles AS r WHERE r.oid = ANY(p.polroles))
     FROM mention AS m JOIN pg_policy AS p ON p.oid = m.objid, mine, them AS t
     WHERE m.deptype = 'r' AND m.classid = 'pg_policy'::regclass AND p.polpermissive = m.theirs
       AND NOT EXISTS (
@@ -92,19 +107,25 @@ WITH kind AS (
           WHERE r.oid = 0 OR pg_has_role(CASE WHEN p.polpermissive THEN mine.oid ELSE t.acts_as END, r.oid, 'USAGE')
       )
     UNION ALL
-    SELECT 4, 'mapping', m.classid, m.objid, 0, NULL, false, s.srvname
+    SELECT 4, 'mapping', m.classid, m.objid, 0, s.usename::text, false, s.srvname
     FROM mention AS m JOIN pg_user_mappings AS s ON s.umid = m.objid, mine
     WHERE m.theirs AND m.deptype = 'o' AND m.classid = 'pg_user_mapping'::regclass AND s.umuser <> 0
       AND NOT EXISTS (SELECT FROM pg_user_mappings AS o WHERE o.srvid = s.srvid AND o.umuser IN (mine.oid, 0))
     UNION ALL
     SELECT DISTINCT 5, 'default', classid, objid, 0, NULL, false, NULL FROM mention WHERE theirs AND classid = 'pg_default_acl'::regclass
     UNION ALL
-    SELECT 6, 'member', NULL, NULL, NULL, NULL, o.grantable, r.rolname
-    FROM kind, us, them, pg_roles AS r, LATERAL (
-        SELECT pg_has_role(them.oid, r.oid, 'MEMBER WITH ADMIN OPTION') AND NOT pg_has_role(us.oid, r.oid, 'MEMBER WITH ADMIN OPTION') AS grantable
-    ) AS o
+    SELECT 6, 'member', NULL, NULL, NULL, NULL, false, r.rolname
+    FROM (SELECT oid FROM their_reach EXCEPT SELECT oid FROM our_reach) AS d JOIN pg_roles AS r USING (oid), us, them
     WHERE r.oid NOT IN (us.oid, them.oid)
-      AND ((pg_has_role(them.oid, r.oid, kind.set) AND NOT pg_has_role(us.oid, r.oid, kind.set)) OR o.grantable)
+    UNION ALL
+    -- No row of pg_shdepend mentions the roles that are there from the beginning.
+    SELECT 6, 'heir', NULL, NULL, NULL, NULL, false, r.rolname
+    FROM (SELECT oid FROM their_roles EXCEPT SELECT oid FROM our_roles) AS d JOIN pg_roles AS r USING (oid)
+    WHERE r.oid < 16384
+    UNION ALL
+    SELECT 6, 'heir', NULL, NULL, NULL, NULL, true, r.rolname
+    FROM (SELECT oid FROM their_admin EXCEPT SELECT oid FROM our_admin) AS d JOIN pg_roles AS r USING (oid), us, them
+    WHERE r.oid NOT IN (us.oid, them.oid)
     UNION ALL
     SELECT 7, 'attribute', NULL, NULL, NULL, NULL, false, a.name
     FROM us, them, mine,

@@ -1,47 +1,47 @@
 //! `setSecret` for two users: the admin makes the one whose turn is next the equal of the current one, and gives it the pending password.
 
 use super::super::{Context, Done, Rotation, admin, strategy};
+use super::login::{self, Found};
 use super::plan::{Plan, Refusal, plan};
-use super::{done, not_accepted, set_under_lock, storage};
+use super::{done, not_accepted, not_with_current, set_under_lock, storage};
 use crate::database::pair::{self, Names};
-use crate::database::{Database, Login, Purpose, Session};
+use crate::database::{Purpose, Session};
 use crate::error::Error;
 use crate::event::Outcome;
 
 /// The current user is never touched. Its login is the proof that the secret is about a role of its own, and on which server that is.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Done, Error> {
-    let pending = rotation.pending()?;
     let database = rotation.database(context, &rotation.current)?;
-    let login = async |operation, version: &super::super::Stored| {
-        database.login(operation, &version.credentials.username, &version.credentials.password, Purpose::Administer).await
-    };
-    if let Login::Accepted(own) = login("login with AWSCURRENT", &rotation.current).await? {
-        let done = by_admin(context, rotation, Some(&own)).await;
-        own.close().await;
-        return done;
+    let address = database.target.address();
+    match login::find(context, rotation, &database, Purpose::Administer).await? {
+        Found::Session { session: own, with } => {
+            let mut done = by_admin(context, rotation, Some(&own), &address).await;
+            own.close().await;
+            if let Ok(done) = &mut done {
+                done.warnings.extend(not_with_current(with));
+            }
+            done
+        }
+        // The application is locked out already: a pending user that an earlier attempt has made ready is what helps it soonest.
+        Found::Pending => {
+            let message = format!("Role {:?} on {address} accepts the pending password already.", rotation.next_username);
+            let mut done = Done::new(Outcome::AlreadySet, message);
+            done.warnings.push(format!("role {:?} does not accept the password of AWSCURRENT.", rotation.current.credentials.username));
+            Ok(done)
+        }
+        Found::Nothing { .. } if rotation.policy.admin_reset => by_admin(context, rotation, None, &address).await,
+        Found::Nothing { tried } => Err(not_accepted(rotation, &address, tried)),
     }
-    // The application is locked out already: a pending user that an earlier attempt has made ready is what helps it soonest.
-    if let Login::Accepted(session) = login("login with AWSPENDING", pending).await? {
-        session.close().await;
-        let (role, host) = (&pending.credentials.username, database.target.address());
-        let mut done = Done::new(Outcome::AlreadySet, format!("Role {role:?} on {host} accepts the pending password already."));
-        done.warnings.push(format!("role {:?} does not accept the password of AWSCURRENT.", rotation.current.credentials.username));
-        return Ok(done);
-    }
-    if rotation.policy.admin_reset {
-        return by_admin(context, rotation, None).await;
-    }
-    Err(not_accepted(rotation, &database, "AWSCURRENT, AWSPENDING".to_owned()))
 }
 
-async fn by_admin(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>) -> Result<Done, Error> {
+async fn by_admin(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>, host: &str) -> Result<Done, Error> {
     let admin = admin::session(context, rotation, own).await?;
-    let done = make_equal(context, rotation, &admin, &rotation.database(context, &rotation.current)?).await;
+    let done = make_equal(context, rotation, &admin, host).await;
     admin.close().await;
     done
 }
 
-async fn make_equal(context: &Context<'_>, rotation: &Rotation, admin: &Session, database: &Database<'_>) -> Result<Done, Error> {
+async fn make_equal(context: &Context<'_>, rotation: &Rotation, admin: &Session, host: &str) -> Result<Done, Error> {
     let (current, pending) = (&rotation.current.credentials, &rotation.pending()?.credentials);
     let names = Names {
         current: &current.username,
@@ -54,7 +54,7 @@ async fn make_equal(context: &Context<'_>, rotation: &Rotation, admin: &Session,
     let stored_form = pending.password.stored_form(&pending.username, storage);
     let change = async || {
         let facts = pair::read(admin, names).await?;
-        let plan = plan(&facts, names, rotation.policy.create_users).map_err(|refusal| refused(rotation, database, admin, refusal))?;
+        let plan = plan(&facts, names, rotation.policy.create_users).map_err(|refusal| refused(rotation, host, admin, refusal))?;
         pair::apply(admin, names, &plan.change, &stored_form, storage).await.map_err(admin::lacks_right)?;
         Ok(plan)
     };
@@ -66,8 +66,8 @@ async fn make_equal(context: &Context<'_>, rotation: &Rotation, admin: &Session,
     Ok(done)
 }
 
-fn refused(rotation: &Rotation, database: &Database<'_>, admin: &Session, refusal: Refusal) -> Error {
-    let (role, host) = (rotation.next_username.clone(), database.target.address());
+fn refused(rotation: &Rotation, host: &str, admin: &Session, refusal: Refusal) -> Error {
+    let (role, host) = (rotation.next_username.clone(), host.to_owned());
     match refusal {
         Refusal::Admin(reason) => Error::AdminRefused { admin: admin::secret(rotation).unwrap_or_default().to_owned(), role, reason },
         Refusal::NotReady(problem) => Error::UsersNotReady { role, host, problem },

@@ -1,6 +1,7 @@
 //! `setSecret`: makes the database accept the pending password.
 
 mod alternating_users;
+mod login;
 mod plan;
 mod single_user;
 
@@ -9,11 +10,12 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::{Context, Done, Rotation, admin, strategy};
-use crate::database::{Database, Session, role};
+use crate::database::{Session, role};
 use crate::error::{DatabaseFault, Error};
 use crate::event::Outcome;
 use crate::policy::Strategy;
 use crate::secret::password::Storage;
+use crate::secret::store::CURRENT;
 
 /// How often a change is begun that somebody else's change of the same role gets in the way of, and the pause in between.
 const ATTEMPTS: usize = 5;
@@ -78,7 +80,12 @@ fn done(storage: Storage, message: String) -> Done {
     done
 }
 
-fn not_accepted(rotation: &Rotation, database: &Database<'_>, tried: String) -> Error {
+/// A warning where it was not AWSCURRENT that let the rotation in.
+fn not_with_current(with: &str) -> Option<String> {
+    (with != CURRENT).then(|| format!("the database did not take the password of AWSCURRENT for a change; {with} was used."))
+}
+
+fn not_accepted(rotation: &Rotation, host: &str, tried: String) -> Error {
     let advice = if admin::secret(rotation).is_some() {
         "Set admin_reset in ROTATION_POLICY to let the admin secret set it anew, or write the password that the database has into the \
          secret with `aws secretsmanager put-secret-value`."
@@ -88,7 +95,7 @@ fn not_accepted(rotation: &Rotation, database: &Database<'_>, tried: String) -> 
     };
     Error::NoCredentialAccepted {
         role: rotation.current.credentials.username.clone(),
-        host: database.target.address(),
+        host: host.to_owned(),
         tried,
         advice: advice.to_owned(),
     }

@@ -2,7 +2,7 @@
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
-use crate::database::pair::{Change, Facts, Membership, Names, Role};
+use crate::database::pair::{Change, Facts, Membership, Names, Role, Surplus};
 
 /// Why the other user cannot be made the current one's equal.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,29 +47,53 @@ pub(super) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
             "role {owner:?}, as which both users are to act, does not exist. Create it, or correct owner_role in ROTATION_POLICY."
         )));
     }
+    let quoted = escape_identifier;
     if facts.current_may_act != Some(true) {
         return Err(Refusal::NotReady(format!(
             "role {current:?} may not act as {owner:?} itself, and the admin gives a pair no role that it does not have. If it is the right \
              owner role, run GRANT {} TO {}.",
-            escape_identifier(owner),
-            escape_identifier(current)
+            quoted(owner),
+            quoted(current)
         )));
     }
-    if facts.other.is_some() && other != owner && facts.other_is_member != Some(true) {
+    let itself = facts.current_acts_as == current;
+    // The second user as AWS's function leaves it acts as itself until its next turn.
+    let left_by_aws = itself && owner == names.base && current != names.base;
+    if facts.current_acts_as != owner && !facts.by_database && !left_by_aws {
+        let everybody = if facts.role_of_everybody.is_some() { ", as a setting of the database has everybody do" } else { "" };
+        let should = facts.role_of_everybody.as_deref().filter(|_| names.owner.is_none()).unwrap_or(owner);
         return Err(Refusal::NotReady(format!(
-            "there is a role of that name that is no member of {owner:?}, so it may be somebody else's. If it is the second user of role \
-             {current:?}, run GRANT {} TO {}.",
-            escape_identifier(owner),
-            escape_identifier(other)
+            "role {current:?} acts as {:?}{everybody}, so what it creates would not be the other user's. Run ALTER ROLE {} SET role = {}.",
+            facts.current_acts_as,
+            quoted(current),
+            literal(should)
+        )));
+    }
+    if itself && facts.current_inherits != Some(true) {
+        return Err(Refusal::NotReady(format!(
+            "role {current:?} acts as itself and does not inherit what {owner:?} has, so what is moved to that role would be lost to it. Run ALTER \
+             ROLE {} SET role = {}.",
+            quoted(current),
+            literal(owner)
+        )));
+    }
+    if facts.other.is_some() && other != owner && facts.other_is_second != Some(true) {
+        return Err(Refusal::NotReady(format!(
+            "there is a role of that name, and nothing shows that it is the second user of role {current:?} and not somebody else's. If it is, \
+             run GRANT {0} TO {1}; ALTER ROLE {1} SET role = {2}.",
+            quoted(owner),
+            quoted(other),
+            literal(owner)
         )));
     }
     let change = change(facts, current_role, other);
     if !create_users && (change.create || !change.grants.is_empty()) {
         let create = change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(other)));
         let grants = change.grants.iter().map(|grant| format!("GRANT {grant}"));
+        let act_as = change.act_as.iter().map(|role| format!("ALTER ROLE {} SET role = {}", escape_identifier(other), literal(role)));
         return Err(Refusal::NotReady(format!(
             "create_users is false in ROTATION_POLICY, so a person has to run: {}.",
-            create.into_iter().chain(grants).collect::<Vec<_>>().join("; ")
+            create.into_iter().chain(grants).chain(act_as).collect::<Vec<_>>().join("; ")
         )));
     }
     let lacking = rights_lacking(facts, current_role, other, &change);
@@ -78,6 +102,10 @@ pub(super) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     }
     let warnings = warnings(facts, current, other, &change);
     Ok(Plan { change, warnings })
+}
+
+fn literal(text: &str) -> String {
+    escape_literal(text).trim_start().to_owned()
 }
 
 fn has_power(role: &Role, power: &str) -> bool {
@@ -179,10 +207,22 @@ fn warnings(facts: &Facts, current: &str, other: &str, change: &Change) -> Vec<S
         ));
     }
     if !facts.surplus.is_empty() {
-        let revoke = facts.surplus.iter().map(|role| format!("REVOKE {} FROM {}", escape_identifier(role), escape_identifier(other)));
+        let revoke = facts.surplus.iter().map(|Surplus { role, grantor }| {
+            // Only whose grant it is can have it taken back.
+            let by = if facts.needs_admin_option() { format!(" GRANTED BY {}", escape_identifier(grantor)) } else { String::new() };
+            format!("REVOKE {} FROM {}{by}", escape_identifier(role), escape_identifier(other))
+        });
         warnings.push(format!(
             "role {other:?} is a member of roles that role {current:?} is not a member of. If that is not meant, run {}.",
             revoke.collect::<Vec<_>>().join("; ")
+        ));
+    }
+    if facts.current_acts_as == current && facts.owner_name != current && !facts.by_database {
+        warnings.push(format!(
+            "role {current:?} acts as itself until its next turn, and what it creates until then is not the other user's. Run ALTER ROLE {} SET \
+             role = {}.",
+            escape_identifier(current),
+            literal(&facts.owner_name)
         ));
     }
     if facts.sessions > 0 {
@@ -216,8 +256,12 @@ mod tests {
             other: Some(role("app_clone")),
             owner: Some(role("app")),
             owner_name: "app".to_owned(),
+            role_of_everybody: None,
+            current_acts_as: "app".to_owned(),
+            by_database: false,
             current_may_act: Some(true),
-            other_is_member: Some(true),
+            current_inherits: Some(true),
+            other_is_second: Some(true),
             other_may_act: Some(true),
             admin_option_on_other: Some(true),
             admin_option_on_owner: Some(true),
@@ -230,7 +274,7 @@ mod tests {
 
     fn absent(facts: &mut Facts) {
         facts.other = None;
-        facts.other_is_member = None;
+        facts.other_is_second = None;
         facts.other_may_act = None;
         facts.admin_option_on_other = None;
     }
@@ -250,7 +294,14 @@ mod tests {
         let mut back = facts(180_000);
         (back.current, back.other) = (Some(role("app_clone")), Some(role("app")));
         let names = Names { current: "app_clone", other: "app", ..NAMES };
-        assert_eq!(plan(&back, names, true).unwrap().change, Change::default(), "the base user acts as itself");
+        assert_eq!(
+            plan(&back, names, true).unwrap(),
+            Plan { change: Change::default(), warnings: Vec::new() },
+            "the base user acts as itself"
+        );
+        back.current_acts_as = "app_clone".to_owned();
+        let left_by_aws = plan(&back, names, true).unwrap();
+        assert!(left_by_aws.warnings[0].contains("ALTER ROLE \"app_clone\" SET role = 'app'"), "{left_by_aws:?}");
     }
 
     #[test]
@@ -274,7 +325,7 @@ mod tests {
         let old = ["\"app\" TO \"app_clone\"", "\"Read ers\" TO \"app_clone\" WITH ADMIN OPTION"];
         assert_eq!(decide(150_000, make).unwrap(), Plan { change: expected(&old), warnings: Vec::new() });
         let new = [
-            "\"app\" TO \"app_clone\" WITH ADMIN false, INHERIT true, SET true",
+            "\"app\" TO \"app_clone\" WITH INHERIT true, SET true",
             "\"Read ers\" TO \"app_clone\" WITH ADMIN true, INHERIT true, SET false",
         ];
         assert_eq!(decide(160_000, make).unwrap(), Plan { change: expected(&new), warnings: Vec::new() });
@@ -307,15 +358,23 @@ mod tests {
 
     #[test]
     fn a_pair_that_is_none_is_left_alone() {
-        let cases: [(&str, Edit); 5] = [
+        let cases: [(&str, Edit); 8] = [
             ("role \"app\", whose equal it is to be, does not exist", |facts| facts.current = None),
             ("role \"owner\", as which both users are to act, does not exist", |facts| {
                 facts.owner = None;
                 facts.owner_name = "owner".to_owned();
             }),
             ("run GRANT \"app\" TO \"app\"", |facts| facts.current_may_act = Some(false)),
-            ("run GRANT \"app\" TO \"app_clone\"", |facts| facts.other_is_member = Some(false)),
-            ("somebody else's", |facts| facts.other_is_member = Some(false)),
+            ("GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'", |facts| facts.other_is_second = Some(false)),
+            ("somebody else's", |facts| facts.other_is_second = Some(false)),
+            ("acts as \"x\", so what it creates would not be the other user's. Run ALTER ROLE \"app\" SET role = 'app'", |facts| {
+                facts.current_acts_as = "x".to_owned();
+            }),
+            ("has everybody do, so what it creates would not be the other user's. Run ALTER ROLE \"app\" SET role = 'x'", |facts| {
+                facts.current_acts_as = "x".to_owned();
+                facts.role_of_everybody = Some("x".to_owned());
+            }),
+            ("does not inherit what \"app\" has", |facts| facts.current_inherits = Some(false)),
         ];
         for (expected, edit) in cases {
             let refusal = decide(160_000, edit);
@@ -327,12 +386,13 @@ mod tests {
     fn nobody_is_created_and_nothing_granted_where_the_policy_says_so() {
         let mut missing = facts(160_000);
         absent(&mut missing);
-        let statements = "CREATE ROLE \"app_clone\" LOGIN; GRANT \"app\" TO \"app_clone\" WITH ADMIN false, INHERIT true, SET true.";
+        let statements = "CREATE ROLE \"app_clone\" LOGIN; GRANT \"app\" TO \"app_clone\" WITH INHERIT true, SET true; \
+                          ALTER ROLE \"app_clone\" SET role = 'app'.";
         assert!(matches!(plan(&missing, NAMES, false), Err(Refusal::NotReady(problem)) if problem.ends_with(statements)));
         let mut weak = facts(130_000);
         weak.other_may_act = Some(false);
         assert!(
-            matches!(plan(&weak, NAMES, false), Err(Refusal::NotReady(problem)) if problem.ends_with("run: GRANT \"app\" TO \"app_clone\"."))
+            matches!(plan(&weak, NAMES, false), Err(Refusal::NotReady(problem)) if problem.ends_with("run: GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'."))
         );
         assert!(plan(&facts(160_000), NAMES, false).is_ok());
     }
@@ -389,8 +449,10 @@ mod tests {
             facts.settings = vec!["statement_timeout in database shop".to_owned()];
         });
         assert!(changed[0].contains("CONNECTION LIMIT 5, setting statement_timeout in database shop"), "{changed:?}");
-        let surplus = warnings(|facts| facts.surplus = vec!["payroll".to_owned()]);
-        assert!(surplus[0].contains("REVOKE \"payroll\" FROM \"app_clone\""), "{surplus:?}");
+        let surplus = warnings(|facts| {
+            facts.surplus = vec![Surplus { role: "payroll".to_owned(), grantor: "boss".to_owned() }];
+        });
+        assert!(surplus[0].contains("REVOKE \"payroll\" FROM \"app_clone\" GRANTED BY \"boss\""), "{surplus:?}");
         assert!(warnings(|facts| facts.sessions = 3)[0].starts_with("3 sessions of role \"app_clone\""));
     }
 }
