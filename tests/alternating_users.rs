@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use crate::world::application::STEPS;
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
-use crate::world::postgres::admin;
+use crate::world::postgres::{admin, version};
 use crate::world::proxy::AwsProxy;
 use crate::world::wire::{Fault, Wire};
 use crate::world::{eventually, project, random_hex, unique, world};
@@ -473,4 +473,73 @@ async fn a_death_before_and_after_each_statement_is_mended_by_a_retry() {
         }
     }
     assert!(points >= 16, "only {points} points");
+}
+
+#[tokio::test]
+async fn a_role_that_a_user_acts_as_in_one_database_alone_is_kept_to_it() {
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    let (elsewhere, owner) = (unique("elsewhere_"), unique("owner_"));
+    pair.superuser(&format!("CREATE DATABASE {elsewhere}")).await;
+    pair.superuser(&format!(
+        "CREATE ROLE {owner}; GRANT {owner} TO :base; GRANT {owner} TO :admin WITH ADMIN OPTION; ALTER SCHEMA :base OWNER TO {owner}; \
+         ALTER ROLE :base IN DATABASE postgres SET role = {owner}; GRANT CREATE ON DATABASE {elsewhere} TO :base"
+    ))
+    .await;
+    for n in 0..4 {
+        let (user, password) = pair.login_in("AWSCURRENT").await;
+        let there = world().postgres.login_to(&elsewhere, &user, &password).await.unwrap();
+        assert_eq!(identity(&there).await.1, pair.base);
+        there.batch_execute(&format!("CREATE SCHEMA s{n} CREATE TABLE t (id int)")).await.unwrap();
+        for made in 0..=n {
+            there.batch_execute(&format!("INSERT INTO s{made}.t VALUES (1)")).await.unwrap();
+        }
+        assert_eq!(identity(&pair.session("AWSCURRENT").await).await.1, owner);
+        pair.turn(&function).await;
+    }
+    pair.superuser(&format!("DROP DATABASE {elsewhere} WITH (FORCE)")).await;
+}
+
+#[tokio::test]
+async fn an_application_that_creates_roles_of_its_own_takes_turns() {
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    pair.superuser("ALTER ROLE :base CREATEROLE").await;
+    let tenants = [unique("tenant_"), unique("tenant_"), unique("tenant_")];
+    for tenant in &tenants {
+        pair.session("AWSCURRENT").await.batch_execute(&format!("CREATE ROLE {tenant}")).await.unwrap();
+        pair.turn(&function).await;
+        for stage in ["AWSCURRENT", "AWSPREVIOUS"] {
+            pair.session(stage).await.batch_execute(&format!("ALTER ROLE {tenant} CONNECTION LIMIT 3")).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn admin_option_is_not_taken_away_by_a_turn() {
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    pair.turn(&function).await;
+    let group = unique("group_");
+    pair.as_admin().await.batch_execute(&format!("CREATE ROLE {group}")).await.unwrap();
+    let sql = pair.filled(&format!("GRANT {group} TO :base WITH ADMIN OPTION; GRANT {group} TO :clone"));
+    pair.as_admin().await.batch_execute(&sql).await.unwrap();
+    if version().await >= 160_000 {
+        pair.as_admin().await.batch_execute(&pair.filled(&format!("GRANT {group} TO :base WITH INHERIT FALSE, SET FALSE"))).await.unwrap();
+    }
+    pair.turn(&function).await;
+    let admin_option = "SELECT pg_has_role($1, $2, 'MEMBER WITH ADMIN OPTION')";
+    assert!(admin().await.query_one(admin_option, &[&pair.base, &group]).await.unwrap().get::<_, bool>(0));
+}
+
+#[tokio::test]
+async fn a_rotation_of_one_user_that_got_stuck_is_found_by_two() {
+    let pair = Pair::new().await;
+    let single = json!({"secrets": {&pair.application.secret: {"strategy": "single-user"}}}).to_string();
+    let (one, two) = (Function::start(&[("ROTATION_POLICY", &single)]), Function::start(&[]));
+    let token = pair.application.begin().await;
+    pair.application.steps(&one, &["createSecret", "setSecret"], &token).await;
+    let token = pair.application.begin_again().await;
+    pair.application.steps(&two, &["createSecret"], &token).await;
+    let report = pair.application.step(&two, "setSecret", &token).await.unwrap();
+    assert!(report["Warnings"].to_string().contains("a version that has lost its label"), "{report}");
+    pair.application.steps(&two, &["testSecret", "finishSecret"], &token).await;
+    pair.session("AWSCURRENT").await;
 }

@@ -8,12 +8,11 @@ use crate::world::pair::Pair;
 use crate::world::postgres::{admin, version};
 use crate::world::{unique, world};
 
-/// A pair whose base user acts as itself, while the policy has the second one act as an owner role that has nothing yet: whatever is
-/// granted to the base user is missing.
+/// A pair as AWS's function leaves it: the clone is the current user and acts as itself, so that whatever is its own is not the base
+/// user's, which is next. `:current` and `:next` stand for the two.
 struct Unequal {
     pair: Pair,
     function: Function,
-    owner: String,
     /// A name for objects.
     thing: String,
     token: String,
@@ -21,18 +20,10 @@ struct Unequal {
 
 impl Unequal {
     async fn new() -> Self {
-        let (pair, owner) = (Pair::new().await, unique("owner_"));
-        let policy = json!({"secrets": {&pair.application.secret: {"owner_role": owner}}}).to_string();
-        let function = Function::start(&[("ROTATION_POLICY", &policy)]);
+        let pair = Pair::new().await;
+        pair.left_by_aws().await;
         let token = pair.application.begin().await;
-        let unequal = Self { pair, function, owner, thing: unique("thing_"), token };
-        unequal
-            .superuser(
-                "CREATE ROLE :owner; GRANT :owner TO :base; GRANT :owner TO :admin WITH ADMIN OPTION; ALTER SCHEMA :base OWNER TO :owner; \
-                 ALTER ROLE :admin CREATEDB REPLICATION BYPASSRLS",
-            )
-            .await;
-        unequal
+        Self { pair, function: Function::start(&[]), thing: unique("thing_"), token }
     }
 
     async fn superuser(&self, sql: &str) {
@@ -40,7 +31,7 @@ impl Unequal {
     }
 
     fn filled(&self, sql: &str) -> String {
-        self.pair.filled(&sql.replace(":owner", &self.owner).replace(":thing", &self.thing))
+        self.pair.filled(&sql.replace(":current", ":clone").replace(":next", ":base").replace(":thing", &self.thing))
     }
 
     async fn step(&self, step: &str) -> Answer {
@@ -72,93 +63,83 @@ impl Unequal {
 async fn every_kind_of_privilege_is_compared_and_can_be_mended() {
     let table = "CREATE TABLE public.:thing (id int, total int);";
     let cases = [
-        (format!("{table} GRANT SELECT ON public.:thing TO :base"), "SELECT on table public.:thing"),
-        (format!("{table} GRANT INSERT ON public.:thing TO :base WITH GRANT OPTION"), "INSERT WITH GRANT OPTION on table public.:thing"),
-        (format!("{table} GRANT UPDATE (total) ON public.:thing TO :base"), "UPDATE on column public.:thing.total"),
-        (format!("{table} CREATE VIEW public.:thing_v AS SELECT 1; GRANT SELECT ON public.:thing_v TO :base"), "SELECT on view public.:thing_v"),
+        (format!("{table} GRANT SELECT ON public.:thing TO :current"), "SELECT on table public.:thing"),
+        (format!("{table} GRANT INSERT ON public.:thing TO :current WITH GRANT OPTION"), "INSERT WITH GRANT OPTION on table public.:thing"),
+        (format!("{table} GRANT UPDATE (total) ON public.:thing TO :current"), "UPDATE on column public.:thing.total"),
+        (format!("{table} CREATE VIEW public.:thing_v AS SELECT 1; GRANT SELECT ON public.:thing_v TO :current"), "SELECT on view public.:thing_v"),
         (
-            "CREATE MATERIALIZED VIEW public.:thing AS SELECT 1; GRANT SELECT ON public.:thing TO :base".to_owned(),
+            "CREATE MATERIALIZED VIEW public.:thing AS SELECT 1; GRANT SELECT ON public.:thing TO :current".to_owned(),
             "SELECT on materialized view public.:thing",
         ),
         (
-            "CREATE TABLE public.:thing (id int) PARTITION BY RANGE (id); GRANT DELETE ON public.:thing TO :base".to_owned(),
+            "CREATE TABLE public.:thing (id int) PARTITION BY RANGE (id); GRANT DELETE ON public.:thing TO :current".to_owned(),
             "DELETE on table public.:thing",
         ),
         (
             "CREATE FOREIGN DATA WRAPPER :thing; CREATE SERVER :thing FOREIGN DATA WRAPPER :thing; \
-             CREATE FOREIGN TABLE public.:thing (id int) SERVER :thing; GRANT SELECT ON public.:thing TO :base"
+             CREATE FOREIGN TABLE public.:thing (id int) SERVER :thing; GRANT SELECT ON public.:thing TO :current"
                 .to_owned(),
             "SELECT on foreign table public.:thing",
         ),
-        ("CREATE SEQUENCE public.:thing; GRANT USAGE ON SEQUENCE public.:thing TO :base".to_owned(), "USAGE on sequence public.:thing"),
+        ("CREATE SEQUENCE public.:thing; GRANT USAGE ON SEQUENCE public.:thing TO :current".to_owned(), "USAGE on sequence public.:thing"),
         (
             "CREATE FUNCTION public.:thing(int, text[]) RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE EXECUTE ON FUNCTION public.:thing FROM PUBLIC; \
-             GRANT EXECUTE ON FUNCTION public.:thing TO :base"
+             GRANT EXECUTE ON FUNCTION public.:thing TO :current"
                 .to_owned(),
             "EXECUTE on function public.:thing(integer,pg_catalog.text[])",
         ),
         (
             "CREATE PROCEDURE public.:thing() LANGUAGE sql AS 'SELECT 1'; REVOKE EXECUTE ON PROCEDURE public.:thing FROM PUBLIC; \
-             GRANT EXECUTE ON PROCEDURE public.:thing TO :base"
+             GRANT EXECUTE ON PROCEDURE public.:thing TO :current"
                 .to_owned(),
             "EXECUTE on procedure public.:thing()",
         ),
         (
             "CREATE AGGREGATE public.:thing(int) (SFUNC = int4pl, STYPE = int); REVOKE EXECUTE ON FUNCTION public.:thing FROM PUBLIC; \
-             GRANT EXECUTE ON FUNCTION public.:thing TO :base"
+             GRANT EXECUTE ON FUNCTION public.:thing TO :current"
                 .to_owned(),
             "EXECUTE on aggregate public.:thing(integer)",
         ),
-        ("CREATE SCHEMA :thing; GRANT USAGE ON SCHEMA :thing TO :base".to_owned(), "USAGE on schema :thing"),
-        ("GRANT CREATE ON DATABASE postgres TO :base".to_owned(), "CREATE on database postgres"),
+        ("CREATE SCHEMA :thing; GRANT USAGE ON SCHEMA :thing TO :current".to_owned(), "USAGE on schema :thing"),
+        ("GRANT CREATE ON DATABASE postgres TO :current".to_owned(), "CREATE on database postgres"),
         (
-            "CREATE TYPE public.:thing AS ENUM ('a'); REVOKE USAGE ON TYPE public.:thing FROM PUBLIC; GRANT USAGE ON TYPE public.:thing TO :base".to_owned(),
+            "CREATE TYPE public.:thing AS ENUM ('a'); REVOKE USAGE ON TYPE public.:thing FROM PUBLIC; GRANT USAGE ON TYPE public.:thing TO :current".to_owned(),
             "USAGE on type public.:thing",
         ),
         (
-            "CREATE DOMAIN public.:thing AS int; REVOKE USAGE ON DOMAIN public.:thing FROM PUBLIC; GRANT USAGE ON DOMAIN public.:thing TO :base".to_owned(),
+            "CREATE DOMAIN public.:thing AS int; REVOKE USAGE ON DOMAIN public.:thing FROM PUBLIC; GRANT USAGE ON DOMAIN public.:thing TO :current".to_owned(),
             "USAGE on type public.:thing",
         ),
         (
             "CREATE TRUSTED LANGUAGE :thing HANDLER plpgsql_call_handler; REVOKE USAGE ON LANGUAGE :thing FROM PUBLIC; \
-             GRANT USAGE ON LANGUAGE :thing TO :base"
+             GRANT USAGE ON LANGUAGE :thing TO :current"
                 .to_owned(),
             "USAGE on language :thing",
         ),
-        ("CREATE FOREIGN DATA WRAPPER :thing; GRANT USAGE ON FOREIGN DATA WRAPPER :thing TO :base".to_owned(), "USAGE on foreign-data wrapper :thing"),
+        ("CREATE FOREIGN DATA WRAPPER :thing; GRANT USAGE ON FOREIGN DATA WRAPPER :thing TO :current".to_owned(), "USAGE on foreign-data wrapper :thing"),
         (
-            "CREATE FOREIGN DATA WRAPPER :thing; CREATE SERVER :thing FOREIGN DATA WRAPPER :thing; GRANT USAGE ON FOREIGN SERVER :thing TO :base".to_owned(),
+            "CREATE FOREIGN DATA WRAPPER :thing; CREATE SERVER :thing FOREIGN DATA WRAPPER :thing; GRANT USAGE ON FOREIGN SERVER :thing TO :current".to_owned(),
             "USAGE on server :thing",
         ),
-        ("GRANT CREATE ON TABLESPACE pg_default TO :base".to_owned(), "CREATE on tablespace pg_default"),
-        ("SELECT lo_create(4711); GRANT SELECT ON LARGE OBJECT 4711 TO :base".to_owned(), "SELECT on large object 4711"),
-        (format!("{table} ALTER TABLE public.:thing OWNER TO :base"), "ownership of table public.:thing"),
-        ("CREATE SCHEMA :thing AUTHORIZATION :base".to_owned(), "ownership of schema :thing"),
+        ("GRANT CREATE ON TABLESPACE pg_default TO :current".to_owned(), "CREATE on tablespace pg_default"),
+        ("SELECT lo_create(4711); GRANT SELECT ON LARGE OBJECT 4711 TO :current".to_owned(), "SELECT on large object 4711"),
+        (format!("{table} ALTER TABLE public.:thing OWNER TO :current"), "ownership of table public.:thing"),
+        ("CREATE SCHEMA :thing AUTHORIZATION :current".to_owned(), "ownership of schema :thing"),
         (
-            "CREATE FUNCTION public.:thing() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION public.:thing OWNER TO :base".to_owned(),
+            "CREATE FUNCTION public.:thing() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION public.:thing OWNER TO :current".to_owned(),
             "ownership of function public.:thing()",
         ),
-        ("SELECT lo_create(4712); ALTER LARGE OBJECT 4712 OWNER TO :base".to_owned(), "ownership of large object 4712"),
+        ("SELECT lo_create(4712); ALTER LARGE OBJECT 4712 OWNER TO :current".to_owned(), "ownership of large object 4712"),
         (
-            "CREATE FOREIGN DATA WRAPPER :thing; CREATE SERVER :thing FOREIGN DATA WRAPPER :thing; CREATE USER MAPPING FOR :base SERVER :thing".to_owned(),
-            "the user mapping for server :thing",
-        ),
-        ("ALTER ROLE :base CREATEDB".to_owned(), "attribute CREATEDB"),
-        ("ALTER ROLE :base BYPASSRLS".to_owned(), "attribute BYPASSRLS"),
-        // What a group gives, the user that acts as an owner role does not inherit by being its member.
-        (
-            format!("{table} CREATE ROLE :thing; GRANT TRUNCATE ON public.:thing TO :thing; GRANT :thing TO :base, :admin WITH ADMIN OPTION"),
-            "TRUNCATE on table public.:thing",
+            "CREATE TABLE public.:thing (id int); CREATE ROLE :thing; CREATE POLICY p ON public.:thing TO :thing, :current USING (true)".to_owned(),
+            "the rows of policy p on public.:thing",
         ),
     ];
     let version = version().await;
-    let from_15 = [("GRANT SET ON PARAMETER log_duration TO :base".to_owned(), "SET on parameter log_duration")];
+    let from_15 = [("GRANT SET ON PARAMETER log_duration TO :current".to_owned(), "SET on parameter log_duration")];
     for (prepare, expected) in cases.into_iter().chain(from_15.into_iter().filter(|_| version >= 150_000)) {
         let unequal = Unequal::new().await;
         unequal.superuser(&prepare).await;
-        if version < 160_000 && prepare.contains("BYPASSRLS") {
-            unequal.superuser("ALTER ROLE :admin SUPERUSER").await;
-        }
         unequal.set().await;
         unequal.assert_missing(expected).await;
         unequal.superuser(&unequal.statement().await).await;
@@ -169,21 +150,21 @@ async fn every_kind_of_privilege_is_compared_and_can_be_mended() {
 
 #[tokio::test]
 async fn what_the_pending_user_can_do_by_another_way_is_not_missing() {
-    let table = "CREATE TABLE public.:thing (id int, total int); GRANT SELECT ON public.:thing TO :base;";
+    let table = "CREATE TABLE public.:thing (id int, total int); GRANT SELECT ON public.:thing TO :current;";
     let function =
-        "CREATE FUNCTION public.:thing() RETURNS int LANGUAGE sql AS 'SELECT 1'; GRANT EXECUTE ON FUNCTION public.:thing TO :base";
+        "CREATE FUNCTION public.:thing() RETURNS int LANGUAGE sql AS 'SELECT 1'; GRANT EXECUTE ON FUNCTION public.:thing TO :current";
     for prepare in [
         format!("{table} GRANT SELECT ON public.:thing TO PUBLIC"),
-        format!("{table} GRANT SELECT ON public.:thing TO :owner WITH GRANT OPTION"),
-        format!("{table} CREATE ROLE :thing; GRANT SELECT ON public.:thing TO :thing; GRANT :thing TO :owner"),
-        format!("{table} ALTER TABLE public.:thing OWNER TO :owner"),
-        "CREATE TABLE public.:thing (id int, total int); GRANT SELECT (id), UPDATE (total) ON public.:thing TO :base; \
-         GRANT ALL ON public.:thing TO :owner"
+        format!("{table} GRANT SELECT ON public.:thing TO :next WITH GRANT OPTION"),
+        format!("{table} CREATE ROLE :thing; GRANT SELECT ON public.:thing TO :thing; GRANT :thing TO :next"),
+        format!("{table} ALTER TABLE public.:thing OWNER TO :next"),
+        "CREATE TABLE public.:thing (id int, total int); GRANT SELECT (id), UPDATE (total) ON public.:thing TO :current; \
+         GRANT ALL ON public.:thing TO :next"
             .to_owned(),
         function.to_owned(),
         "CREATE POLICY p ON public.:thing USING (true)".replace("CREATE", "CREATE TABLE public.:thing (id int); CREATE"),
-        "CREATE TABLE public.:thing (id int); CREATE POLICY p ON public.:thing TO :base, :owner USING (true)".to_owned(),
-        "CREATE ROLE :thing; CREATE TABLE public.:thing (id int); CREATE POLICY p ON public.:thing TO :thing USING (true); GRANT :thing TO :base, :owner; GRANT :thing TO :admin WITH ADMIN OPTION"
+        "CREATE TABLE public.:thing (id int); CREATE POLICY p ON public.:thing TO :current, :next USING (true)".to_owned(),
+        "CREATE ROLE :thing; CREATE TABLE public.:thing (id int); CREATE POLICY p ON public.:thing TO :thing USING (true); GRANT :thing TO :current, :next; GRANT :thing TO :admin WITH ADMIN OPTION"
             .to_owned(),
     ] {
         let unequal = Unequal::new().await;
@@ -195,35 +176,25 @@ async fn what_the_pending_user_can_do_by_another_way_is_not_missing() {
 }
 
 #[tokio::test]
-async fn row_level_security_and_default_privileges_are_compared_too() {
-    let table = "CREATE TABLE public.:thing (id int);";
+async fn what_no_single_statement_mends_is_named_too() {
+    let server = "CREATE FOREIGN DATA WRAPPER :thing; CREATE SERVER :thing FOREIGN DATA WRAPPER :thing;";
     for (prepare, mend, expected) in [
         (
-            format!("{table} CREATE POLICY p ON public.:thing TO :base USING (true)"),
-            "ALTER POLICY p ON public.:thing TO :base, :owner",
-            "the rows of permissive policy p on public.:thing",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE :current GRANT SELECT ON TABLES TO :admin".to_owned(),
+            "ALTER DEFAULT PRIVILEGES FOR ROLE :current REVOKE SELECT ON TABLES FROM :admin".to_owned(),
+            "default privileges for role CURRENT on tables",
         ),
         (
-            // The base user is no such role's heir, and so does not come under what restricts it.
-            format!(
-                "{table} CREATE POLICY p ON public.:thing AS RESTRICTIVE TO :owner USING (false); \
-                 REVOKE :owner FROM :base; ALTER ROLE :base NOINHERIT; GRANT :owner TO :base"
-            ),
-            "DROP POLICY p ON public.:thing",
-            "the rows of restrictive policy p on public.:thing",
-        ),
-        (
-            "ALTER DEFAULT PRIVILEGES FOR ROLE :base GRANT SELECT ON TABLES TO :admin".to_owned(),
-            "ALTER DEFAULT PRIVILEGES FOR ROLE :base REVOKE SELECT ON TABLES FROM :admin",
-            "default privileges for role :base on tables",
+            format!("{server} CREATE USER MAPPING FOR :current SERVER :thing"),
+            "CREATE USER MAPPING FOR PUBLIC SERVER :thing".to_owned(),
+            "the user mapping for server :thing",
         ),
     ] {
         let unequal = Unequal::new().await;
         unequal.superuser(&prepare).await;
         unequal.set().await;
-        let expected = expected.replace(":base", &unequal.pair.base);
-        unequal.assert_missing(&expected).await;
-        unequal.superuser(mend).await;
+        unequal.assert_missing(&expected.replace("CURRENT", &unequal.pair.clone)).await;
+        unequal.superuser(&mend).await;
         let report = unequal.step("testSecret").await;
         assert!(report.is_ok(), "{expected}: {report:?}");
     }
@@ -231,18 +202,33 @@ async fn row_level_security_and_default_privileges_are_compared_too() {
 
 #[tokio::test]
 async fn what_somebody_takes_from_the_pending_user_is_noticed() {
-    for (change, expected) in [
-        ("ALTER ROLE :clone SET work_mem = '1MB'", "the same setting work_mem"),
+    let group = "CREATE ROLE :thing; GRANT :thing TO :admin WITH ADMIN OPTION; GRANT :thing TO :current;";
+    for (prepare, change, expected) in [
+        ("", "ALTER ROLE :next SET work_mem = '1MB'", "the same setting work_mem"),
         (
-            "ALTER ROLE :clone IN DATABASE postgres SET default_transaction_read_only = on",
+            "",
+            "ALTER ROLE :next IN DATABASE postgres SET default_transaction_read_only = on",
             "the same setting default_transaction_read_only in database postgres",
         ),
-        ("ALTER ROLE :clone CONNECTION LIMIT 2", "attribute CONNECTION LIMIT -1"),
-        ("ALTER ROLE :clone VALID UNTIL '2199-01-01'", "attribute VALID UNTIL 'infinity'"),
+        ("", "ALTER ROLE :next CONNECTION LIMIT 2", "attribute CONNECTION LIMIT -1"),
+        ("", "ALTER ROLE :next VALID UNTIL '2199-01-01'", "attribute VALID UNTIL 'infinity'"),
+        ("ALTER ROLE :current CREATEDB; ALTER ROLE :admin CREATEDB", "ALTER ROLE :next NOCREATEDB", "attribute CREATEDB"),
+        (group, "REVOKE :thing FROM :next", "membership in role :thing"),
+        (
+            "CREATE ROLE :thing; GRANT :thing TO :admin WITH ADMIN OPTION; GRANT :thing TO :next; GRANT :thing TO :current WITH ADMIN OPTION",
+            "REVOKE ADMIN OPTION FOR :thing FROM :next",
+            "ADMIN OPTION on role :thing",
+        ),
     ] {
         let unequal = Unequal::new().await;
+        unequal.superuser(prepare).await;
         unequal.set().await;
-        unequal.superuser(change).await;
+        if change.starts_with("REVOKE") {
+            // From PostgreSQL 16 on, whoever granted it has to take it back.
+            unequal.pair.as_admin().await.batch_execute(&unequal.filled(change)).await.unwrap();
+        } else {
+            unequal.superuser(change).await;
+        }
         unequal.assert_missing(expected).await;
         unequal.set().await;
         let report = unequal.step("testSecret").await;
@@ -251,32 +237,61 @@ async fn what_somebody_takes_from_the_pending_user_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_pending_user_that_does_not_act_as_the_owner_is_not_promoted() {
+async fn roles_that_are_there_from_the_beginning_are_compared() {
+    let unequal = Unequal::new().await;
+    unequal.superuser("GRANT pg_monitor TO :current; GRANT pg_monitor TO :admin WITH ADMIN OPTION").await;
+    unequal.set().await;
+    unequal.step("testSecret").await.unwrap();
+    // It inherits no more what it still may act as.
+    unequal.pair.as_admin().await.batch_execute(&unequal.filled("REVOKE pg_monitor FROM :next")).await.unwrap();
+    let failed = unequal.step("testSecret").await.unwrap_err();
+    let statement = unequal.filled("GRANT \"pg_monitor\" TO :next");
+    assert!(failed.message.contains(&format!("the rights of role pg_monitor ({statement})")), "{}", failed.message);
+    unequal.superuser(&statement).await;
+    unequal.step("testSecret").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_policy_that_restricts_the_pending_user_alone_is_noticed() {
     let unequal = Unequal::new().await;
     unequal.set().await;
-    unequal.superuser("ALTER ROLE :clone RESET role").await;
-    let failed = unequal.step("testSecret").await.unwrap_err();
-    assert_eq!(failed.kind, "UsersNotReady", "{}", failed.message);
-    assert!(failed.message.contains(&unequal.filled("ALTER ROLE :clone SET role = ':owner'")), "{}", failed.message);
-    assert!(failed.message.contains("AWSCURRENT stays as it is"), "{}", failed.message);
-    unequal.superuser("ALTER ROLE :clone SET role = ':owner'").await;
+    let no_heir = "REVOKE :next FROM :current; ALTER ROLE :current NOINHERIT; GRANT :next TO :current";
+    unequal.pair.as_admin().await.batch_execute(&unequal.filled("REVOKE :next FROM :current")).await.unwrap_or_default();
+    unequal.superuser(no_heir).await;
+    unequal.superuser("CREATE TABLE public.:thing (id int); CREATE POLICY p ON public.:thing AS RESTRICTIVE TO :next USING (false)").await;
+    unequal.assert_missing("the rows that policy p on public.:thing hides from :next").await;
+    unequal.superuser("DROP POLICY p ON public.:thing").await;
     unequal.step("testSecret").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pending_user_that_does_not_act_as_the_owner_is_not_promoted() {
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    let token = pair.application.begin().await;
+    pair.application.steps(&function, &STEPS[..2], &token).await;
+    pair.superuser("ALTER ROLE :clone RESET role").await;
+    let failed = pair.application.step(&function, "testSecret", &token).await.unwrap_err();
+    assert_eq!(failed.kind, "UsersNotReady", "{}", failed.message);
+    let statement = pair.filled(&format!("ALTER ROLE :clone SET role = '{}'", pair.base));
+    assert!(failed.message.contains(&statement) && failed.message.contains("AWSCURRENT stays as it is"), "{}", failed.message);
+    pair.superuser(&statement).await;
+    pair.application.steps(&function, &["testSecret"], &token).await;
 
     // From PostgreSQL 16 on, whoever granted it has to take it back.
-    unequal.pair.as_admin().await.batch_execute(&unequal.filled("REVOKE :owner FROM :clone")).await.unwrap();
-    let failed = unequal.step("testSecret").await.unwrap_err();
+    pair.as_admin().await.batch_execute(&pair.filled("REVOKE :base FROM :clone")).await.unwrap();
+    let failed = pair.application.step(&function, "testSecret", &token).await.unwrap_err();
     assert_eq!(failed.kind, "UsersNotReady", "{}", failed.message);
-    assert!(failed.message.contains(&unequal.filled("its sessions are to act as \":owner\", but it may not")), "{}", failed.message);
+    assert!(failed.message.contains(&pair.filled("its sessions are to act as :base, but it may not")), "{}", failed.message);
     let (_, statement) = failed.message.split_once("Run ").unwrap();
-    unequal.superuser(statement.split_once(". ").unwrap().0).await;
-    unequal.pair.application.steps(&unequal.function, &["testSecret", "finishSecret"], &unequal.token).await;
+    pair.superuser(statement.split_once(". ").unwrap().0).await;
+    pair.application.steps(&function, &["testSecret", "finishSecret"], &token).await;
 }
 
 #[tokio::test]
 async fn as_much_is_named_as_a_person_can_read() {
     let unequal = Unequal::new().await;
     for n in 0..25 {
-        unequal.superuser(&format!("CREATE TABLE public.:thing_{n} (id int); GRANT SELECT, INSERT ON public.:thing_{n} TO :base")).await;
+        unequal.superuser(&format!("CREATE TABLE public.:thing_{n} (id int); GRANT SELECT, INSERT ON public.:thing_{n} TO :current")).await;
     }
     unequal.set().await;
     let failed = unequal.step("testSecret").await.unwrap_err();
@@ -287,16 +302,8 @@ async fn as_much_is_named_as_a_person_can_read() {
 #[tokio::test]
 async fn a_pair_that_awss_function_has_made_is_halted_before_it_loses_a_table() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
-    // As AWS's function leaves it after its first turn, and what the application then made as the clone.
-    let password = crate::world::random_hex();
-    let admin = pair.as_admin().await;
-    admin.batch_execute(&pair.filled(&format!("CREATE ROLE :clone LOGIN PASSWORD '{password}'; GRANT :base TO :clone"))).await.unwrap();
-    let clone = world().postgres.login(&pair.clone, &password).await.unwrap();
-    clone.batch_execute(&pair.filled("CREATE TABLE :base.of_the_clone (id int)")).await.unwrap();
-    let mut document = pair.application.document.clone();
-    document["username"] = json!(pair.clone);
-    document["password"] = json!(password);
-    pair.application.put(&crate::world::random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
+    pair.left_by_aws().await;
+    pair.session("AWSCURRENT").await.batch_execute(&pair.filled("CREATE TABLE :base.of_the_clone (id int)")).await.unwrap();
 
     let rotation = pair.application.rotate(&function).await;
     assert_eq!(rotation["state"], "failed", "{rotation}");
@@ -349,10 +356,27 @@ async fn what_a_user_itself_owns_or_was_granted_is_reported() {
 async fn many_tables_are_compared_quickly() {
     let unequal = Unequal::new().await;
     // 5,000 here, as they take seconds to make; `make bench` compares 50,000.
-    unequal.pair.many_tables(&unequal.thing, 5_000).await;
+    unequal.pair.many_tables(&unequal.pair.clone, &unequal.thing, 5_000).await;
     unequal.set().await;
     let started = std::time::Instant::now();
     let failed = unequal.step("testSecret").await.unwrap_err();
     assert!(failed.message.contains("(10001 in all)"), "{}", failed.message);
     assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn many_memberships_are_compared_quickly() {
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    let prefix = unique("tenant_");
+    pair.superuser(&format!(
+        "DO $$ BEGIN FOR n IN 1..1000 LOOP EXECUTE format('CREATE ROLE {prefix}_%s', n); EXECUTE format('GRANT {prefix}_%s TO %I', n, '{}'); \
+         END LOOP; END $$",
+        pair.base
+    ))
+    .await;
+    for _ in 0..2 {
+        let started = std::time::Instant::now();
+        pair.turn(&function).await;
+        assert!(started.elapsed() < std::time::Duration::from_secs(3), "{:?}", started.elapsed());
+    }
 }

@@ -69,6 +69,18 @@ impl Pair {
         Self { application, admin: name, admin_password, base: base.to_owned(), clone: format!("{base}_clone") }
     }
 
+    /// Makes of the pair what AWS's function leaves after its first turn: the clone is current, a member of the base user, and acts as itself.
+    pub async fn left_by_aws(&self) {
+        let password = random_hex();
+        let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
+        let sql = self.filled(&format!("CREATE ROLE :clone LOGIN PASSWORD {verifier}; GRANT :base TO :clone"));
+        self.as_admin().await.batch_execute(&sql).await.expect("the clone is made");
+        let mut document = self.application.document.clone();
+        document["username"] = json!(self.clone);
+        document["password"] = json!(password);
+        self.application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
+    }
+
     /// One whole turn, also where one got stuck; the token.
     pub async fn turn(&self, function: &Function) -> String {
         let token = self.application.begin_again().await;
@@ -106,17 +118,16 @@ impl Pair {
         admin().await.batch_execute(&self.filled(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
-    /// Makes a schema with so many tables of the superuser, on each of which the base user has two privileges.
-    pub async fn many_tables(&self, schema: &str, count: usize) {
-        self.superuser(&format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO :base")).await;
+    /// Makes a schema with so many tables of the superuser, on each of which a user has two privileges.
+    pub async fn many_tables(&self, user: &str, schema: &str, count: usize) {
+        self.superuser(&format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {user}")).await;
         // Committed in parts, since each new table is locked.
         self.superuser(&format!(
             "DO $$ BEGIN FOR n IN 1..{count} LOOP \
                  EXECUTE format('CREATE TABLE {schema}.t%s (id int)', n); \
-                 EXECUTE format('GRANT SELECT, INSERT ON {schema}.t%s TO %I', n, '{base}'); \
+                 EXECUTE format('GRANT SELECT, INSERT ON {schema}.t%s TO {user}', n); \
                  IF n % 500 = 0 THEN COMMIT; END IF; \
-             END LOOP; END $$",
-            base = self.base
+             END LOOP; END $$"
         ))
         .await;
     }
