@@ -92,7 +92,7 @@ impl Grant {
     /// ```
     ///
     /// # Errors
-    /// A [`Mistake`] that points at the word that is wrong.
+    /// What points at the word that is wrong.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
         let mut parser = Parser { tokens: tokens(text)?, next: 0, end: text.chars().count() + 1 };
         if parser.peek_word("GRANT") {
