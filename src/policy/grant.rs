@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lexer::{Mistake, Token, tokens};
-use crate::secret::credentials::MAX_NAME_BYTES;
+use super::grammar;
+use super::lexer::{Mistake, Token};
 
 /// One declaration, and what has to be checked for it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -49,7 +49,7 @@ pub enum Kind {
 }
 
 /// The privileges of each kind, as GRANT's documentation lists them.
-const PRIVILEGES: [(Kind, &[&str]); 12] = [
+pub(super) const PRIVILEGES: [(Kind, &[&str]); 12] = [
     (Kind::Table, &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"]),
     (Kind::Sequence, &["USAGE", "SELECT", "UPDATE"]),
     (Kind::Function, &["EXECUTE"]),
@@ -64,22 +64,7 @@ const PRIVILEGES: [(Kind, &[&str]); 12] = [
     (Kind::LargeObject, &["SELECT", "UPDATE"]),
 ];
 /// Those that may be had on a single column.
-const OF_COLUMNS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "REFERENCES"];
-
-/// A privilege as it was written, with its columns; `None`: ALL.
-struct Privilege {
-    name: Option<&'static str>,
-    columns: Vec<String>,
-    at: usize,
-    columns_at: usize,
-}
-
-#[derive(Clone)]
-struct Object {
-    schema: Option<String>,
-    name: Option<String>,
-    arguments: Option<Vec<String>>,
-}
+pub(super) const OF_COLUMNS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "REFERENCES"];
 
 impl Grant {
     /// Parses what follows GRANT, without TO.
@@ -94,18 +79,7 @@ impl Grant {
     /// # Errors
     /// What points at the word that is wrong.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
-        let mut parser = Parser { tokens: tokens(text)?, next: 0, end: text.chars().count() + 1 };
-        if parser.peek_word("GRANT") {
-            return Err(parser.mistake("expected what follows GRANT, without the word itself"));
-        }
-        let checks = if parser.has_word("ON") { parser.privileges_on()? } else { parser.roles()? };
-        if parser.peek_word("TO") {
-            return Err(parser.mistake("expected the end: leave TO out, it is always the rotated user that is meant"));
-        }
-        match parser.peek() {
-            Some(_) => Err(parser.mistake("expected the end, or a comma before another name")),
-            None => Ok(Self { checks }),
-        }
+        grammar::checks(text).map(|checks| Self { checks })
     }
 }
 
@@ -117,253 +91,16 @@ impl TryFrom<String> for Grant {
     }
 }
 
-struct Parser<'a> {
-    tokens: Vec<Token<'a>>,
-    next: usize,
-    /// Where the text ends, counted as [`Token::at`].
-    end: usize,
-}
-
-impl<'a> Parser<'a> {
-    fn peek(&self) -> Option<&Token<'a>> {
-        self.tokens.get(self.next)
+/// The name of a privilege that is one word; TEMP is short for TEMPORARY.
+pub(super) fn privilege_name(token: &Token<'_>) -> Option<&'static str> {
+    if token.is("TEMP") {
+        return Some("TEMPORARY");
     }
-
-    fn peek_word(&self, word: &str) -> bool {
-        self.peek().is_some_and(|token| token.is(word))
-    }
-
-    fn has_word(&self, word: &str) -> bool {
-        self.tokens[self.next..].iter().any(|token| token.is(word))
-    }
-
-    /// Takes these words, if they come next.
-    fn take(&mut self, words: &[&str]) -> bool {
-        let come = words.iter().enumerate().all(|(n, word)| self.tokens.get(self.next + n).is_some_and(|token| token.is(word)));
-        self.next += if come { words.len() } else { 0 };
-        come
-    }
-
-    fn expect(&mut self, word: &str) -> Result<(), Mistake> {
-        if self.take(&[word]) { Ok(()) } else { Err(self.mistake(&format!("expected {word}"))) }
-    }
-
-    fn mistake(&self, expected: &str) -> Mistake {
-        match self.peek() {
-            Some(token) => Mistake::new(token.text, token.at, expected),
-            None => Mistake::new("", self.end, expected),
-        }
-    }
-
-    fn at(&self) -> usize {
-        self.peek().map_or(self.end, |token| token.at)
-    }
-
-    fn name(&mut self) -> Result<String, Mistake> {
-        let Some(name) = self.peek().and_then(Token::name) else { return Err(self.mistake("expected a name")) };
-        if name.is_empty() || name.len() > MAX_NAME_BYTES {
-            return Err(self.mistake(&format!("expected a name of 1 to {MAX_NAME_BYTES} bytes")));
-        }
-        self.next += 1;
-        Ok(name)
-    }
-
-    fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T, Mistake>) -> Result<Vec<T>, Mistake> {
-        let mut list = vec![one(self)?];
-        while self.take(&[","]) {
-            list.push(one(self)?);
-        }
-        Ok(list)
-    }
-
-    fn roles(&mut self) -> Result<Vec<Check>, Mistake> {
-        let privilege = self.peek().is_some_and(|token| privilege_name(token).is_some() || token.is("ALL"));
-        let roles = self.list(Self::name)?;
-        if privilege {
-            return Err(self.mistake("expected ON and an object"));
-        }
-        let grantable = self.take(&["WITH", "ADMIN", "OPTION"]);
-        Ok(roles.into_iter().map(|name| Check::new(Kind::Role, Object::named(name), None, grantable)).collect())
-    }
-
-    fn privileges_on(&mut self) -> Result<Vec<Check>, Mistake> {
-        let privileges = self.list(Self::privilege)?;
-        self.expect("ON")?;
-        let (kind, objects) = self.objects()?;
-        let grantable = self.take(&["WITH", "GRANT", "OPTION"]);
-        let allowed = PRIVILEGES.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, privileges)| privileges);
-        let mut checks = Vec::new();
-        for privilege in &privileges {
-            let names = match privilege.name {
-                Some(name) if allowed.contains(&name) => vec![name],
-                Some(name) => return Err(Mistake::new(name, privilege.at, &format!("expected one of {}", allowed.join(", ")))),
-                None if privilege.columns.is_empty() => allowed.to_vec(),
-                None => OF_COLUMNS.to_vec(),
-            };
-            let on_columns = !privilege.columns.is_empty();
-            if on_columns
-                && (kind != Kind::Table || names.iter().any(|name| !OF_COLUMNS.contains(name)) || objects.iter().any(|o| o.name.is_none()))
-            {
-                let expected = format!("expected ON; columns go with {} on a table", OF_COLUMNS.join(", "));
-                return Err(Mistake::new("(", privilege.columns_at, &expected));
-            }
-            for object in &objects {
-                for name in &names {
-                    let check = Check { implied: privilege.name.is_none(), ..Check::new(kind, object.clone(), Some(name), grantable) };
-                    if on_columns {
-                        checks.extend(privilege.columns.iter().map(|column| Check { column: Some(column.clone()), ..check.clone() }));
-                    } else {
-                        checks.push(check);
-                    }
-                }
-            }
-        }
-        Ok(checks)
-    }
-
-    fn privilege(&mut self) -> Result<Privilege, Mistake> {
-        let at = self.at();
-        let name = if self.take(&["ALL"]) {
-            self.take(&["PRIVILEGES"]);
-            None
-        } else if self.take(&["ALTER", "SYSTEM"]) {
-            Some("ALTER SYSTEM")
-        } else {
-            let name = self.peek().and_then(privilege_name).ok_or_else(|| self.mistake("expected a privilege such as SELECT or USAGE"))?;
-            self.next += 1;
-            Some(name)
-        };
-        let columns_at = self.at();
-        let columns = if self.take(&["("]) {
-            let columns = self.list(Self::name)?;
-            self.expect(")")?;
-            columns
-        } else {
-            Vec::new()
-        };
-        Ok(Privilege { name, columns, at, columns_at })
-    }
-
-    fn objects(&mut self) -> Result<(Kind, Vec<Object>), Mistake> {
-        if self.take(&["ALL"]) {
-            let kind = match self.peek() {
-                Some(token) if token.is("TABLES") => Kind::Table,
-                Some(token) if token.is("SEQUENCES") => Kind::Sequence,
-                Some(token) if ["FUNCTIONS", "PROCEDURES", "ROUTINES"].iter().any(|word| token.is(word)) => Kind::Function,
-                _ => return Err(self.mistake("expected TABLES, SEQUENCES or FUNCTIONS")),
-            };
-            self.next += 1;
-            self.expect("IN")?;
-            self.expect("SCHEMA")?;
-            let schemas = self.list(Self::name)?;
-            return Ok((kind, schemas.into_iter().map(|schema| Object { schema: Some(schema), name: None, arguments: None }).collect()));
-        }
-        let words: [(&[&str], Kind); 15] = [
-            (&["TABLE"], Kind::Table),
-            (&["SEQUENCE"], Kind::Sequence),
-            (&["FUNCTION"], Kind::Function),
-            (&["PROCEDURE"], Kind::Function),
-            (&["ROUTINE"], Kind::Function),
-            (&["TYPE"], Kind::Type),
-            (&["DOMAIN"], Kind::Type),
-            (&["SCHEMA"], Kind::Schema),
-            (&["DATABASE"], Kind::Database),
-            (&["LANGUAGE"], Kind::Language),
-            (&["FOREIGN", "SERVER"], Kind::Server),
-            (&["FOREIGN", "DATA", "WRAPPER"], Kind::Wrapper),
-            (&["TABLESPACE"], Kind::Tablespace),
-            (&["PARAMETER"], Kind::Parameter),
-            (&["LARGE", "OBJECT"], Kind::LargeObject),
-        ];
-        let kind = words.into_iter().find(|(words, _)| self.take(words)).map_or(Kind::Table, |(_, kind)| kind);
-        let objects = match kind {
-            Kind::Table | Kind::Sequence | Kind::Type => self.list(Self::qualified)?,
-            Kind::Function => self.list(Self::function)?,
-            Kind::Parameter => self.list(Self::parameter)?,
-            Kind::LargeObject => self.list(Self::number)?,
-            _ => self.list(|parser| parser.name().map(Object::named))?,
-        };
-        Ok((kind, objects))
-    }
-
-    fn qualified(&mut self) -> Result<Object, Mistake> {
-        let first = self.name()?;
-        if !self.take(&["."]) {
-            return Ok(Object::named(first));
-        }
-        let object = Object { schema: Some(first), name: Some(self.name()?), arguments: None };
-        if self.peek_word(".") {
-            return Err(self.mistake("expected schema.name; columns stand in parentheses after the privilege"));
-        }
-        Ok(object)
-    }
-
-    fn function(&mut self) -> Result<Object, Mistake> {
-        let mut function = self.qualified()?;
-        if self.take(&["("]) {
-            let mut arguments = Vec::new();
-            if !self.take(&[")"]) {
-                arguments = self.list(Self::data_type)?;
-                self.expect(")")?;
-            }
-            function.arguments = Some(arguments);
-        }
-        Ok(function)
-    }
-
-    /// A type's name up to the next comma or the end of the arguments, in one spelling.
-    fn data_type(&mut self) -> Result<String, Mistake> {
-        let mut name = String::new();
-        while let Some(token) = self.peek().copied() {
-            match token.name() {
-                _ if token.is(",") || token.is(")") => break,
-                None if token.is("(") => return Err(self.mistake("expected the type alone, without its length")),
-                Some(_) => {
-                    if !name.is_empty() && !name.ends_with('.') {
-                        name.push(' ');
-                    }
-                    // An unquoted word reads the same in any case; a quoted one keeps its quotes.
-                    name.push_str(&if token.quoted { token.text.to_owned() } else { token.text.to_lowercase() });
-                }
-                None if token.is(".") || token.is("[") || token.is("]") => name.push_str(token.text),
-                None => return Err(self.mistake("expected a type")),
-            }
-            self.next += 1;
-        }
-        if name.is_empty() { Err(self.mistake("expected a type")) } else { Ok(canonical(&name)) }
-    }
-
-    fn parameter(&mut self) -> Result<Object, Mistake> {
-        let mut name = self.name()?;
-        while self.take(&["."]) {
-            name = format!("{name}.{}", self.name()?);
-        }
-        Ok(Object::named(name))
-    }
-
-    fn number(&mut self) -> Result<Object, Mistake> {
-        let number = self.peek().map(|token| token.text).filter(|text| text.parse::<u32>().is_ok()).map(str::to_owned);
-        let number = number.ok_or_else(|| self.mistake("expected the number of a large object"))?;
-        self.next += 1;
-        Ok(Object::named(number))
-    }
-}
-
-impl Object {
-    fn named(name: String) -> Self {
-        Self { schema: None, name: Some(name), arguments: None }
-    }
-}
-
-impl Check {
-    fn new(kind: Kind, object: Object, privilege: Option<&'static str>, grantable: bool) -> Self {
-        let Object { schema, name, arguments } = object;
-        Self { kind, schema, name, arguments, column: None, privilege, grantable, implied: false }
-    }
+    PRIVILEGES.iter().flat_map(|(_, privileges)| privileges.iter()).copied().find(|privilege| token.is(privilege))
 }
 
 /// The name by which the server shows a type of its own.
-fn canonical(name: &str) -> String {
+pub(super) fn canonical(name: &str) -> String {
     let (element, array) = name.split_once('[').map_or((name, ""), |(element, _)| (element, "[]"));
     let element = match element {
         "int" | "int4" => "integer",
@@ -383,14 +120,6 @@ fn canonical(name: &str) -> String {
         other => other,
     };
     format!("{element}{array}")
-}
-
-/// The name of a privilege that is one word; TEMP is short for TEMPORARY.
-fn privilege_name(token: &Token<'_>) -> Option<&'static str> {
-    if token.is("TEMP") {
-        return Some("TEMPORARY");
-    }
-    PRIVILEGES.iter().flat_map(|(_, privileges)| privileges.iter()).copied().find(|privilege| token.is(privilege))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Whatever widens power is the function's to say: whoever may write the secret is trusted with no more than its own role.
 
+mod grammar;
 pub mod grant;
 mod lexer;
 pub mod probe;
