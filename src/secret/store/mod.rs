@@ -4,7 +4,7 @@ mod client;
 mod fault;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub use self::client::client;
 pub use aws_sdk_secretsmanager::Client;
@@ -21,6 +21,9 @@ use crate::error::{Error, StoreFault};
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// A value that was just written may not be readable yet; `DescribeSecret` already lists it.
 const READ_AGAIN_AFTER: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
+
+/// Pages of 100 versions that are looked through for those without a label.
+const VERSION_PAGES: usize = 10;
 
 pub const CURRENT: &str = "AWSCURRENT";
 pub const PENDING: &str = "AWSPENDING";
@@ -40,6 +43,9 @@ pub struct Description {
     pub owning_service: Option<String>,
     /// The labels of every version that has any.
     pub stages: HashMap<String, Vec<String>>,
+    /// When the last rotation ended, and when the next one is to begin.
+    pub last_rotated: Option<SystemTime>,
+    pub next_rotation: Option<SystemTime>,
 }
 
 /// A version of a secret with its value.
@@ -48,6 +54,7 @@ pub struct Version {
     pub arn: String,
     pub name: String,
     pub id: String,
+    pub created: Option<SystemTime>,
     pub value: Value,
 }
 
@@ -93,6 +100,8 @@ impl Store {
             rotation_enabled: output.rotation_enabled,
             owning_service: output.owning_service,
             stages: output.version_ids_to_stages.unwrap_or_default(),
+            last_rotated: output.last_rotated_date.and_then(|date| date.try_into().ok()),
+            next_rotation: output.next_rotation_date.and_then(|date| date.try_into().ok()),
         })
     }
 
@@ -116,6 +125,7 @@ impl Store {
             arn: output.arn.unwrap_or_else(|| secret.to_owned()),
             name: output.name.unwrap_or_default(),
             id: output.version_id.unwrap_or_default(),
+            created: output.created_date.and_then(|date| date.try_into().ok()),
             value: output.secret_string.map_or(Value::Binary, |text| Value::Text(SecretString::from(text))),
         }))
     }
@@ -179,17 +189,34 @@ impl Store {
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }
 
+    /// Takes AWSPENDING off a version, if it is still on that one.
+    ///
+    /// # Errors
+    /// [`Error::SecretsManager`].
+    pub async fn take_off_pending(&self, secret: &str, version: &str) -> Result<(), Error> {
+        let request = self.client.update_secret_version_stage().secret_id(secret).version_stage(PENDING).remove_from_version_id(version);
+        let call = Box::pin(request.send());
+        self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
+    }
+
     /// The ids of the versions that carry no label any more, newest first.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
     pub async fn unlabelled_versions(&self, secret: &str) -> Result<Vec<String>, Error> {
-        // A page holds 100 versions, about as many as Secrets Manager keeps.
-        let request = self.client.list_secret_version_ids().secret_id(secret).include_deprecated(true).max_results(100);
-        let call = Box::pin(request.send());
-        let output = self.answer("ListSecretVersionIds", secret, call).await?;
-        let mut versions: Vec<_> =
-            output.versions.unwrap_or_default().into_iter().filter(|version| version.version_stages().is_empty()).collect();
+        let (mut versions, mut page) = (Vec::new(), None);
+        // Secrets Manager keeps about 100 versions, and all of the last 24 hours: more than these are of no rotation.
+        for _ in 0..VERSION_PAGES {
+            let request = self.client.list_secret_version_ids().secret_id(secret).include_deprecated(true).max_results(100);
+            let call = Box::pin(request.set_next_token(page.take()).send());
+            let output = self.answer("ListSecretVersionIds", secret, call).await?;
+            let unlabelled = output.versions.unwrap_or_default().into_iter().filter(|version| version.version_stages().is_empty());
+            versions.extend(unlabelled);
+            page = output.next_token;
+            if page.is_none() {
+                break;
+            }
+        }
         versions.sort_by_key(|version| std::cmp::Reverse(version.created_date));
         Ok(versions.into_iter().filter_map(|version| version.version_id).collect())
     }
