@@ -1,16 +1,53 @@
-//! What comes in and what goes out, as types: an event of Secrets Manager, and the report on it.
-
-use std::time::Duration;
+//! What comes in, as types: a step of a rotation that Secrets Manager asks for, or an operation that a person or a schedule asks for.
 
 use secrecy::SecretString;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::policy::Strategy;
 
 const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"createSecret\" | \"setSecret\" | \"testSecret\" | \
-                        \"finishSecret\", \"SecretId\": \"...\", \"ClientRequestToken\": \"...\"}.";
+                        \"finishSecret\", \"SecretId\": \"...\", \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \
+                        \"status\" | \"recover\" | \"rotate\", \"SecretId\": \"...\"}, for recover also \"DryRun\": true and \"Prefer\": \"back\".";
+
+/// What an invocation asks for.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Step(Request),
+    Operation(Operation),
+}
+
+/// What a person or a schedule asks for.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    pub kind: OperationKind,
+    /// An ARN or a name.
+    pub secret_id: String,
+    /// Tell what would be done, and do nothing.
+    pub dry_run: bool,
+    pub prefer: Prefer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OperationKind {
+    /// Says what state the secret is in, and changes nothing.
+    Status,
+    /// Brings a rotation that got stuck to an end.
+    Recover,
+    /// Rotates in one call.
+    Rotate,
+}
+
+/// Which way out of a rotation that got stuck with the pending password in the database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Prefer {
+    /// Finish it.
+    #[default]
+    Forward,
+    /// Give AWSCURRENT back what it had.
+    Back,
+}
 
 /// A step of a rotation, as Secrets Manager asks for it.
 #[derive(Debug, Clone)]
@@ -31,60 +68,6 @@ pub enum Step {
     SetSecret,
     TestSecret,
     FinishSecret,
-}
-
-/// What a step did. It holds no secret value.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Report {
-    pub step: Step,
-    #[serde(rename = "SecretId")]
-    pub secret: String,
-    #[serde(rename = "VersionId")]
-    pub version: String,
-    pub strategy: Option<Strategy>,
-    pub outcome: Outcome,
-    /// What was done, in a sentence for a person.
-    pub message: String,
-    /// What works and should be looked at all the same.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-    /// Of `testSecret` alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checks: Option<Checks>,
-    #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
-    pub duration: Duration,
-}
-
-/// How much of what the policy declares was checked.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Checks {
-    pub grants: usize,
-    pub probes: usize,
-    #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
-    pub duration: Duration,
-}
-
-/// What a step came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Outcome {
-    /// The version is AWSCURRENT already; nothing was left to do.
-    AlreadyCurrent,
-    /// A new pending value was stored.
-    Created,
-    /// The version had a value already, which stays.
-    Kept,
-    /// The database accepts the pending password now.
-    PasswordSet,
-    /// The database accepted it before.
-    AlreadySet,
-    /// The pending credential works.
-    Tested,
-    /// The version has no value; the current credential was tested and works.
-    CurrentTested,
-    /// AWSCURRENT is on the version now.
-    Finished,
 }
 
 impl Step {
@@ -117,26 +100,74 @@ impl Serialize for Step {
     }
 }
 
-impl Serialize for Strategy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+impl Event {
+    /// Parses an event: one with `Operation`, or else a step.
+    ///
+    /// # Errors
+    /// [`Error::Event`] that names the key and says what is accepted.
+    pub fn parse(event: &Value) -> Result<Self, Error> {
+        if event.get("Operation").is_some_and(|operation| !operation.is_null()) {
+            return Operation::parse(event).map(Self::Operation);
+        }
+        Request::parse(event).map(Self::Step)
+    }
+
+    /// The secret that it is about.
+    #[must_use]
+    pub fn secret_id(&self) -> &str {
+        match self {
+            Self::Step(request) => &request.secret_id,
+            Self::Operation(operation) => &operation.secret_id,
+        }
+    }
+
+    /// The step's or the operation's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Step(request) => request.step.name(),
+            Self::Operation(operation) => operation.kind.name(),
+        }
     }
 }
 
-impl Outcome {
-    /// The name used in logs and reports.
+impl OperationKind {
+    /// The name in events, logs and reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::AlreadyCurrent => "AlreadyCurrent",
-            Self::Created => "Created",
-            Self::Kept => "Kept",
-            Self::PasswordSet => "PasswordSet",
-            Self::AlreadySet => "AlreadySet",
-            Self::Tested => "Tested",
-            Self::CurrentTested => "CurrentTested",
-            Self::Finished => "Finished",
+            Self::Status => "status",
+            Self::Recover => "recover",
+            Self::Rotate => "rotate",
         }
+    }
+}
+
+impl Operation {
+    fn parse(event: &Value) -> Result<Self, Error> {
+        let name = field(event, "Operation")?;
+        let kind = [OperationKind::Status, OperationKind::Recover, OperationKind::Rotate].into_iter().find(|kind| kind.name() == name);
+        let kind = kind.ok_or_else(|| Error::Event(format!("there is no Operation {name:?}. {EXPECTED}")))?;
+        let dry_run = match &event["DryRun"] {
+            Value::Null => false,
+            Value::Bool(dry_run) => *dry_run,
+            _ => return Err(Error::Event(format!("\"DryRun\" is neither true nor false. {EXPECTED}"))),
+        };
+        let prefer = match &event["Prefer"] {
+            Value::Null => Prefer::Forward,
+            Value::String(prefer) if prefer == "forward" => Prefer::Forward,
+            Value::String(prefer) if prefer == "back" => Prefer::Back,
+            _ => return Err(Error::Event(format!("\"Prefer\" is neither \"forward\" nor \"back\". {EXPECTED}"))),
+        };
+        // A mistyped option must not make of a rehearsal the real thing.
+        let known = ["Operation", "SecretId", "DryRun", "Prefer"];
+        if let Some(key) = event.as_object().and_then(|event| event.keys().find(|key| !known.contains(&key.as_str()))) {
+            return Err(Error::Event(format!("an operation has no key {key:?}. {EXPECTED}")));
+        }
+        if kind != OperationKind::Recover && (dry_run || prefer == Prefer::Back) {
+            return Err(Error::Event(format!("\"DryRun\" and \"Prefer\" are for recover alone. {EXPECTED}")));
+        }
+        Ok(Self { kind, secret_id: field(event, "SecretId")?.to_owned(), dry_run, prefer })
     }
 }
 
@@ -181,10 +212,6 @@ fn field<'a>(event: &'a Value, key: &str) -> Result<&'a str, Error> {
         Some(_) => "is not a string",
     };
     Err(Error::Event(format!("{key:?} {problem}. {EXPECTED}")))
-}
-
-fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -232,7 +259,13 @@ mod tests {
             (json!([]), "not a JSON object"),
             (json!("setSecret"), "not a JSON object"),
             (json!({}), "\"Step\" is missing"),
-            (json!({"Operation": "rotate"}), "\"Step\" is missing"),
+            (json!({"Operation": "rotate"}), "\"SecretId\" is missing"),
+            (json!({"Operation": "Rotate", "SecretId": "s"}), "there is no Operation \"Rotate\""),
+            (json!({"Operation": 1, "SecretId": "s"}), "\"Operation\" is not a string"),
+            (json!({"Operation": "recover", "SecretId": "s", "DryRun": "yes"}), "\"DryRun\" is neither"),
+            (json!({"Operation": "recover", "SecretId": "s", "Dryrun": true}), "no key \"Dryrun\""),
+            (json!({"Operation": "recover", "SecretId": "s", "Prefer": "backwards"}), "\"Prefer\" is neither"),
+            (json!({"Operation": "rotate", "SecretId": "s", "DryRun": true}), "for recover alone"),
             (event(json!({"Step": "SetSecret"})), "there is no Step \"SetSecret\""),
             (event(json!({"Step": 1})), "\"Step\" is not a string"),
             (event(json!({"Step": ""})), "\"Step\" is empty"),
@@ -242,7 +275,7 @@ mod tests {
             (event(json!({"ClientRequestToken": ["t"]})), "\"ClientRequestToken\" is not a string"),
             (event(json!({"RotationToken": 1})), "\"RotationToken\" is not a string"),
         ] {
-            let error = Request::parse(&event).unwrap_err().to_string();
+            let error = Event::parse(&event).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("createSecret") && error.contains("Nothing was changed"), "{error}");
         }
     }

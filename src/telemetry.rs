@@ -11,7 +11,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
 use crate::error::Error;
-use crate::event::{Report, Request};
+use crate::event::Event;
+use crate::report::{Answer, Report};
 
 const NAMESPACE: &str = "PostgresSecretRotation";
 
@@ -28,8 +29,26 @@ pub fn start(format: LogFormat) {
     };
 }
 
-/// Logs what a step did.
-pub fn report(report: &Report) {
+/// Logs what was done: every step by itself, and an operation in one event more.
+pub fn answer(answer: &Answer) {
+    match answer {
+        Answer::Step(step) => report(step),
+        Answer::Operation(operation) => {
+            operation.steps.iter().for_each(report);
+            tracing::info!(
+                secret.arn = operation.secret,
+                operation = operation.operation.name(),
+                rotation.strategy = operation.strategy.name(),
+                remedy = ?operation.remedy,
+                duration_ms = milliseconds(operation.duration),
+                "{}",
+                operation.message
+            );
+        }
+    }
+}
+
+fn report(report: &Report) {
     let strategy = report.strategy.map_or("", crate::policy::Strategy::name);
     for warning in &report.warnings {
         tracing::warn!(
@@ -57,15 +76,21 @@ pub fn report(report: &Report) {
 }
 
 /// Logs why a step, or an event that was not understood, failed.
-pub fn failure(request: Option<&Request>, error: &Error, duration: Duration) {
+pub fn failure(event: Option<&Event>, error: &Error, duration: Duration) {
     let (role, host) = match error {
         Error::Database { role, host, .. } | Error::NoCredentialAccepted { role, host, .. } => (role.as_str(), host.as_str()),
         _ => ("", ""),
     };
+    let (step, operation) = match event {
+        Some(Event::Step(request)) => (Some(request), None),
+        Some(Event::Operation(operation)) => (None, Some(operation)),
+        None => (None, None),
+    };
     tracing::error!(
-        secret.arn = request.map_or("", |request| request.secret_id.as_str()),
-        secret.version_id = request.map_or("", |request| request.token.as_str()),
-        rotation.step = request.map_or("", |request| request.step.name()),
+        secret.arn = event.map_or("", Event::secret_id),
+        secret.version_id = step.map_or("", |request| request.token.as_str()),
+        rotation.step = step.map_or("", |request| request.step.name()),
+        operation = operation.map_or("", |operation| operation.kind.name()),
         db.role = role,
         db.host = host,
         error.kind = error.kind(),
@@ -78,7 +103,7 @@ pub fn failure(request: Option<&Request>, error: &Error, duration: Duration) {
 /// Writes the metrics of one invocation: `Duration`, `Failures`, by step and by kind of error.
 ///
 /// Only beside JSON logs: as a line among text it would reach no metric.
-pub fn metric(format: LogFormat, request: Option<&Request>, error: Option<&Error>, duration: Duration) {
+pub fn metric(format: LogFormat, event: Option<&Event>, error: Option<&Error>, duration: Duration) {
     if !format.json {
         return;
     }
@@ -92,7 +117,7 @@ pub fn metric(format: LogFormat, request: Option<&Request>, error: Option<&Error
     };
     let mut line = json!({
         "_aws": {"Timestamp": milliseconds(timestamp), "CloudWatchMetrics": metrics(&[&[], &["Step"]])},
-        "Step": request.map_or("none", |request| request.step.name()),
+        "Step": event.map_or("none", Event::name),
         "Duration": milliseconds(duration),
         "Failures": u8::from(error.is_some()),
     });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::world::project;
 
 /// Each module and what it may import of this crate. `error`, `deadline` and `secret::password` stand at the bottom.
-const IMPORTS: [(&str, &[&str]); 14] = [
+const IMPORTS: [(&str, &[&str]); 16] = [
     ("deadline", &[]),
     ("error", &["deadline"]),
     ("secret/password", &[]),
@@ -14,11 +14,13 @@ const IMPORTS: [(&str, &[&str]); 14] = [
     ("secret/store", &["deadline", "error"]),
     ("policy", &["secret::credentials", "secret::password"]),
     ("config", &["error", "policy", "secret::password"]),
-    ("event", &["error", "policy"]),
-    ("telemetry", &["config", "error", "event", "policy"]),
+    ("event", &["error"]),
+    ("report", &["event", "policy"]),
+    ("telemetry", &["config", "error", "event", "policy", "report"]),
     ("database", &["deadline", "error", "policy", "secret::credentials", "secret::password"]),
-    ("rotation", &["config", "database", "deadline", "error", "event", "policy", "secret"]),
-    ("lib", &["config", "database", "deadline", "error", "event", "rotation", "secret", "telemetry"]),
+    ("rotation", &["config", "database", "deadline", "error", "event", "policy", "report", "secret"]),
+    ("operations", &["database", "error", "event", "policy", "report", "rotation", "secret"]),
+    ("lib", &["config", "database", "deadline", "error", "event", "operations", "report", "rotation", "secret", "telemetry"]),
     ("secret/mod", &[]),
 ];
 

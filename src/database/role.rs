@@ -1,10 +1,12 @@
 //! Roles: changing a password, and what has to be known of a role before an admin touches it.
 
+use std::collections::BTreeMap;
+
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
-use super::Session;
+use super::{APPLICATION_NAME, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
@@ -149,6 +151,18 @@ pub async fn not_acting_as(session: &Session) -> Result<Option<String>, Error> {
     let row = session.query_one("reading the setting role", sql, &[]).await?;
     let (wanted, current) = (row.get::<_, Option<String>>(0), row.get::<_, String>(1));
     Ok(wanted.filter(|wanted| *wanted != current))
+}
+
+/// How many sessions of each of these users are open, beside ours.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn open_sessions(session: &Session, users: &[&str]) -> Result<BTreeMap<String, u64>, Error> {
+    let sql = "SELECT json_object_agg(u.name, (SELECT count(*) FROM pg_stat_activity AS a \
+                                             WHERE a.usename = u.name AND a.application_name <> $2))::text \
+               FROM (SELECT DISTINCT unnest($1) AS name) AS u";
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&users, Type::TEXT_ARRAY), (&APPLICATION_NAME, Type::TEXT)];
+    session.query_json("counting the open sessions", sql, &parameters).await
 }
 
 /// A server may quote in its refusal what it was sent: not even the hash of a password is for any eyes.

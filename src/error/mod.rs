@@ -64,6 +64,10 @@ pub enum Error {
     #[error("role {role:?} on {host} lacks what \"grants\" and \"probes\" declare: {missing}. {consequence}")]
     RightsMissing { role: String, host: String, missing: String, consequence: &'static str },
 
+    /// The state of the secret is one that the function must not, or cannot, mend by itself.
+    #[error("secret {secret} was not recovered. {advice} {reasons}")]
+    NotRecovered { secret: String, advice: &'static str, reasons: String },
+
     /// The pending user could do less than the current one.
     #[error(
         "role {role:?} on {host} could do less than role {current:?} can ({total} in all): {missing}. AWSCURRENT stays as it is; once this is \
@@ -114,6 +118,11 @@ pub enum RotationFault {
          take AWSPENDING off that version."
     )]
     PendingUsername { label: String, strategy: &'static str, expected: String },
+    #[error(
+        "a rotation is under way, or got stuck, with AWSPENDING on version {0}. Let it end, or bring it to an end with the operation \"recover\"; \
+         \"status\" says what that would do."
+    )]
+    UnderWay(String),
 }
 
 impl Error {
@@ -128,6 +137,7 @@ impl Error {
             Self::AdminRefused { .. } => "AdminRefused",
             Self::AdminLacksRight { .. } => "AdminLacksRight",
             Self::UsersNotReady { .. } => "UsersNotReady",
+            Self::NotRecovered { .. } => "NotRecovered",
             Self::RightsMissing { .. } => "DeclaredRightsMissing",
             Self::PrivilegesMissing { .. } => "PrivilegesMissing",
             Self::Rotation { fault, .. } => match fault {
@@ -138,6 +148,7 @@ impl Error {
                 RotationFault::NoCurrent => "NoCurrentVersion",
                 RotationFault::NoPendingValue(_) => "NoPendingValue",
                 RotationFault::CurrentMoved { .. } => "CurrentVersionMoved",
+                RotationFault::UnderWay(_) => "RotationUnderWay",
                 RotationFault::PendingMismatch { .. } | RotationFault::PendingUsername { .. } => "PendingMismatch",
             },
             Self::SecretsManager { fault, .. } => fault.kind(),

@@ -12,7 +12,7 @@ use crate::secret::document::Document;
 use crate::secret::store::{self, Value, Which};
 
 /// The admin secret that the policy, or else the secret, names.
-pub(super) fn secret(rotation: &Rotation) -> Option<&str> {
+pub(crate) fn secret(rotation: &Rotation) -> Option<&str> {
     rotation.policy.admin(rotation.current.credentials.masterarn.as_deref())
 }
 
@@ -20,7 +20,7 @@ pub(super) fn secret(rotation: &Rotation) -> Option<&str> {
 ///
 /// `own` is a session of that role, which proves by a lock that it is on the admin's server and really is of that role. Without one, both
 /// secrets have to name the same server, and the role must not have any power to speak of.
-pub(super) async fn session(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>) -> Result<Session, Error> {
+pub(crate) async fn session(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>) -> Result<Session, Error> {
     let id = secret(rotation).unwrap_or_default();
     let (admin, version) = read(context, id).await?;
     let current = &rotation.current.credentials;

@@ -2,11 +2,12 @@
 
 use super::{Context, Done, Rotation, Stored};
 use crate::error::{Error, StoreFault};
-use crate::event::{Outcome, Request};
+use crate::event::Request;
+use crate::report::Outcome;
 use crate::secret::store::{Put, Which};
 
 /// The new value is durable before anything else changes: a crash later on leaves a record of every password the database may have.
-pub(super) async fn run(context: &Context<'_>, rotation: &Rotation, request: &Request) -> Result<Done, Error> {
+pub(crate) async fn run(context: &Context<'_>, rotation: &Rotation, request: &Request) -> Result<Done, Error> {
     let kept = |pending: &Stored| {
         let message = format!("The version has a value for role {:?} already: kept.", pending.credentials.username);
         Done::new(Outcome::Kept, message)

@@ -3,7 +3,7 @@
 use super::{Context, Done, Rotation};
 use crate::database::{Login, Purpose};
 use crate::error::{Error, RotationFault};
-use crate::event::Outcome;
+use crate::report::Outcome;
 use crate::secret::store::CURRENT;
 
 /// The login is for calls that are made by hand and out of order: they must not promote a password that the database does not accept.

@@ -44,7 +44,7 @@ mod tests {
     fn description(versions: &[(&str, &[&str])]) -> Description {
         let stages =
             versions.iter().map(|(id, labels)| ((*id).to_owned(), labels.iter().map(|label| (*label).to_owned()).collect())).collect();
-        Description { rotation_enabled: Some(true), owning_service: None, stages }
+        Description { rotation_enabled: Some(true), stages, ..Description::default() }
     }
 
     #[test]

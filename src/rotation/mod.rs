@@ -1,15 +1,16 @@
 //! What Secrets Manager asks: the labels and values of a secret become a `Rotation` that is known to be valid, and the step acts on it.
 
-mod admin;
-mod create_secret;
+pub(crate) mod admin;
+pub(crate) mod create_secret;
 mod finish_secret;
 mod labels;
+pub(crate) mod login;
 mod requirements;
-mod set_secret;
+pub(crate) mod set_secret;
 mod strategy;
 mod test_secret;
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use self::labels::State;
 use crate::config::Config;
@@ -17,8 +18,9 @@ use crate::database::tls::Tls;
 use crate::database::{Database, Target};
 use crate::deadline::Deadline;
 use crate::error::{Error, RotationFault};
-use crate::event::{Checks, Outcome, Report, Request, Step};
+use crate::event::{Request, Step};
 use crate::policy::{Policy, Strategy};
+use crate::report::{Checks, Outcome, Report};
 use crate::secret::credentials::Credentials;
 use crate::secret::document::Document;
 use crate::secret::store::{self, Store, Value, Version, Which};
@@ -34,30 +36,31 @@ pub struct Context<'a> {
 
 /// A rotation that is under way: the token is a version that carries AWSPENDING and not AWSCURRENT.
 #[derive(Debug)]
-struct Rotation {
+pub(crate) struct Rotation {
     /// The secret's ARN.
-    secret: String,
-    token: String,
-    policy: Policy,
-    strategy: Strategy,
+    pub secret: String,
+    pub token: String,
+    pub policy: Policy,
+    pub strategy: Strategy,
     /// The role that the pending version is for.
-    next_username: String,
-    current: Stored,
+    pub next_username: String,
+    pub current: Stored,
     /// Absent until `createSecret` has run. Present, it names the role and the server that the strategy asks for.
-    pending: Option<Stored>,
+    pub pending: Option<Stored>,
 }
 
 /// A version whose value was read and understood.
 #[derive(Debug)]
-struct Stored {
-    id: String,
-    document: Document,
-    credentials: Credentials,
+pub(crate) struct Stored {
+    pub id: String,
+    pub created: Option<SystemTime>,
+    pub document: Document,
+    pub credentials: Credentials,
 }
 
 /// What a step did, before it is put into a report.
 #[derive(Debug)]
-struct Done {
+pub(crate) struct Done {
     outcome: Outcome,
     message: String,
     warnings: Vec<String>,
@@ -98,17 +101,7 @@ pub async fn run(context: &Context<'_>, request: &Request) -> Result<Report, Err
             (done, Some(rotation.strategy))
         }
     };
-    Ok(Report {
-        step: request.step,
-        secret: request.secret_id.clone(),
-        version: request.token.clone(),
-        strategy,
-        outcome: done.outcome,
-        message: done.message,
-        warnings: done.warnings,
-        checks: done.checks,
-        duration: started.elapsed(),
-    })
+    Ok(Report { duration: started.elapsed(), ..done.into_report(request, strategy) })
 }
 
 /// Reads what the step needs, all at once; `None` when the token is AWSCURRENT already.
@@ -143,34 +136,36 @@ async fn load(context: &Context<'_>, request: &Request, guard: Guard) -> Result<
         pending = store.read_again(secret, Which::IdAtStage(token, store::PENDING)).await?;
     }
     let current = current.ok_or_else(|| Error::Rotation { secret: secret.to_owned(), fault: RotationFault::NoCurrent })?;
-    rotation(context.config, request, current, pending).map(Some)
-}
-
-/// Parses what was read; what a strategy cannot work on is refused here, before any step has changed anything.
-fn rotation(config: &Config, request: &Request, current: Version, pending: Option<Version>) -> Result<Rotation, Error> {
-    let (secret, name) = (current.arn.clone(), current.name.clone());
-    let current = Stored::parse(current, store::CURRENT)?;
-    let refused = |problem| Error::Document { secret: secret.clone(), version: label(store::CURRENT, &current.id), problem };
-    let policy = config.policies.resolve(&secret, &name, current.document.rotation()).map_err(refused)?;
-    let strategy = policy.strategy(current.credentials.masterarn.as_deref());
-    let next_username = strategy::next_username(strategy, &current.credentials.username).map_err(refused)?;
-    let rotation = Rotation { secret, token: request.token.clone(), policy, strategy, next_username, current, pending: None };
-    if strategy == Strategy::AlternatingUsers && admin::secret(&rotation).is_none() {
-        let problem = "its strategy is alternating-users, which needs an admin secret: name one in \"masterarn\", or as admin_secret in ROTATION_POLICY.";
-        return Err(rotation.invalid(problem.to_owned()));
-    }
+    let rotation = Rotation::of(context.config, current, token)?;
     let pending = pending.map(|pending| rotation.admit(pending, request.step)).transpose()?;
-    Ok(Rotation { pending, ..rotation })
+    Ok(Some(Rotation { pending, ..rotation }))
 }
 
 impl Rotation {
+    /// A rotation of that current value to the version that `token` names; what a strategy cannot work on is refused here, before any step
+    /// has changed anything.
+    pub(crate) fn of(config: &Config, current: Version, token: &str) -> Result<Self, Error> {
+        let (secret, name) = (current.arn.clone(), current.name.clone());
+        let current = Stored::parse(current, store::CURRENT)?;
+        let refused = |problem| Error::Document { secret: secret.clone(), version: label(store::CURRENT, &current.id), problem };
+        let policy = config.policies.resolve(&secret, &name, current.document.rotation()).map_err(refused)?;
+        let strategy = policy.strategy(current.credentials.masterarn.as_deref());
+        let next_username = strategy::next_username(strategy, &current.credentials.username).map_err(refused)?;
+        let rotation = Self { secret, token: token.to_owned(), policy, strategy, next_username, current, pending: None };
+        if strategy == Strategy::AlternatingUsers && admin::secret(&rotation).is_none() {
+            let problem = "its strategy is alternating-users, which needs an admin secret: name one in \"masterarn\", or as admin_secret in ROTATION_POLICY.";
+            return Err(rotation.invalid(problem.to_owned()));
+        }
+        Ok(rotation)
+    }
+
     /// What is wrong with the current value, whatever it is that cannot be done with it.
     fn invalid(&self, problem: String) -> Error {
         Error::Document { secret: self.secret.clone(), version: label(store::CURRENT, &self.current.id), problem }
     }
 
     /// Holds a pending value, which a person may have written, against what the strategy asks for.
-    fn admit(&self, pending: Version, step: Step) -> Result<Stored, Error> {
+    pub(crate) fn admit(&self, pending: Version, step: Step) -> Result<Stored, Error> {
         let pending = Stored::parse(pending, store::PENDING)?;
         let (username, current) = (&pending.credentials.username, &self.current.credentials.username);
         let label = label(store::PENDING, &pending.id);
@@ -199,8 +194,13 @@ impl Rotation {
         state.map(drop).map_err(|fault| Error::Rotation { secret: self.secret.clone(), fault })
     }
 
+    /// The name under which only one invocation at a time changes the role, or either role of a pair.
+    pub(crate) fn lock_name(&self) -> &str {
+        strategy::base(&self.next_username)
+    }
+
     /// The way to the database that a version of the secret names.
-    fn database<'a>(&self, context: &Context<'a>, version: &Stored) -> Result<Database<'a>, Error> {
+    pub(crate) fn database<'a>(&self, context: &Context<'a>, version: &Stored) -> Result<Database<'a>, Error> {
         let target = Target::new(&version.credentials.server, &self.policy).map_err(|problem| Error::Document {
             secret: self.secret.clone(),
             version: label("version", &version.id),
@@ -211,20 +211,34 @@ impl Rotation {
 }
 
 impl Stored {
-    fn parse(version: Version, stage: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(version: Version, stage: &str) -> Result<Self, Error> {
         let parsed = match &version.value {
             Value::Text(text) => Document::parse(text),
             Value::Binary => Err("it holds binary data; expected a JSON object in SecretString.".to_owned()),
         };
         let parsed = parsed.and_then(|document| Credentials::read(&document).map(|credentials| (document, credentials)));
         match parsed {
-            Ok((document, credentials)) => Ok(Self { id: version.id, document, credentials }),
+            Ok((document, credentials)) => Ok(Self { id: version.id, created: version.created, document, credentials }),
             Err(problem) => Err(Error::Document { secret: version.arn, version: label(stage, &version.id), problem }),
         }
     }
 }
 
 impl Done {
+    pub(crate) fn into_report(self, request: &Request, strategy: impl Into<Option<Strategy>>) -> Report {
+        Report {
+            step: request.step,
+            secret: request.secret_id.clone(),
+            version: request.token.clone(),
+            strategy: strategy.into(),
+            outcome: self.outcome,
+            message: self.message,
+            warnings: self.warnings,
+            checks: self.checks,
+            duration: Duration::ZERO,
+        }
+    }
+
     fn new(outcome: Outcome, message: String) -> Self {
         Self { outcome, message, warnings: Vec::new(), checks: None }
     }

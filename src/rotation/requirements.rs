@@ -8,7 +8,7 @@ use super::Rotation;
 use crate::database::role::{self, Standing};
 use crate::database::{Session, grants, probe};
 use crate::error::Error;
-use crate::event::Checks;
+use crate::report::Checks;
 
 /// What is missing is named up to here; more than that has one cause.
 const EXAMPLES: usize = 100;

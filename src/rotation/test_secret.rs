@@ -7,7 +7,7 @@ use super::{Context, Done, Rotation, strategy};
 use crate::database::parity::{self, Parity};
 use crate::database::{Login, Purpose, Session};
 use crate::error::Error;
-use crate::event::{Checks, Outcome};
+use crate::report::{Checks, Outcome};
 
 /// What is missing is named up to here; somebody has to read it.
 const EXAMPLES: u32 = 10;

@@ -1,13 +1,13 @@
 //! `setSecret` for two users: the admin makes the one whose turn is next the equal of the current one, and gives it the pending password.
 
+use super::super::login::{self, Found};
 use super::super::{Context, Done, Rotation, admin, strategy};
-use super::login::{self, Found};
 use super::plan::{Plan, Refusal, plan};
 use super::{done, not_accepted, not_with_current, set_under_lock, storage};
 use crate::database::pair::{self, Names};
 use crate::database::{Purpose, Session};
 use crate::error::Error;
-use crate::event::Outcome;
+use crate::report::Outcome;
 
 /// The current user is never touched. Its login is the proof that the secret is about a role of its own, and on which server that is.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Done, Error> {

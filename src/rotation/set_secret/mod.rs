@@ -1,7 +1,6 @@
 //! `setSecret`: makes the database accept the pending password.
 
 mod alternating_users;
-mod login;
 mod plan;
 mod single_user;
 
@@ -9,11 +8,11 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Context, Done, Rotation, admin, strategy};
+use super::{Context, Done, Rotation, admin};
 use crate::database::{Session, role};
 use crate::error::{DatabaseFault, Error};
-use crate::event::Outcome;
 use crate::policy::Strategy;
+use crate::report::Outcome;
 use crate::secret::password::Storage;
 use crate::secret::store::CURRENT;
 
@@ -38,12 +37,20 @@ async fn set_under_lock<T>(
     session: &Session,
     change: impl AsyncFn() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    // Both users of a pair under one name: the one is not to be made the other's equal while that is changed itself.
-    let role = strategy::base(&rotation.next_username);
+    under_lock(rotation, session, async || rotation.still_pending(context).await, change).await
+}
+
+/// Carries a change out while nobody else of ours can be at work on the role, if `allowed` still holds then.
+pub(crate) async fn under_lock<T>(
+    rotation: &Rotation,
+    session: &Session,
+    allowed: impl AsyncFn() -> Result<(), Error>,
+    change: impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, Error> {
     let mut attempt = 1;
     loop {
-        role::lock(session, role).await?;
-        rotation.still_pending(context).await?;
+        role::lock(session, rotation.lock_name()).await?;
+        allowed().await?;
         match change().await {
             Err(error) if error.is_database(DatabaseFault::ConcurrentUpdate) && attempt < ATTEMPTS => {
                 attempt += 1;
@@ -57,7 +64,7 @@ async fn set_under_lock<T>(
 }
 
 /// How the server is to store the password.
-async fn storage(rotation: &Rotation, session: &Session) -> Result<Storage, Error> {
+pub(crate) async fn storage(rotation: &Rotation, session: &Session) -> Result<Storage, Error> {
     match rotation.policy.password_storage {
         Some(storage) => Ok(storage),
         None => role::server_storage(session).await,

@@ -1,11 +1,11 @@
 //! `setSecret` for one user: sets the role's own password, with whichever password the database accepts now.
 
+use super::super::login::{self, Found};
 use super::super::{Context, Done, Rotation, admin, requirements};
-use super::login::{self, Found};
 use super::{done, not_accepted, not_with_current, set_under_lock, storage};
 use crate::database::{Purpose, Session, role};
 use crate::error::{DatabaseFault, Error};
-use crate::event::Outcome;
+use crate::report::Outcome;
 use crate::secret::password::Storage;
 use crate::secret::store::CURRENT;
 

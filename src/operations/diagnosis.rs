@@ -1,0 +1,144 @@
+//! What is wrong with a secret, and what mends it: one pure decision over its labels and what the database makes of its passwords.
+
+use crate::event::Prefer;
+use crate::policy::Strategy;
+use crate::report::{Remedy, Verdict};
+
+/// The version that carries AWSPENDING and not AWSCURRENT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pending {
+    None,
+    /// It has no value.
+    Empty,
+    /// It has the password of AWSCURRENT.
+    Copy,
+    Value(Verdict),
+}
+
+/// All that the decision rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Findings {
+    pub strategy: Strategy,
+    pub current: Verdict,
+    pub pending: Pending,
+    /// The best that is known of older passwords of the current user; `None`: there are none, or none was needed.
+    pub older: Option<Verdict>,
+    /// Whether the policy lets the admin set a password that nobody knows any more.
+    pub admin_reset: bool,
+}
+
+/// Decides; exhaustive, so that no state is left to chance.
+#[must_use]
+pub fn decide(findings: Findings, prefer: Prefer) -> Remedy {
+    use Verdict::{Accepted, Rejected, Unknown};
+    let Findings { strategy, current, pending, older, admin_reset } = findings;
+    match (current, pending) {
+        (Unknown, _) | (_, Pending::Value(Unknown)) => Remedy::Wait,
+        (Accepted, Pending::None) => Remedy::Nothing,
+        (Accepted, Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => Remedy::TakeOffPending,
+        (Accepted, Pending::Value(Accepted)) => match (strategy, prefer) {
+            (Strategy::AlternatingUsers, Prefer::Forward) => Remedy::RollForward,
+            (Strategy::AlternatingUsers, Prefer::Back) => Remedy::TakeOffPending,
+            // Two passwords of one role: the server asks for none (`trust`), and says nothing about either.
+            (Strategy::SingleUser, _) => Remedy::AskForHelp,
+        },
+        (Rejected, Pending::Value(Accepted)) => match (strategy, prefer) {
+            (_, Prefer::Forward) => Remedy::RollForward,
+            (Strategy::SingleUser, Prefer::Back) => Remedy::RestoreCurrent,
+            (Strategy::AlternatingUsers, Prefer::Back) if admin_reset => Remedy::ResetByAdmin,
+            (Strategy::AlternatingUsers, Prefer::Back) => Remedy::AskForHelp,
+        },
+        (Rejected, Pending::None | Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => match older {
+            Some(Accepted) => Remedy::RestoreCurrent,
+            Some(Unknown) => Remedy::Wait,
+            Some(Rejected) | None if admin_reset => Remedy::ResetByAdmin,
+            Some(Rejected) | None => Remedy::AskForHelp,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERDICTS: [Verdict; 3] = [Verdict::Accepted, Verdict::Rejected, Verdict::Unknown];
+
+    /// Every state there is.
+    fn all() -> Vec<Findings> {
+        let pendings = [Pending::None, Pending::Empty, Pending::Copy].into_iter().chain(VERDICTS.map(Pending::Value));
+        let olders: Vec<_> = std::iter::once(None).chain(VERDICTS.map(Some)).collect();
+        let mut all = Vec::new();
+        for pending in pendings {
+            for strategy in [Strategy::SingleUser, Strategy::AlternatingUsers] {
+                for current in VERDICTS {
+                    for older in olders.clone() {
+                        all.extend([false, true].map(|admin_reset| Findings { strategy, current, pending, older, admin_reset }));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn nothing_is_decided_on_ignorance() {
+        for findings in all() {
+            let unknown = findings.current == Verdict::Unknown || findings.pending == Pending::Value(Verdict::Unknown);
+            for prefer in [Prefer::Forward, Prefer::Back] {
+                let waits = decide(findings, prefer) == Remedy::Wait;
+                let needs_older = findings.current == Verdict::Rejected && findings.pending != Pending::Value(Verdict::Accepted);
+                assert_eq!(waits, unknown || needs_older && findings.older == Some(Verdict::Unknown), "{findings:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_current_password_that_works_is_never_changed() {
+        for findings in all().into_iter().filter(|findings| findings.current == Verdict::Accepted) {
+            for prefer in [Prefer::Forward, Prefer::Back] {
+                let remedy = decide(findings, prefer);
+                assert!(!matches!(remedy, Remedy::RestoreCurrent | Remedy::ResetByAdmin), "{findings:?}: {remedy:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_admin_is_asked_only_where_the_policy_allows_it() {
+        for findings in all() {
+            for prefer in [Prefer::Forward, Prefer::Back] {
+                assert!(findings.admin_reset || decide(findings, prefer) != Remedy::ResetByAdmin, "{findings:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_remedy() {
+        use Pending::{Copy, Empty, None as NoPending, Value};
+        use Strategy::{AlternatingUsers as Two, SingleUser as One};
+        use Verdict::{Accepted as A, Rejected as R, Unknown as U};
+        for (strategy, current, pending, older, admin_reset, forward, back) in [
+            (One, A, NoPending, None, false, Remedy::Nothing, Remedy::Nothing),
+            (Two, A, NoPending, None, true, Remedy::Nothing, Remedy::Nothing),
+            (One, A, Empty, None, false, Remedy::TakeOffPending, Remedy::TakeOffPending),
+            (One, A, Copy, None, false, Remedy::TakeOffPending, Remedy::TakeOffPending),
+            (One, A, Value(R), None, false, Remedy::TakeOffPending, Remedy::TakeOffPending),
+            (Two, A, Value(R), None, false, Remedy::TakeOffPending, Remedy::TakeOffPending),
+            (Two, A, Value(A), None, false, Remedy::RollForward, Remedy::TakeOffPending),
+            (One, A, Value(A), None, true, Remedy::AskForHelp, Remedy::AskForHelp),
+            (One, R, Value(A), None, false, Remedy::RollForward, Remedy::RestoreCurrent),
+            (Two, R, Value(A), None, false, Remedy::RollForward, Remedy::AskForHelp),
+            (Two, R, Value(A), None, true, Remedy::RollForward, Remedy::ResetByAdmin),
+            (One, R, Value(R), Some(A), false, Remedy::RestoreCurrent, Remedy::RestoreCurrent),
+            (One, R, NoPending, Some(A), true, Remedy::RestoreCurrent, Remedy::RestoreCurrent),
+            (One, R, Empty, Some(R), true, Remedy::ResetByAdmin, Remedy::ResetByAdmin),
+            (One, R, Empty, Some(R), false, Remedy::AskForHelp, Remedy::AskForHelp),
+            (Two, R, NoPending, None, false, Remedy::AskForHelp, Remedy::AskForHelp),
+            (One, R, Copy, Some(U), true, Remedy::Wait, Remedy::Wait),
+            (One, U, Value(A), None, true, Remedy::Wait, Remedy::Wait),
+            (Two, A, Value(U), None, true, Remedy::Wait, Remedy::Wait),
+        ] {
+            let findings = Findings { strategy, current, pending, older, admin_reset };
+            assert_eq!((decide(findings, Prefer::Forward), decide(findings, Prefer::Back)), (forward, back), "{findings:?}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What a secret and its database look like now: the labels, and a login with each password that matters.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::diagnosis::{Findings, Pending};
+use crate::database::{Login, Purpose, Session, role};
+use crate::error::{Error, RotationFault};
+use crate::event::Step;
+use crate::report::{Schedule, Verdict, VersionReport};
+use crate::rotation::login::{Tried, older};
+use crate::rotation::{Context, Rotation, Stored, admin};
+use crate::secret::store::{self, Description, Version, Which};
+
+/// Everything that was found, and sessions that were opened on the way.
+pub(super) struct Found {
+    pub rotation: Rotation,
+    pub findings: Findings,
+    pub versions: Vec<VersionReport>,
+    pub schedule: Schedule,
+    pub open: BTreeMap<String, u64>,
+    /// The version that carries AWSPENDING and not AWSCURRENT.
+    pub pending_id: Option<String>,
+    pub sessions: Sessions,
+}
+
+#[derive(Default)]
+pub(super) struct Sessions {
+    pub current: Option<Session>,
+    pub pending: Option<Session>,
+    /// Of the current user, with an older password.
+    pub older: Option<Session>,
+}
+
+impl Sessions {
+    pub(super) async fn close(self) {
+        for session in [self.current, self.pending, self.older].into_iter().flatten() {
+            session.close().await;
+        }
+    }
+}
+
+/// Looks at the secret and at the database. It changes nothing.
+pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, Error> {
+    let description = context.store.describe(secret).await?;
+    let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
+    if let Some(service) = description.owning_service.clone() {
+        return Err(fault(RotationFault::Managed(service)));
+    }
+    let current = context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent))?;
+    let holder =
+        |label: &str| description.stages.iter().find(|(_, labels)| labels.iter().any(|known| known == label)).map(|(id, _)| id.clone());
+    let pending_id = holder(store::PENDING).filter(|id| *id != current.id);
+    let schedule = schedule(&description);
+    let mut rotation = Rotation::of(context.config, current, pending_id.as_deref().unwrap_or_default())?;
+    let mut sessions = Sessions::default();
+    let mut versions = Vec::new();
+
+    let (current, session, reason) = login(context, &rotation, &rotation.current).await?;
+    sessions.current = session;
+    versions.push(report(&rotation.current, store::CURRENT, Some(current), reason.clone()));
+
+    let mut pending = Pending::None;
+    if let Some(id) = &pending_id {
+        let (state, version) = pending_state(context, &mut rotation, id, current, reason, &mut sessions).await?;
+        pending = state;
+        versions.push(version);
+    }
+    let mut older_verdict = None;
+    if current == Verdict::Rejected && pending != Pending::Value(Verdict::Accepted) {
+        let database = rotation.database(context, &rotation.current)?;
+        let mut tried = Tried::default();
+        older_verdict = Some(match older(context, &rotation, &database, &mut tried).await {
+            Ok(Some((session, _))) => {
+                sessions.older = Some(session);
+                Verdict::Accepted
+            }
+            Ok(None) => Verdict::Rejected,
+            Err(Error::Database { .. }) => Verdict::Unknown,
+            Err(error) => return Err(error),
+        });
+    }
+    if let Some(previous) = context.store.read(secret, Which::Stage(store::PREVIOUS)).await? {
+        versions.push(previous_version(context, &rotation, previous, current).await?);
+    }
+    let users = [rotation.current.credentials.username.as_str(), rotation.next_username.as_str()];
+    let open = match [&sessions.current, &sessions.pending, &sessions.older].into_iter().flatten().next() {
+        Some(session) => role::open_sessions(session, &users).await?,
+        None => BTreeMap::new(),
+    };
+    let admin_reset = rotation.policy.admin_reset && admin::secret(&rotation).is_some();
+    let findings = Findings { strategy: rotation.strategy, current, pending, older: older_verdict, admin_reset };
+    Ok(Found { rotation, findings, versions, schedule, open, pending_id, sessions })
+}
+
+/// AWSPREVIOUS; of one user it is the password before, which is not tried where AWSCURRENT works: that would be a failed login for nothing.
+async fn previous_version(context: &Context<'_>, rotation: &Rotation, version: Version, current: Verdict) -> Result<VersionReport, Error> {
+    let unread = VersionReport {
+        version_id: version.id.clone(),
+        label: store::PREVIOUS,
+        age_seconds: age(version.created),
+        role: None,
+        database: None,
+        reason: None,
+    };
+    let Ok(previous) = Stored::parse(version, store::PREVIOUS) else {
+        return Ok(VersionReport { reason: Some("its value is not that of a log-in".to_owned()), ..unread });
+    };
+    let other = previous.credentials.username != rotation.current.credentials.username;
+    if !other || current == Verdict::Unknown || previous.credentials.server != rotation.current.credentials.server {
+        return Ok(VersionReport { role: Some(previous.credentials.username), ..unread });
+    }
+    let (verdict, session, reason) = login(context, rotation, &previous).await?;
+    if let Some(session) = session {
+        session.close().await;
+    }
+    Ok(report(&previous, store::PREVIOUS, Some(verdict), reason))
+}
+
+fn schedule(description: &Description) -> Schedule {
+    let now = SystemTime::now();
+    let next = description.next_rotation.map(|next| match next.duration_since(now) {
+        Ok(left) => i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        Err(late) => -i64::try_from(late.duration().as_secs()).unwrap_or(i64::MAX),
+    });
+    Schedule {
+        rotation_enabled: description.rotation_enabled,
+        last_rotated_seconds_ago: age(description.last_rotated),
+        next_rotation_in_seconds: next,
+        overdue: description.rotation_enabled == Some(true) && next.is_some_and(|next| next < 0),
+    }
+}
+
+fn age(since: Option<SystemTime>) -> Option<u64> {
+    since.map(|since| SystemTime::now().duration_since(since).unwrap_or_default().as_secs())
+}
+
+/// What the version with AWSPENDING is worth.
+async fn pending_state(
+    context: &Context<'_>,
+    rotation: &mut Rotation,
+    id: &str,
+    current: Verdict,
+    unknown: Option<String>,
+    sessions: &mut Sessions,
+) -> Result<(Pending, VersionReport), Error> {
+    let none = |reason: Option<String>| VersionReport {
+        version_id: id.to_owned(),
+        label: store::PENDING,
+        age_seconds: None,
+        role: None,
+        database: None,
+        reason,
+    };
+    let Some(version) = context.store.read(&rotation.secret, Which::IdAtStage(id, store::PENDING)).await? else {
+        return Ok((Pending::Empty, none(Some("it has no value".to_owned()))));
+    };
+    let pending = match rotation.admit(version, Step::TestSecret) {
+        Ok(pending) => pending,
+        // What no step would take is as good as no value.
+        Err(error @ (Error::Document { .. } | Error::Rotation { .. })) => return Ok((Pending::Empty, none(Some(error.to_string())))),
+        Err(error) => return Err(error),
+    };
+    let same = pending.credentials.username == rotation.current.credentials.username
+        && pending.credentials.password == rotation.current.credentials.password;
+    if same {
+        return Ok((Pending::Copy, report(&pending, store::PENDING, Some(current), Some("a copy of AWSCURRENT".to_owned()))));
+    }
+    if current == Verdict::Unknown {
+        return Ok((Pending::Value(Verdict::Unknown), report(&pending, store::PENDING, Some(Verdict::Unknown), unknown)));
+    }
+    let (verdict, session, reason) = login(context, rotation, &pending).await?;
+    sessions.pending = session;
+    let version = report(&pending, store::PENDING, Some(verdict), reason);
+    rotation.pending = Some(pending);
+    Ok((Pending::Value(verdict), version))
+}
+
+async fn login(context: &Context<'_>, rotation: &Rotation, version: &Stored) -> Result<(Verdict, Option<Session>, Option<String>), Error> {
+    let database = rotation.database(context, version)?;
+    let credentials = &version.credentials;
+    Ok(match database.login("login", &credentials.username, &credentials.password, Purpose::Administer).await {
+        Ok(Login::Accepted(session)) => (Verdict::Accepted, Some(session), None),
+        Ok(Login::Rejected(_)) => (Verdict::Rejected, None, None),
+        Err(error) => (Verdict::Unknown, None, Some(error.to_string())),
+    })
+}
+
+fn report(version: &Stored, label: &'static str, database: Option<Verdict>, reason: Option<String>) -> VersionReport {
+    VersionReport {
+        version_id: version.id.clone(),
+        label,
+        age_seconds: age(version.created),
+        role: Some(version.credentials.username.clone()),
+        database,
+        reason,
+    }
+}

@@ -1,0 +1,132 @@
+//! `status` and `recover`: the same look and the same decision; `recover` acts on it until nothing is left to do.
+
+use std::time::Duration;
+
+use super::diagnosis::decide;
+use super::findings::{Found, look};
+use crate::database::{Login, Purpose, Session, role};
+use crate::error::{Error, RotationFault};
+use crate::event::{Operation, Prefer, Request, Step};
+use crate::report::{OperationReport, Remedy, Report};
+use crate::rotation::set_secret::{storage, under_lock};
+use crate::rotation::{self, Context, Rotation, admin};
+use crate::secret::store::CURRENT;
+
+/// What was found, and what `recover` would do.
+pub(super) async fn plan(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
+    let found = look(context, &operation.secret_id).await?;
+    let remedy = decide(found.findings, operation.prefer);
+    let report = report(operation, &found, remedy, remedy.text().to_owned());
+    found.sessions.close().await;
+    Ok(report)
+}
+
+/// Acts, and looks again, until the secret is in order. No remedy is tried twice.
+pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
+    let found = look(context, &operation.secret_id).await?;
+    let mut remedy = decide(found.findings, operation.prefer);
+    let mut report = report(operation, &found, remedy, String::new());
+    let mut next = found;
+    while remedy != Remedy::Nothing {
+        if matches!(remedy, Remedy::Wait | Remedy::AskForHelp) || report.done.contains(&remedy) {
+            let reasons: Vec<_> = next.versions.iter().filter_map(|version| version.reason.clone()).collect();
+            next.sessions.close().await;
+            return Err(Error::NotRecovered { secret: next.rotation.secret, advice: remedy.text(), reasons: reasons.join(" ") });
+        }
+        let acted = act(context, operation, &next, remedy).await;
+        next.sessions.close().await;
+        report.steps.extend(acted?);
+        report.done.push(remedy);
+        next = look(context, &operation.secret_id).await?;
+        remedy = decide(next.findings, operation.prefer);
+    }
+    next.sessions.close().await;
+    report.message = if report.done.is_empty() {
+        Remedy::Nothing.text().to_owned()
+    } else {
+        format!("Recovered: {}. {}", report.done.iter().map(|done| done.done()).collect::<Vec<_>>().join(", then "), Remedy::Nothing.text())
+    };
+    Ok(report)
+}
+
+async fn act(context: &Context<'_>, operation: &Operation, found: &Found, remedy: Remedy) -> Result<Vec<Report>, Error> {
+    let rotation = &found.rotation;
+    match remedy {
+        Remedy::Nothing | Remedy::Wait | Remedy::AskForHelp => {}
+        Remedy::RollForward => {
+            let mut steps = Vec::new();
+            for step in [Step::TestSecret, Step::FinishSecret] {
+                let request = Request { step, secret_id: rotation.secret.clone(), token: rotation.token.clone(), rotation_token: None };
+                steps.push(rotation::run(context, &request).await?);
+            }
+            return Ok(steps);
+        }
+        Remedy::TakeOffPending => {
+            if let (Some(session), Some(pending)) = (&found.sessions.current, &found.pending_id) {
+                take_off(context, rotation, session, pending).await?;
+            }
+        }
+        Remedy::RestoreCurrent => {
+            let own = if operation.prefer == Prefer::Back { found.sessions.pending.as_ref() } else { None };
+            if let Some(session) = own.or(found.sessions.older.as_ref()) {
+                restore(context, rotation, session).await?;
+            }
+        }
+        Remedy::ResetByAdmin => {
+            let session = admin::session(context, rotation, None).await?;
+            let restored = restore(context, rotation, &session).await;
+            session.close().await;
+            restored?;
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Takes the label off while no `setSecret` can be at work, and only if the database still has AWSCURRENT's password then: otherwise the
+/// version would be the only record of the one that it has.
+async fn take_off(context: &Context<'_>, rotation: &Rotation, session: &Session, pending: &str) -> Result<(), Error> {
+    role::lock(session, rotation.lock_name()).await?;
+    let credentials = &rotation.current.credentials;
+    let database = rotation.database(context, &rotation.current)?;
+    match database.login("login with AWSCURRENT", &credentials.username, &credentials.password, Purpose::Administer).await? {
+        Login::Accepted(again) => again.close().await,
+        Login::Rejected(error) => return Err(error),
+    }
+    context.store.take_off_pending(&rotation.secret, pending).await?;
+    role::roll_back(session).await
+}
+
+/// Gives the current user the password of AWSCURRENT, if that is still on the same version.
+async fn restore(context: &Context<'_>, rotation: &Rotation, session: &Session) -> Result<(), Error> {
+    let current = &rotation.current;
+    let (username, password) = (&current.credentials.username, &current.credentials.password);
+    let storage = storage(rotation, session).await?;
+    let stored_form = password.stored_form(username, storage);
+    let allowed = async || {
+        let description = context.store.describe(&rotation.secret).await?;
+        let labels = description.stages.get(&current.id);
+        if labels.is_some_and(|labels| labels.iter().any(|label| label == CURRENT)) {
+            return Ok(());
+        }
+        let holder = description.stages.into_iter().find(|(_, labels)| labels.iter().any(|label| label == CURRENT)).map(|(id, _)| id);
+        let fault = RotationFault::CurrentMoved { token: current.id.clone(), holder: holder.unwrap_or_default() };
+        Err(Error::Rotation { secret: rotation.secret.clone(), fault })
+    };
+    under_lock(rotation, session, allowed, async || role::change_password(session, username, &stored_form, storage).await).await
+}
+
+fn report(operation: &Operation, found: &Found, remedy: Remedy, message: String) -> OperationReport {
+    OperationReport {
+        operation: operation.kind,
+        secret: operation.secret_id.clone(),
+        strategy: found.rotation.strategy,
+        message,
+        remedy,
+        done: Vec::new(),
+        versions: found.versions.clone(),
+        sessions: found.open.clone(),
+        schedule: Some(found.schedule.clone()),
+        steps: Vec::new(),
+        duration: Duration::ZERO,
+    }
+}

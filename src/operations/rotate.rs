@@ -1,0 +1,53 @@
+//! `rotate`: a new version and the four steps in one call.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::{Error, RotationFault};
+use crate::event::{Operation, Request, Step};
+use crate::report::{OperationReport, Remedy};
+use crate::rotation::{self, Context, Rotation, create_secret};
+use crate::secret::store::{self, Which};
+
+/// A step that fails leaves the version with AWSPENDING; `recover` brings it to an end.
+pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
+    let secret = operation.secret_id.as_str();
+    let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
+    let description = context.store.describe(secret).await?;
+    if let Some(service) = description.owning_service {
+        return Err(fault(RotationFault::Managed(service)));
+    }
+    let current = context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent))?;
+    let under_way = description.stages.iter().find(|(id, labels)| **id != current.id && labels.iter().any(|label| label == store::PENDING));
+    if let Some((version, _)) = under_way {
+        return Err(fault(RotationFault::UnderWay(version.clone())));
+    }
+    let token = new_token();
+    let rotation = Rotation::of(context.config, current, &token)?;
+    let mut request = Request { step: Step::CreateSecret, secret_id: secret.to_owned(), token, rotation_token: None };
+    let created = create_secret::run(context, &rotation, &request).await?;
+    let mut steps = vec![created.into_report(&request, rotation.strategy)];
+    for step in [Step::SetSecret, Step::TestSecret, Step::FinishSecret] {
+        request.step = step;
+        steps.push(rotation::run(context, &request).await?);
+    }
+    Ok(OperationReport {
+        operation: operation.kind,
+        secret: secret.to_owned(),
+        strategy: rotation.strategy,
+        message: format!("Rotated: AWSCURRENT is version {}, for role {:?}.", request.token, rotation.next_username),
+        remedy: Remedy::Nothing,
+        done: Vec::new(),
+        versions: Vec::new(),
+        sessions: BTreeMap::new(),
+        schedule: None,
+        steps,
+        duration: Duration::ZERO,
+    })
+}
+
+/// A random version id in the form that Secrets Manager itself gives: 32 hexadecimal digits in five groups.
+fn new_token() -> String {
+    let digits = format!("{:032x}", rand::random::<u128>());
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
