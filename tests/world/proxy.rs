@@ -1,5 +1,6 @@
 //! What stands between the function and Secrets Manager when something is to go wrong there: it counts, refuses, delays, loses answers.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -40,6 +41,9 @@ struct Shared {
     calls: Mutex<Vec<(String, Value)>>,
     effects: Mutex<Vec<String>>,
     faults: Mutex<Vec<(&'static str, usize, Fault)>>,
+    /// The fault of one request, and how many come before it; `None` once it has come.
+    nth: Mutex<Option<(usize, Fault)>>,
+    hits: AtomicUsize,
 }
 
 impl AwsProxy {
@@ -52,6 +56,17 @@ impl AwsProxy {
     /// Makes the next `times` requests of `operation` go wrong.
     pub fn fail(&self, operation: &'static str, times: usize, fault: Fault) {
         self.shared.faults.lock().expect("no test panics here").push((operation, times, fault));
+    }
+
+    /// Makes the `nth` request from now on go wrong, counted from 1.
+    pub fn arm(&self, nth: usize, fault: Fault) {
+        self.shared.hits.store(0, Ordering::SeqCst);
+        *self.shared.nth.lock().expect("no test panics here") = Some((nth, fault));
+    }
+
+    /// Whether the request that was to go wrong has come, and had what effect it was to have.
+    pub fn hit(&self) -> bool {
+        self.shared.hits.load(Ordering::SeqCst) > 0
     }
 
     /// Waits until a request of `operation` has arrived.
@@ -77,7 +92,12 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
     shared.calls.lock().expect("no test panics here").push((operation.clone(), parsed.clone()));
 
-    let fault = take(&mut shared.faults.lock().expect("no test panics here"), &operation, &parsed);
+    let nth = count(&mut shared.nth.lock().expect("no test panics here"));
+    let armed = nth.is_some();
+    let fault = nth.or_else(|| take(&mut shared.faults.lock().expect("no test panics here"), &operation, &parsed));
+    if armed && !matches!(fault, Some(Fault::LoseAnswer | Fault::HangAfterEffect)) {
+        shared.hits.fetch_add(1, Ordering::SeqCst);
+    }
     match fault {
         Some(Fault::Refuse(status, code)) => return refusal(status, code),
         Some(Fault::NotReadableYet) => return refusal(400, "ResourceNotFoundException"),
@@ -93,6 +113,9 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
         .await
         .expect("the emulator answers");
     shared.effects.lock().expect("no test panics here").push(operation);
+    if armed {
+        shared.hits.fetch_add(1, Ordering::SeqCst);
+    }
     match fault {
         Some(Fault::LoseAnswer) => return refusal(500, "InternalServiceError"),
         Some(Fault::HangAfterEffect) => std::future::pending().await,
@@ -102,6 +125,16 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     let kind = answer.headers().get("content-type").cloned().unwrap_or_else(|| HeaderValue::from_static("application/json"));
     let body = answer.bytes().await.expect("a body");
     (status, [(HeaderName::from_static("content-type"), kind)], body).into_response()
+}
+
+/// Counts a request down to the one that is to go wrong.
+fn count(nth: &mut Option<(usize, Fault)>) -> Option<Fault> {
+    let (left, _) = nth.as_mut()?;
+    *left -= 1;
+    if *left > 0 {
+        return None;
+    }
+    nth.take().map(|(_, fault)| fault)
 }
 
 fn take(faults: &mut [(&'static str, usize, Fault)], operation: &str, body: &Value) -> Option<Fault> {

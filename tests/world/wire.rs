@@ -80,6 +80,11 @@ impl Wire {
         Self { port, plan }
     }
 
+    /// Lets nothing go wrong any more.
+    pub fn disarm(&self) {
+        self.plan.lock().expect("no test panics here").trigger = None;
+    }
+
     /// How many statements went wrong.
     pub fn hits(&self) -> usize {
         self.plan.lock().expect("no test panics here").hits
