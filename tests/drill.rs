@@ -1,0 +1,74 @@
+//! `make drill`: a rotation is broken off after each of its steps in turn, and brought to an end by one call. It fails when that fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "it prints, and stops where it cannot go on")]
+
+mod world;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use world::application::{Application, STEPS};
+use world::lambda::Function;
+use world::pair::Pair;
+use world::print::Print;
+use world::world;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let print = Print::new();
+    let started = Instant::now();
+    let function = Function::start(&[]);
+    let (single, pair) = (Application::with("shop", |_| {}).await, Pair::named("store", |_| {}).await);
+    print.world(started, &single.name, &single.holder("AWSCURRENT").await.unwrap()).await;
+    let started = Instant::now();
+    let mut proofs = Vec::new();
+    for (title, application) in [("One user", &single), ("Two users that take turns", &pair.application)] {
+        print.title(title, "the function is killed after the step, and recover is invoked");
+        for done in 0..STEPS.len() {
+            let token = application.begin().await;
+            application.steps(&function, &STEPS[..done], &token).await;
+            function.restart();
+            let before = works(application).await;
+            let status = operate(&function, "status", application).await;
+            let recovered = operate(&function, "recover", application).await;
+            let after = works(application).await && operate(&function, "status", application).await["Remedy"] == "Nothing";
+            let broken = if done == 0 { "before createSecret" } else { STEPS[done - 1] };
+            let login = |works: bool| if works { "works" } else { "is refused" };
+            println!(
+                "  {broken:<20} AWSCURRENT {:<11} status says {:<15} recover: {}",
+                login(before),
+                text(&status["Remedy"]),
+                done_by(&recovered)
+            );
+            proofs.push((after, format!("{title}, broken off {}: AWSCURRENT works, and the next rotation can begin", after_what(done))));
+        }
+    }
+    if print.proofs(started.elapsed(), &proofs) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn operate(function: &Function, operation: &str, application: &Application) -> Value {
+    let answer = function.invoke(json!({"Operation": operation, "SecretId": application.name})).await;
+    answer.unwrap_or_else(|failure| json!({"Message": failure.message}))
+}
+
+/// Whether an application that reads the secret now can log in.
+async fn works(application: &Application) -> bool {
+    let value: Value = serde_json::from_str(&application.value("AWSCURRENT").await.unwrap()).unwrap();
+    world().postgres.login(text(&value["username"]), text(&value["password"])).await.is_ok()
+}
+
+fn done_by(report: &Value) -> String {
+    match report["Done"].as_array() {
+        Some(done) => done.iter().map(text).collect::<Vec<_>>().join(", "),
+        None => text(&report["Message"]).to_owned(),
+    }
+}
+
+fn after_what(done: usize) -> String {
+    if done == 0 { "before createSecret".to_owned() } else { format!("after {}", STEPS[done - 1]) }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
