@@ -40,7 +40,7 @@ pub struct Report {
 }
 
 /// How much of what the policy declares was checked.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Checks {
     pub grants: usize,

@@ -1,31 +1,79 @@
 //! Whether a session has the privileges that a policy declares, computed from the catalogs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::Session;
 use super::missing::Missing;
 use super::session::for_version;
-use crate::error::Error;
+use crate::error::{DatabaseFault, Error};
 use crate::policy::grant::Check;
 
+const OPERATION: &str = "checking the declared grants";
 const GRANTS: &str = include_str!("sql/grants.sql");
 
 /// What came of the checks.
 #[derive(Debug, Deserialize)]
 pub struct Grants {
+    /// How much is missing in all.
+    pub total: usize,
+    /// As many of them as were asked for.
     pub missing: Vec<Missing>,
     /// Statements on views, which have to be planned to see what their owners lack.
     pub views: Vec<String>,
+}
+
+/// The types that the arguments of functions are, as they were written, by oid.
+pub type Types = BTreeMap<String, u32>;
+
+/// Looks up the types that the checks name, along the application's own `search_path`; what is no type is left out.
+///
+/// # Errors
+/// [`Error::Database`] when the server does not answer.
+pub async fn types(session: &Session, checks: &[&Check]) -> Result<Types, Error> {
+    let mut types = Types::new();
+    let written: BTreeSet<&String> = checks.iter().flat_map(|check| check.arguments.iter().flatten()).collect();
+    for written in written {
+        // Before a type there may stand the argument's name.
+        let without_name = written.split_once(' ').map(|(_, of)| of);
+        for text in std::iter::once(written.as_str()).chain(without_name) {
+            match session.query_one(OPERATION, "SELECT pg_catalog.to_regtype($1)::pg_catalog.oid", &[(&text, Type::TEXT)]).await {
+                Ok(row) => {
+                    if let Some(oid) = row.get::<_, Option<u32>>(0) {
+                        types.insert(written.clone(), oid);
+                        break;
+                    }
+                }
+                // What is no type's name at all, or in a schema that is closed to the role.
+                Err(Error::Database {
+                    fault: DatabaseFault::PermissionDenied | DatabaseFault::Other | DatabaseFault::RoleMissing, ..
+                }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(types)
 }
 
 /// Checks what the role of this session, whose `search_path` is `pg_catalog`, may do; `path` is the application's own.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn check(session: &Session, version: u32, checks: &[&Check], path: &[String]) -> Result<Grants, Error> {
-    // A list of plain values, which always can be written.
+pub async fn check(
+    session: &Session,
+    version: u32,
+    checks: &[&Check],
+    types: &Types,
+    path: &[String],
+    examples: usize,
+) -> Result<Grants, Error> {
+    // Plain values, which always can be written.
     let checks = serde_json::to_string(checks).unwrap_or_default();
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&checks, Type::TEXT), (&path, Type::TEXT_ARRAY)];
-    session.query_json("checking the declared grants", &for_version(GRANTS, version), &parameters).await
+    let types = serde_json::to_string(types).unwrap_or_default();
+    let examples = i64::try_from(examples).unwrap_or(i64::MAX);
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] =
+        [(&checks, Type::TEXT), (&path, Type::TEXT_ARRAY), (&types, Type::TEXT), (&examples, Type::INT8)];
+    session.query_json(OPERATION, &for_version(GRANTS, version), &parameters).await
 }

@@ -186,7 +186,7 @@ async fn dial(target: &Target) -> Result<TcpStream, Failure> {
 
 fn options(purpose: Purpose, deadline: Deadline) -> String {
     let timeouts = format!(
-        "-c statement_timeout={} -c lock_timeout={}",
+        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=0 -c default_transaction_deferrable=off",
         deadline.remaining(STATEMENT_TIMEOUT).as_millis().max(1),
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
     );

@@ -126,7 +126,7 @@ pub async fn standing(session: &Session) -> Result<Standing, Error> {
 /// # Errors
 /// [`Error::Database`].
 pub async fn use_catalog(session: &Session) -> Result<(), Error> {
-    session.execute("setting search_path", "SET search_path = pg_catalog").await
+    session.execute("setting search_path", "SET search_path = pg_catalog; SET quote_all_identifiers = off").await
 }
 
 /// Makes of a session of the application one of ours, as [`Purpose::Administer`](super::Purpose::Administer) opens it.

@@ -6,7 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::fault::{self, Phase};
-use super::{CLOSE_TIMEOUT, STATEMENT_TIMEOUT, probe};
+use super::{CLOSE_TIMEOUT, STATEMENT_TIMEOUT};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Error};
 
@@ -64,14 +64,15 @@ impl Session {
         self.answer(operation, Phase::SettingPassword, self.client.batch_execute(sql)).await
     }
 
-    /// Has the server plan a statement with all its parameters NULL.
-    pub(super) async fn plan(&self, operation: &'static str, explain: &str) -> Result<(), Error> {
-        let plan = async {
-            let statement = self.client.prepare(explain).await?;
-            let nulls = statement.params().iter().map(|_| &probe::Null as &(dyn ToSql + Sync)).collect::<Vec<_>>();
-            self.client.query(&statement, &nulls).await
-        };
-        self.answer(operation, Phase::Statement, plan).await.map(drop)
+    /// The types that the server takes a statement's parameters for; the statement is parsed, and not run.
+    pub(super) async fn parameter_types(&self, operation: &'static str, sql: &str) -> Result<Vec<Type>, Error> {
+        let statement = self.answer(operation, Phase::Statement, self.client.prepare(sql)).await?;
+        Ok(statement.params().to_vec())
+    }
+
+    /// One statement and no more, by the extended protocol; what it returns is of no interest.
+    pub(super) async fn query_nothing(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
+        self.answer(operation, Phase::Statement, self.client.query_typed(sql, &[])).await.map(drop)
     }
 
     /// Ends the session, so that the server does not log a connection that broke off.

@@ -1,8 +1,11 @@
 //! The grammar of what follows GRANT, read word by word, so that a mistake can be pointed at.
 
-use super::grant::{Check, Kind, OF_COLUMNS, PRIVILEGES, canonical, privilege_name};
+use super::grant::{Check, Kind, OF_COLUMNS, PRIVILEGES, privilege_name};
 use super::lexer::{Mistake, Token, tokens};
 use crate::secret::credentials::MAX_NAME_BYTES;
+
+/// What one declaration may come to.
+const MOST_CHECKS: usize = 1000;
 
 /// A privilege as it was written, with its columns; `None`: ALL.
 struct Privilege {
@@ -31,6 +34,8 @@ pub(super) fn checks(text: &str) -> Result<Vec<Check>, Mistake> {
     }
     match parser.peek() {
         Some(_) => Err(parser.mistake("expected the end, or a comma before another name")),
+        None if checks.len() > MOST_CHECKS => Err(parser
+            .mistake(&format!("expected no more than {MOST_CHECKS} privileges times objects; name a schema's ALL TABLES in their place"))),
         None => Ok(checks),
     }
 }
@@ -167,7 +172,9 @@ impl<'a> Parser<'a> {
             let kind = match self.peek() {
                 Some(token) if token.is("TABLES") => Kind::Table,
                 Some(token) if token.is("SEQUENCES") => Kind::Sequence,
-                Some(token) if ["FUNCTIONS", "PROCEDURES", "ROUTINES"].iter().any(|word| token.is(word)) => Kind::Function,
+                Some(token) if token.is("FUNCTIONS") => Kind::Function,
+                Some(token) if token.is("PROCEDURES") => Kind::Procedure,
+                Some(token) if token.is("ROUTINES") => Kind::Routine,
                 _ => return Err(self.mistake("expected TABLES, SEQUENCES or FUNCTIONS")),
             };
             self.next += 1;
@@ -180,8 +187,8 @@ impl<'a> Parser<'a> {
             (&["TABLE"], Kind::Table),
             (&["SEQUENCE"], Kind::Sequence),
             (&["FUNCTION"], Kind::Function),
-            (&["PROCEDURE"], Kind::Function),
-            (&["ROUTINE"], Kind::Function),
+            (&["PROCEDURE"], Kind::Procedure),
+            (&["ROUTINE"], Kind::Routine),
             (&["TYPE"], Kind::Type),
             (&["DOMAIN"], Kind::Type),
             (&["SCHEMA"], Kind::Schema),
@@ -196,7 +203,7 @@ impl<'a> Parser<'a> {
         let kind = words.into_iter().find(|(words, _)| self.take(words)).map_or(Kind::Table, |(_, kind)| kind);
         let objects = match kind {
             Kind::Table | Kind::Sequence | Kind::Type => self.list(Self::qualified)?,
-            Kind::Function => self.list(Self::function)?,
+            Kind::Function | Kind::Procedure | Kind::Routine => self.list(Self::function)?,
             Kind::Parameter => self.list(Self::parameter)?,
             Kind::LargeObject => self.list(Self::number)?,
             _ => self.list(|parser| parser.name().map(Object::named))?,
@@ -229,8 +236,11 @@ impl<'a> Parser<'a> {
         Ok(function)
     }
 
-    /// A type's name up to the next comma or the end of the arguments, in one spelling.
+    /// A type, maybe with the argument's name before it, up to the next comma or the end of the arguments, in one spelling.
     fn data_type(&mut self) -> Result<String, Mistake> {
+        for mode in ["IN", "INOUT", "VARIADIC"] {
+            self.take(&[mode]);
+        }
         let mut name = String::new();
         while let Some(token) = self.peek().copied() {
             match token.name() {
@@ -241,14 +251,14 @@ impl<'a> Parser<'a> {
                         name.push(' ');
                     }
                     // An unquoted word reads the same in any case; a quoted one keeps its quotes.
-                    name.push_str(&if token.quoted { token.text.to_owned() } else { token.text.to_lowercase() });
+                    name.push_str(&if token.quoted { token.text.to_owned() } else { token.text.to_ascii_lowercase() });
                 }
                 None if token.is(".") || token.is("[") || token.is("]") => name.push_str(token.text),
                 None => return Err(self.mistake("expected a type")),
             }
             self.next += 1;
         }
-        if name.is_empty() { Err(self.mistake("expected a type")) } else { Ok(canonical(&name)) }
+        if name.is_empty() { Err(self.mistake("expected a type")) } else { Ok(name) }
     }
 
     fn parameter(&mut self) -> Result<Object, Mistake> {

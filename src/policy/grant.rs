@@ -36,6 +36,8 @@ pub enum Kind {
     Table,
     Sequence,
     Function,
+    Procedure,
+    Routine,
     Type,
     Schema,
     Database,
@@ -49,10 +51,12 @@ pub enum Kind {
 }
 
 /// The privileges of each kind, as GRANT's documentation lists them.
-pub(super) const PRIVILEGES: [(Kind, &[&str]); 12] = [
+pub(super) const PRIVILEGES: [(Kind, &[&str]); 14] = [
     (Kind::Table, &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"]),
     (Kind::Sequence, &["USAGE", "SELECT", "UPDATE"]),
     (Kind::Function, &["EXECUTE"]),
+    (Kind::Procedure, &["EXECUTE"]),
+    (Kind::Routine, &["EXECUTE"]),
     (Kind::Type, &["USAGE"]),
     (Kind::Schema, &["CREATE", "USAGE"]),
     (Kind::Database, &["CONNECT", "CREATE", "TEMPORARY"]),
@@ -99,29 +103,6 @@ pub(super) fn privilege_name(token: &Token<'_>) -> Option<&'static str> {
     PRIVILEGES.iter().flat_map(|(_, privileges)| privileges.iter()).copied().find(|privilege| token.is(privilege))
 }
 
-/// The name by which the server shows a type of its own.
-pub(super) fn canonical(name: &str) -> String {
-    let (element, array) = name.split_once('[').map_or((name, ""), |(element, _)| (element, "[]"));
-    let element = match element {
-        "int" | "int4" => "integer",
-        "int2" => "smallint",
-        "int8" => "bigint",
-        "bool" => "boolean",
-        "float" | "float8" => "double precision",
-        "float4" => "real",
-        "decimal" => "numeric",
-        "varchar" => "character varying",
-        "char" => "character",
-        "varbit" => "bit varying",
-        "timestamp" => "timestamp without time zone",
-        "timestamptz" => "timestamp with time zone",
-        "time" => "time without time zone",
-        "timetz" => "time with time zone",
-        other => other,
-    };
-    format!("{element}{array}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,8 +141,10 @@ mod tests {
             ("EXECUTE ON FUNCTION app.f()", vec!["EXECUTE Function app.f()"]),
             (
                 "EXECUTE ON PROCEDURE app.f(INT, double  precision, app.mood[], \"My\".\"Type\")",
-                vec!["EXECUTE Function app.f(integer,double precision,app.mood[],\"My\".\"Type\")"],
+                vec!["EXECUTE Procedure app.f(int,double precision,app.mood[],\"My\".\"Type\")"],
             ),
+            ("EXECUTE ON FUNCTION f(order_id integer, VARIADIC text[])", vec!["EXECUTE Function f(order_id integer,text[])"]),
+            ("SELECT ON Été.🍕", vec!["SELECT Table Été.🍕"]),
             ("USAGE, CREATE ON SCHEMA app", vec!["USAGE Schema app", "CREATE Schema app"]),
             ("CONNECT, TEMP ON DATABASE shop", vec!["CONNECT Database shop", "TEMPORARY Database shop"]),
             ("USAGE ON TYPE app.mood", vec!["USAGE Type app.mood"]),
@@ -210,6 +193,8 @@ mod tests {
             ("EXECUTE ON FUNCTION f(numeric(10))", "at \"(\" (character 30): expected the type alone"),
             ("EXECUTE ON FUNCTION f(int,)", "at \")\" (character 27): expected a type"),
             ("SELECT ON LARGE OBJECT big", "at \"big\" (character 24): expected the number"),
+            ("SELECT ON \"a\0b\"", "(character 13): expected no NUL character"),
+            ("SELECT ON a\0", "(character 12): expected no NUL character"),
             ("SELECT ON \"open", "expected a closing quotation mark"),
             ("SELECT ON été.ta-ble", "at \"-\" (character 17): expected the end"),
             (&long, "(character 11): expected a name of 1 to 63 bytes"),

@@ -48,12 +48,16 @@ impl Token<'_> {
         !self.quoted && self.text.eq_ignore_ascii_case(word)
     }
 
-    /// The name that it stands for: PostgreSQL folds what is not quoted to lower case.
+    /// The name that it stands for: PostgreSQL folds what is not quoted to lower case, in UTF-8 of ASCII alone.
     pub(super) fn name(&self) -> Option<String> {
         if self.quoted {
             return Some(self.text[1..self.text.len() - 1].replace("\"\"", "\""));
         }
-        self.text.chars().next().filter(|first| first.is_alphabetic() || *first == '_').map(|_| self.text.to_lowercase())
+        self.text
+            .chars()
+            .next()
+            .filter(|first| !first.is_ascii() || first.is_ascii_alphabetic() || *first == '_')
+            .map(|_| self.text.to_ascii_lowercase())
     }
 }
 
@@ -62,10 +66,13 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
     let mut tokens = Vec::new();
     let mut rest = text.char_indices().enumerate().map(|(n, (byte, c))| (n + 1, byte, c)).peekable();
     while let Some((at, byte, c)) = rest.next() {
-        if c.is_whitespace() {
+        if c.is_ascii_whitespace() {
             continue;
         }
         let mut end = byte + c.len_utf8();
+        if c == '\0' {
+            return Err(Mistake::new("", at, "expected no NUL character"));
+        }
         if c == '"' {
             loop {
                 match rest.next() {
@@ -73,6 +80,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
                         end = quote + 1;
                         break;
                     }
+                    Some((at, _, '\0')) => return Err(Mistake::new("", at, "expected no NUL character")),
                     Some(_) => {}
                     None => return Err(Mistake::new(&text[byte..], at, "expected a closing quotation mark")),
                 }
@@ -88,5 +96,5 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
 }
 
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$'
+    !c.is_ascii() || c.is_ascii_alphanumeric() || c == '_' || c == '$'
 }

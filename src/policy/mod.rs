@@ -29,6 +29,7 @@ pub struct Policies {
 
 /// The policy of one secret.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Policy {
     /// `None`: alternating users where the secret names an admin secret, else a single user.
     strategy: Option<Strategy>,
@@ -40,6 +41,8 @@ pub struct Policy {
     pub grants: Vec<Grant>,
     /// Statements that the application runs, planned before a credential is promoted.
     pub probes: Vec<Probe>,
+    /// Whether the secret itself has set these.
+    pub probes_of_secret: bool,
     /// Whether a second user that does not exist is created, and memberships that it lacks are granted.
     pub create_users: bool,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
@@ -146,6 +149,7 @@ impl Policies {
             admin_secret: best.admin_secret.or(base.admin_secret),
             owner_role: best.owner_role.or(base.owner_role).map(|RoleName(name)| name),
             grants: own.grants.or(best.grants).or(base.grants).unwrap_or_default(),
+            probes_of_secret: own.probes.is_some(),
             probes: own.probes.or(best.probes).or(base.probes).unwrap_or_default(),
             create_users: best.create_users.or(base.create_users).unwrap_or(true),
             rotation_host: best.rotation_host.or(base.rotation_host),

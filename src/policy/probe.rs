@@ -8,7 +8,7 @@ use serde::Deserialize;
 pub struct Probe(String);
 
 /// What EXPLAIN can plan.
-const STATEMENTS: [&str; 7] = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES"];
+const STATEMENTS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE"];
 
 impl Probe {
     /// Takes one statement that can be planned without being run.
@@ -17,21 +17,28 @@ impl Probe {
     /// A sentence that says what was expected, and shows nothing of the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let code = code(text)?;
-        let statement = code.trim().trim_end_matches(';').trim_end();
+        let ends = |c: char| c == ';' || c.is_whitespace();
+        let statement = code.trim_start().trim_end_matches(ends);
         if statement.is_empty() {
             return Err("it holds no statement.".to_owned());
         }
         if statement.contains(';') {
             return Err("it holds several statements; make each a probe of its own.".to_owned());
         }
-        let first: String = statement.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let words: Vec<_> = statement.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect();
+        let is = |word: &str, other: &str| word.eq_ignore_ascii_case(other);
+        if words.windows(2).any(|pair| is(pair[1], "INTO") && !is(pair[0], "INSERT") && !is(pair[0], "MERGE")) {
+            return Err("SELECT INTO makes a table; declare CREATE ON SCHEMA in its place.".to_owned());
+        }
+        let first: String =
+            statement.trim_start_matches(['(', ' ', '\n', '\t']).chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         if !STATEMENTS.contains(&first.to_uppercase().as_str()) {
             return Err(format!(
                 "it does not begin with one of {}, which are all that can be planned without being run; declare a grant in its place.",
                 STATEMENTS.join(", ")
             ));
         }
-        Ok(Self(text.trim().trim_end_matches(';').to_owned()))
+        Ok(Self(text.to_owned()))
     }
 
     /// The statement.
@@ -57,12 +64,15 @@ fn code(text: &str) -> Result<String, String> {
     while let Some(c) = rest.chars().next() {
         let before = code.chars().next_back();
         let length = if rest.starts_with("--") {
-            rest.find('\n').unwrap_or(rest.len())
+            rest.find(['\n', '\r']).unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             comment(rest).ok_or("a comment is not closed.")?
         } else if c == '\'' || c == '"' {
             // After E, a backslash keeps the next character from ending it.
-            let escapes = c == '\'' && matches!(before, Some('e' | 'E'));
+            let mut back = code.chars().rev();
+            let escapes = c == '\''
+                && matches!(back.next(), Some('e' | 'E'))
+                && !back.next().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$');
             quoted(rest, c, escapes).ok_or("a quotation is not closed.")?
         } else if let Some(tag) = dollar_tag(rest).filter(|_| !before.is_some_and(|c| c.is_alphanumeric() || c == '_')) {
             let body = &rest[tag.len()..];
@@ -131,11 +141,15 @@ mod tests {
             "SELECT 'it''s; fine', e'\\\\', $$;$$",
             "DELETE FROM t WHERE a$b = $1",
             "values (1)",
+            "TABLE app.orders",
+            "(SELECT 1) UNION (SELECT 2)",
+            "SELECT 1 ; ; ",
+            "SELECT 'a' LIKE $1 ESCAPE'\\'",
+            "WITH new AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM new",
             "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE",
         ] {
             let probe = Probe::parse(text);
             assert!(probe.is_ok(), "{text}: {probe:?}");
-            assert!(!probe.unwrap().statement().ends_with(';'));
         }
     }
 
@@ -160,6 +174,8 @@ mod tests {
             ("EXPLAIN ANALYZE DELETE FROM t", "does not begin with one of"),
             ("ANALYZE SELECT 1", "does not begin with one of"),
             ("(ANALYZE) SELECT 1", "does not begin with one of"),
+            ("--\rANALYZE SELECT 1\nSELECT 2", "does not begin with one of"),
+            ("SELECT * INTO more FROM t", "SELECT INTO makes a table"),
             ("SELECTED", "does not begin with one of"),
             ("SET ROLE x", "does not begin with one of"),
         ] {

@@ -15,7 +15,6 @@ const EXAMPLES: usize = 100;
 
 /// What came of the checks.
 pub(super) struct Checked {
-    pub standing: Standing,
     pub checks: Checks,
     /// What the role lacks, with the statement that mends it.
     pub problems: Vec<String>,
@@ -27,26 +26,30 @@ pub(super) fn declared(rotation: &Rotation) -> bool {
 }
 
 /// Checks a session of the application. Its `search_path` is `pg_catalog` from then on.
-pub(super) async fn check(rotation: &Rotation, session: &Session) -> Result<Checked, Error> {
+pub(super) async fn check(rotation: &Rotation, session: &Session, standing: &Standing) -> Result<Checked, Error> {
     let started = Instant::now();
     let (grants, probes) = (&rotation.policy.grants, &rotation.policy.probes);
-    let standing = role::standing(session).await?;
     let mut problems = Vec::new();
     for (n, probe) in probes.iter().enumerate() {
         if let Some(refusal) = probe::plan(session, probe.statement()).await? {
-            problems.push(format!("probes[{n}] cannot be run ({})", refusal.text));
+            // What stands in the secret may be a value of it.
+            let text = if rotation.policy.probes_of_secret { refusal.without_values() } else { &refusal.text };
+            problems.push(format!("probes[{n}] cannot be run ({text})"));
         }
     }
+    let checks: Vec<_> = grants.iter().flat_map(|grant| &grant.checks).collect();
+    let types = grants::types(session, &checks).await?;
     role::use_catalog(session).await?;
     let login = session.role();
     if let Some(wanted) = role::not_acting_as(session).await? {
         let (wanted, login) = (escape_identifier(&wanted), escape_identifier(login));
         problems.push(format!("its sessions are to act as {wanted} and may not (GRANT {wanted} TO {login})"));
     }
-    let checks: Vec<_> = grants.iter().flat_map(|grant| &grant.checks).collect();
+    let mut more = 0;
     if !checks.is_empty() {
-        let found = grants::check(session, standing.version, &checks, &standing.path).await?;
+        let found = grants::check(session, standing.version, &checks, &types, &standing.path, EXAMPLES).await?;
         let mut missing: Vec<_> = found.missing.iter().map(|missing| missing.text(&standing.current_user, login)).collect();
+        more = found.total - missing.len();
         missing.dedup();
         problems.extend(missing);
         for view in &found.views {
@@ -56,8 +59,11 @@ pub(super) async fn check(rotation: &Rotation, session: &Session) -> Result<Chec
             }
         }
     }
+    if more > 0 {
+        problems.push(format!("and {more} more"));
+    }
     let checks = Checks { grants: grants.len(), probes: probes.len(), duration: started.elapsed() };
-    Ok(Checked { standing, checks, problems })
+    Ok(Checked { checks, problems })
 }
 
 impl Checked {
@@ -66,17 +72,8 @@ impl Checked {
         if self.problems.is_empty() {
             return Ok(self);
         }
-        Err(Error::RightsMissing { role: session.role().to_owned(), host: host.to_owned(), missing: listed(&self.problems), consequence })
+        Err(Error::RightsMissing { role: session.role().to_owned(), host: host.to_owned(), missing: self.problems.join("; "), consequence })
     }
-}
-
-/// So many of them as a person will read.
-fn listed(problems: &[String]) -> String {
-    let mut shown: Vec<_> = problems.iter().take(EXAMPLES).cloned().collect();
-    if problems.len() > EXAMPLES {
-        shown.push(format!("and {} more", problems.len() - EXAMPLES));
-    }
-    shown.join("; ")
 }
 
 impl Checks {

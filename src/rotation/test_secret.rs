@@ -5,7 +5,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use super::requirements::{self, Checked};
 use super::{Context, Done, Rotation, strategy};
 use crate::database::parity::{self, Parity};
-use crate::database::{Login, Purpose, Session};
+use crate::database::{Login, Purpose, Session, role};
 use crate::error::Error;
 use crate::report::{Checks, Outcome};
 
@@ -47,32 +47,36 @@ async fn test(rotation: &Rotation, session: &Session, host: &str) -> Result<Test
     const CONSEQUENCE: &str = "AWSCURRENT stays as it is; once this is mended, start the rotation anew.";
     let current = &rotation.current.credentials;
     let login = session.role().to_owned();
-    let mut checked = requirements::check(rotation, session).await?;
-    if checked.standing.session_user != login {
+    let standing = role::standing(session).await?;
+    if standing.session_user != login {
         let problem = format!(
-            "the session is one of role {:?}: something stands between that logs in itself. Rotate through the database itself: \
-             set rotation_host in ROTATION_POLICY.",
-            checked.standing.session_user
+            "the session is one of role {:?}: something stands between that logs in itself. Rotate through the database itself: set \
+             rotation_host in ROTATION_POLICY.",
+            standing.session_user
         );
         return Err(Error::UsersNotReady { role: login, host: host.to_owned(), problem });
     }
-    let mut warnings = Vec::new();
+    let checked = requirements::check(rotation, session, &standing).await;
     let changed = rotation.pending.as_ref().is_some_and(|pending| pending.credentials.password != current.password);
     if login == current.username && changed {
         // The database has the pending password by now. To halt here would lock the application out, and mend nothing: setSecret has checked
         // the same role before it changed anything.
-        warnings.append(&mut checked.problems);
-    }
-    if login == current.username {
-        let Checked { standing, checks, .. } = checked.into_error(session, host, CONSEQUENCE)?;
+        let (checks, warnings) = match checked {
+            Ok(Checked { checks, problems }) => (checks, problems),
+            Err(error) => (Checks::default(), vec![error.to_string()]),
+        };
         return Ok(Tested { acts_as: standing.current_user, equal: false, checks, warnings });
     }
-    let parity = parity::parity(session, checked.standing.version, &current.username, EXAMPLES).await?;
+    let checked = checked?;
+    if login == current.username {
+        let Checked { checks, .. } = checked.into_error(session, host, CONSEQUENCE)?;
+        return Ok(Tested { acts_as: standing.current_user, equal: false, checks, warnings: Vec::new() });
+    }
+    let parity = parity::parity(session, standing.version, &current.username, EXAMPLES).await?;
     acts_as_the_owner(rotation, &parity, &login, host)?;
-    let Checked { standing, checks, .. } = checked.into_error(session, host, CONSEQUENCE)?;
+    let Checked { checks, .. } = checked.into_error(session, host, CONSEQUENCE)?;
     can_do_as_much(&parity, &login, &current.username, host)?;
-    warnings.extend(self::warnings(&parity));
-    Ok(Tested { acts_as: standing.current_user, equal: true, checks, warnings })
+    Ok(Tested { acts_as: standing.current_user, equal: true, checks, warnings: warnings(&parity) })
 }
 
 /// What a user creates that acts as another role than it should is lost to the other one.

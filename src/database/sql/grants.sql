@@ -1,5 +1,6 @@
 -- Which of the checks $1 (a JSON array, see policy::grant::Check) this session's role does not pass, as one JSON object.
 -- $2 the application's search_path, along which names without a schema are looked up
+-- $3 the types that the arguments of functions are, by oid; $4 how many of those that are missing are described
 WITH item AS (
     SELECT i.n, c ->> 'kind' AS kind, c ->> 'schema' AS schema, c ->> 'name' AS name, c -> 'arguments' AS arguments,
            c ->> 'column' AS column_name, c ->> 'privilege' AS privilege, (c ->> 'grantable')::bool AS grantable, (c ->> 'implied')::bool AS implied,
@@ -18,7 +19,7 @@ WITH item AS (
     FROM named AS t CROSS JOIN LATERAL (
         SELECT 'pg_class'::regclass::oid AS classid, c.oid AS objid, p.namespace, p.place
         FROM pg_class AS c JOIN place AS p ON p.namespace = c.relnamespace
-        WHERE t.kind IN ('table', 'sequence') AND c.relname = t.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        WHERE c.relname = t.name AND (t.kind = 'table' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') OR t.kind = 'sequence' AND c.relkind = 'S')
           AND (p.schema = t.schema OR t.schema IS NULL AND p.place IS NOT NULL)
         UNION ALL
         SELECT 'pg_class'::regclass, c.oid, p.namespace, NULL
@@ -28,10 +29,11 @@ WITH item AS (
         UNION ALL
         SELECT 'pg_proc'::regclass, f.oid, p.namespace, p.place
         FROM pg_proc AS f JOIN place AS p ON p.namespace = f.pronamespace
-        WHERE t.kind = 'function' AND (f.proname = t.name OR t.name IS NULL) AND (p.schema = t.schema OR t.schema IS NULL AND p.place IS NOT NULL)
+        WHERE (t.kind = 'routine' OR t.kind = CASE f.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END)
+          AND (f.proname = t.name OR t.name IS NULL) AND (p.schema = t.schema OR t.schema IS NULL AND p.place IS NOT NULL)
           AND (t.arguments IS NULL OR t.arguments = 'null' OR f.pronargs = jsonb_array_length(t.arguments) AND NOT EXISTS (
               SELECT FROM unnest(f.proargtypes) WITH ORDINALITY AS a (type, n)
-              WHERE t.arguments ->> (a.n - 1)::int NOT IN (format_type(a.type, NULL), split_part(format_type(a.type, NULL), '.', 2))
+              WHERE ($3::jsonb ->> (t.arguments ->> (a.n - 1)::int))::oid IS DISTINCT FROM a.type
           ))
         UNION ALL
         SELECT 'pg_type'::regclass, y.oid, p.namespace, p.place
@@ -45,14 +47,14 @@ WITH item AS (
         UNION ALL SELECT 'pg_tablespace'::regclass, oid, NULL, NULL FROM pg_tablespace WHERE t.kind = 'tablespace' AND spcname = t.name
         UNION ALL SELECT 'pg_largeobject'::regclass, oid, NULL, NULL FROM pg_largeobject_metadata WHERE t.kind = 'large-object' AND oid::text = t.name
         UNION ALL SELECT 'pg_authid'::regclass, oid, NULL, NULL FROM pg_roles WHERE t.kind = 'role' AND rolname = t.name
-        UNION ALL SELECT 0, 0, NULL, NULL FROM pg_settings WHERE t.kind = 'parameter' AND name = t.name
+        UNION ALL SELECT 0, 0, NULL, NULL WHERE t.kind = 'parameter'
     ) AS o
 ), object AS (
     -- Of those without a schema, the one that comes first.
     SELECT * FROM (SELECT *, min(place) OVER (PARTITION BY kind, schema, name, arguments) AS first FROM candidate) AS c WHERE place IS NOT DISTINCT FROM first
 ), target AS (
     SELECT i.*, o.classid, o.objid, o.namespace, c.relkind,
-           (SELECT a.attnum FROM pg_attribute AS a WHERE a.attrelid = o.objid AND a.attname = i.column_name AND a.attnum > 0 AND NOT a.attisdropped) AS attnum
+           (SELECT a.attnum FROM pg_attribute AS a WHERE a.attrelid = o.objid AND a.attname = i.column_name AND NOT a.attisdropped) AS attnum
     FROM item AS i
     JOIN object AS o ON o.kind = i.kind AND o.schema IS NOT DISTINCT FROM i.schema AND o.name IS NOT DISTINCT FROM i.name
                     AND o.arguments IS NOT DISTINCT FROM i.arguments
@@ -65,9 +67,11 @@ WITH item AS (
             WHEN t.column_name IS NOT NULL THEN has_column_privilege(t.objid, t.attnum, t.wanted)
             ELSE has_table_privilege(t.objid, t.wanted) OR t.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
                 -- As good as the whole table.
-                AND (SELECT bool_and(has_column_privilege(t.objid, a.attnum, t.wanted)) FROM pg_attribute AS a WHERE a.attrelid = t.objid AND a.attnum > 0 AND NOT a.attisdropped)
+                AND COALESCE((SELECT bool_and(has_column_privilege(t.objid, a.attnum, t.wanted)) FROM pg_attribute AS a WHERE a.attrelid = t.objid AND a.attnum > 0 AND NOT a.attisdropped), false)
         END
         WHEN 'function' THEN has_function_privilege(t.objid, t.wanted)
+        WHEN 'procedure' THEN has_function_privilege(t.objid, t.wanted)
+        WHEN 'routine' THEN has_function_privilege(t.objid, t.wanted)
         WHEN 'type' THEN has_type_privilege(t.objid, t.wanted)
         WHEN 'schema' THEN has_schema_privilege(t.objid, t.wanted)
         WHEN 'database' THEN has_database_privilege(t.objid, t.wanted)
@@ -76,13 +80,14 @@ WITH item AS (
         WHEN 'wrapper' THEN has_foreign_data_wrapper_privilege(t.objid, t.wanted)
         WHEN 'tablespace' THEN has_tablespace_privilege(t.objid, t.wanted)
         WHEN 'large-object' THEN EXISTS (
-            SELECT FROM pg_largeobject_metadata AS l
-            LEFT JOIN LATERAL aclexplode(l.lomacl) AS e ON e.privilege_type = t.privilege AND (e.is_grantable OR NOT t.grantable)
-            WHERE l.oid = t.objid AND (pg_has_role(l.lomowner, 'USAGE') OR e.grantee = 0 OR e.grantee IS NOT NULL AND pg_has_role(e.grantee, 'USAGE'))
-        )
+            SELECT FROM pg_largeobject_metadata AS l CROSS JOIN LATERAL aclexplode(COALESCE(l.lomacl, acldefault('L', l.lomowner))) AS e
+            WHERE l.oid = t.objid AND e.privilege_type = t.privilege AND (e.is_grantable OR NOT t.grantable)
+              AND (e.grantee = 0 OR pg_has_role(e.grantee, 'USAGE'))
+        ) OR (SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER)
         WHEN 'role' THEN CASE WHEN t.grantable THEN pg_has_role(t.objid, 'MEMBER WITH ADMIN OPTION')
-                              ELSE pg_has_role(t.objid, 'USAGE') OR pg_has_role(SESSION_USER, t.objid, 'MEMBER') END
-        --15: WHEN 'parameter' THEN has_parameter_privilege(t.name, t.wanted)
+                              ELSE pg_has_role(t.objid, 'USAGE') OR pg_has_role(SESSION_USER, t.objid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END) END
+        -- What an ordinary user may set, or an extension that is not there has defined, takes no privilege.
+        --15: WHEN 'parameter' THEN has_parameter_privilege(t.name, t.wanted) OR t.wanted = 'SET' AND COALESCE((SELECT context = 'user' FROM pg_settings WHERE lower(name) = lower(t.name)), t.name LIKE '%.%')
     END AS held
     FROM target AS t
     WHERE t.column_name IS NULL OR t.attnum IS NOT NULL
@@ -123,6 +128,7 @@ WITH item AS (
     )
 )
 SELECT json_build_object(
+    'total', (SELECT count(*) FROM missing),
     'missing', (
         SELECT COALESCE(json_agg(json_build_object(
             'what', m.what, 'privilege', m.privilege, 'grantable', m.grantable, 'name', m.name,
@@ -130,17 +136,26 @@ SELECT json_build_object(
             'column', (SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = m.objid AND attnum = m.objsubid AND m.objsubid <> 0),
             'table', (SELECT format('%I.%I', s.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS s ON s.oid = c.relnamespace WHERE c.oid = m.objid AND m.objsubid <> 0)
         ) ORDER BY m.n, m.what, i.identity, m.privilege), '[]')
-        FROM missing AS m LEFT JOIN LATERAL pg_identify_object(NULLIF(m.classid, 0), m.objid, m.objsubid) AS i ON true
+        FROM (SELECT * FROM missing ORDER BY n, what, objid LIMIT $4) AS m LEFT JOIN LATERAL pg_identify_object(NULLIF(m.classid, 0), m.objid, m.objsubid) AS i ON true
     ),
     -- What lies behind a view is looked at with its owner's rights, by planning a statement on it.
     'views', ARRAY(
-        SELECT DISTINCT CASE privilege
-            WHEN 'SELECT' THEN format('SELECT %s FROM %s', CASE WHEN column_name IS NULL THEN '*' ELSE quote_ident(column_name) END, view)
-            WHEN 'INSERT' THEN format('INSERT INTO %s DEFAULT VALUES', view)
-            WHEN 'DELETE' THEN format('DELETE FROM %s', view)
-            ELSE format('UPDATE %s SET %I = NULL', view, COALESCE(column_name, (SELECT attname FROM pg_attribute WHERE attrelid = objid AND attnum = 1)))
+        SELECT DISTINCT CASE h.privilege
+            WHEN 'SELECT' THEN format('SELECT %s FROM %s', CASE WHEN h.column_name IS NULL THEN '*' ELSE quote_ident(h.column_name) END, v.view)
+            WHEN 'DELETE' THEN format('DELETE FROM %s', v.view)
+            WHEN 'INSERT' THEN format('INSERT INTO %s (%s) VALUES (%s)', v.view, string_agg(quote_ident(c.attname), ', ' ORDER BY c.attnum), string_agg('DEFAULT', ', '))
+            ELSE format('UPDATE %s SET %I = DEFAULT', v.view, min(c.attname::text))
         END
-        FROM held, LATERAL (SELECT format('%I.%I', s.nspname, c.relname) AS view FROM pg_class AS c JOIN pg_namespace AS s ON s.oid = c.relnamespace WHERE c.oid = objid) AS v
-        WHERE relkind = 'v' AND held AND privilege IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND has_schema_privilege(namespace, 'USAGE')
+        FROM held AS h
+        CROSS JOIN LATERAL (
+            SELECT format('%I.%I', s.nspname, r.relname) AS view FROM pg_class AS r JOIN pg_namespace AS s ON s.oid = r.relnamespace WHERE r.oid = h.objid
+        ) AS v
+        LEFT JOIN pg_attribute AS c
+            ON c.attrelid = h.objid AND c.attnum > 0 AND NOT c.attisdropped AND (c.attname = h.column_name OR h.column_name IS NULL)
+           AND pg_column_is_updatable(h.objid, c.attnum, false)
+        WHERE h.relkind = 'v' AND h.held AND has_schema_privilege(h.namespace, 'USAGE')
+          AND (h.privilege IN ('SELECT', 'DELETE') OR h.privilege IN ('INSERT', 'UPDATE') AND c.attname IS NOT NULL)
+        -- UPDATE by each column: one that cannot be updated would hide the others.
+        GROUP BY h.n, h.privilege, h.column_name, v.view, CASE h.privilege WHEN 'UPDATE' THEN c.attnum END
     )
 )::text

@@ -38,7 +38,8 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
 }
 
 async fn check(rotation: &Rotation, session: &Session, host: &str) -> Result<(), Error> {
-    requirements::check(rotation, session).await?.into_error(session, host, "Nothing was changed.")?;
+    let standing = role::standing(session).await?;
+    requirements::check(rotation, session, &standing).await?.into_error(session, host, "Nothing was changed.")?;
     role::administer(session).await
 }
 
