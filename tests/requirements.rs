@@ -8,7 +8,7 @@ use crate::world::application::{Application, STEPS};
 use crate::world::lambda::{Answer, Function};
 use crate::world::pair::Pair;
 use crate::world::postgres::{admin, version};
-use crate::world::unique;
+use crate::world::{unique, world};
 
 /// What is declared, what was done before, what the application then runs, and what the check has to say if that fails.
 struct Case {
@@ -157,7 +157,7 @@ const GRANTS: &[Case] = &[
         "function :s.f(bigint, :s.mood[]) does not exist",
     ),
     works(
-        &["EXECUTE ON FUNCTION :s.f(int8, :s.mood[], mood)"],
+        &["EXECUTE ON FUNCTION :s.f(int8, :s.mood[], :s.mood)"],
         "CREATE TYPE :s.mood AS ENUM ('a'); CREATE FUNCTION :s.f(bigint, :s.mood[], :s.mood) RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "SELECT :s.f(1::bigint, '{}':::s.mood[], 'a':::s.mood)",
     ),
@@ -317,7 +317,93 @@ const GRANTS: &[Case] = &[
     ),
 ];
 
+/// Kinds of objects, spellings and ways around that are easily taken for others.
+const ODD_GRANTS: &[Case] = &[
+    fails(&["USAGE ON SEQUENCE :s.orders", "SELECT ON :s.orders"], "", "SELECT * FROM :s.orders", "SELECT on table :s.orders"),
+    fails(&["SELECT ON :s.bare"], "CREATE TABLE :s.bare ()", "SELECT * FROM :s.bare", "SELECT on table :s.bare"),
+    works(&["SELECT (xmin, id) ON :s.orders"], "GRANT SELECT ON :s.orders TO :r", "SELECT xmin, id FROM :s.orders"),
+    works(&["SELECT ON :s.Éte"], "CREATE TABLE :s.Éte (); GRANT SELECT ON :s.Éte TO :r", "SELECT * FROM :s.Éte"),
+    works(
+        &["EXECUTE ON FUNCTION :s.f(order_id integer, IN name text, VARIADIC pg_catalog.int4[])"],
+        "CREATE FUNCTION :s.f(order_id int, name text, VARIADIC more int[]) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SELECT :s.f(1, 'a', 2, 3)",
+    ),
+    works(
+        &["EXECUTE ON FUNCTION :s.f(\":s\".\"My.Mood\"[], dec, text array)"],
+        "CREATE TYPE :s.\"My.Mood\" AS ENUM ('a'); CREATE FUNCTION :s.f(:s.\"My.Mood\"[], numeric, text[]) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SELECT :s.f('{a}', 1, '{}')",
+    ),
+    works(
+        &["EXECUTE ON FUNCTION :s.f(text)"],
+        "CREATE FUNCTION :s.f(text) RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER ROLE :r SET quote_all_identifiers = on",
+        "SELECT :s.f('a')",
+    ),
+    works(
+        &["EXECUTE ON ALL FUNCTIONS IN SCHEMA :s"],
+        "CREATE PROCEDURE :s.p() LANGUAGE sql AS 'SELECT 1'; REVOKE EXECUTE ON PROCEDURE :s.p FROM PUBLIC; \
+         CREATE FUNCTION :s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SELECT :s.f()",
+    ),
+    fails(
+        &["EXECUTE ON ALL ROUTINES IN SCHEMA :s"],
+        "CREATE PROCEDURE :s.p() LANGUAGE sql AS 'SELECT 1'; REVOKE EXECUTE ON PROCEDURE :s.p FROM PUBLIC",
+        "CALL :s.p()",
+        "EXECUTE on procedure :s.p()",
+    ),
+    fails(
+        &["UPDATE (total) ON :s.v"],
+        "CREATE ROLE viewer_:s; GRANT USAGE ON SCHEMA :s TO viewer_:s; GRANT SELECT, UPDATE (id) ON :s.orders TO viewer_:s; \
+         CREATE VIEW :s.v AS SELECT * FROM :s.orders; ALTER VIEW :s.v OWNER TO viewer_:s; GRANT ALL ON :s.v TO :r",
+        "UPDATE :s.v SET total = 1",
+        "UPDATE :s.v SET total = DEFAULT is refused behind the view",
+    ),
+    fails(
+        &["UPDATE ON :s.v"],
+        "CREATE ROLE viewer_:s; GRANT USAGE ON SCHEMA :s TO viewer_:s; CREATE TABLE :s.t (id int GENERATED ALWAYS AS IDENTITY, a int); \
+         GRANT SELECT ON :s.t TO viewer_:s; CREATE VIEW :s.v AS SELECT id, a, 1 + a AS more FROM :s.t; ALTER VIEW :s.v OWNER TO viewer_:s; \
+         GRANT ALL ON :s.v TO :r",
+        "UPDATE :s.v SET a = 1",
+        "is refused behind the view (42501",
+    ),
+    fails(
+        &["INSERT ON :s.v"],
+        "CREATE ROLE viewer_:s; GRANT USAGE ON SCHEMA :s TO viewer_:s; GRANT SELECT, INSERT (id) ON :s.orders TO viewer_:s; \
+         CREATE VIEW :s.v AS SELECT * FROM :s.orders; ALTER VIEW :s.v OWNER TO viewer_:s; GRANT ALL ON :s.v TO :r",
+        "INSERT INTO :s.v (total) VALUES (1)",
+        "INSERT INTO :s.v (id, total, note) VALUES (DEFAULT, DEFAULT, DEFAULT) is refused behind the view",
+    ),
+    works(
+        &["ALL ON :s.v"],
+        "CREATE VIEW :s.v AS SELECT id, total, 1 AS one FROM :s.orders; GRANT ALL ON :s.v TO :r",
+        "INSERT INTO :s.v (id, total) VALUES (1, 1)",
+    ),
+];
+
 const PROBES: &[Case] = &[
+    fails(
+        &["SELECT id FROM :s.orders WHERE id = $1 AND total > (SELECT max(x) FROM :s.other)"],
+        "CREATE TABLE :s.other (x int); GRANT SELECT ON :s.orders TO :r",
+        "SELECT id FROM :s.orders WHERE id = 1 AND total > (SELECT max(x) FROM :s.other)",
+        "permission denied for table other",
+    ),
+    fails(
+        &["SELECT id FROM :s.orders WHERE id = $1 AND :s.f(total) > 0"],
+        "CREATE FUNCTION :s.f(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'; REVOKE EXECUTE ON FUNCTION :s.f FROM PUBLIC; \
+         GRANT SELECT ON :s.orders TO :r; INSERT INTO :s.orders VALUES (1, 1)",
+        "SELECT id FROM :s.orders WHERE id = 1 AND :s.f(total) > 0",
+        "permission denied for function f",
+    ),
+    works(
+        &["INSERT INTO :s.t VALUES ($1)"],
+        "CREATE DOMAIN :s.d AS int NOT NULL CHECK (VALUE > 0); CREATE TABLE :s.t (d :s.d); GRANT INSERT ON :s.t TO :r",
+        "INSERT INTO :s.t VALUES (1)",
+    ),
+    works(
+        &["SELECT id FROM :s.orders WHERE ($1 IS NULL OR id = $1) AND note LIKE $2 ESCAPE'\\' -- by id"],
+        "GRANT SELECT ON :s.orders TO :r",
+        "SELECT id FROM :s.orders",
+    ),
+    works(&["(SELECT id FROM :s.orders) UNION (SELECT $1) ; ;", "TABLE :s.orders"], "GRANT SELECT ON :s.orders TO :r", "TABLE :s.orders"),
     works(&["SELECT * FROM :s.orders WHERE id = $1"], "GRANT SELECT ON :s.orders TO :r", "SELECT * FROM :s.orders"),
     fails(
         &["SELECT * FROM :s.orders WHERE id = $1"],
@@ -537,6 +623,118 @@ async fn judge(key: &'static str, cases: &'static [Case], function: &Function) {
 #[tokio::test]
 async fn declared_grants_say_what_the_statement_does() {
     judge("grants", GRANTS, &Function::start(&[])).await;
+}
+
+#[tokio::test]
+async fn odd_grants_say_what_the_statement_does() {
+    judge("grants", ODD_GRANTS, &Function::start(&[])).await;
+}
+
+#[tokio::test]
+async fn a_probe_that_hides_what_it_is_from_us_is_not_run_either() {
+    let function = Function::start(&[]);
+    // The server ends a comment at a carriage return; and it alone decides what a statement is.
+    for probe in ["--\rANALYZE SELECT :s.f()\n SELECT 1", "SELECT 1 /* \u{2028} */, :s.f()", "WITH x AS (SELECT :s.f()) SELECT * FROM x"] {
+        let prepare = "CREATE FUNCTION :s.f() RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_lock(4711); RETURN 1; END'";
+        let declared = Declared::new("probes", &[probe], prepare).await;
+        let started = std::time::Instant::now();
+        let _ = declared.test(&function).await;
+        assert!(started.elapsed() < std::time::Duration::from_secs(2));
+        let log = world().postgres.log();
+        assert!(!log.contains("EXPLAIN ANALYZE"), "{probe}");
+        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711";
+        assert_eq!(admin().await.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 0, "{probe}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_in_a_probe_of_the_secret_is_not_shown() {
+    let function = Function::start(&[]);
+    for probe in ["SELECT 'canary'::int", "SELECT canary canary canary"] {
+        let failed = Declared::new("probes", &[probe], "").await.test(&function).await.unwrap_err();
+        assert_eq!(failed.kind, "DeclaredRightsMissing", "{}", failed.message);
+        assert!(
+            !failed.message.contains("canary") && failed.message.contains("probes[0] cannot be run (22P02)")
+                || failed.message.contains("(42601)"),
+            "{}",
+            failed.message
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_single_user_is_not_locked_out_by_a_lock_in_a_probes_way() {
+    let function = Function::start(&[]);
+    let declared = Declared::new("probes", &["SELECT * FROM :s.orders"], "GRANT SELECT ON :s.orders TO :r").await;
+    let application = &declared.application;
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..2], &token).await;
+    let other = admin().await;
+    other.batch_execute(&declared.fill("BEGIN; LOCK TABLE :s.orders")).await.unwrap();
+    let report = application.step(&function, "testSecret", &token).await.unwrap();
+    assert!(report["Warnings"][0].as_str().unwrap().contains("55P03"), "{report}");
+    application.steps(&function, &["finishSecret"], &token).await;
+    other.batch_execute("ROLLBACK").await.unwrap();
+    application.assert_rotated(&token, &application.password).await;
+}
+
+#[tokio::test]
+async fn a_role_that_waits_for_safe_snapshots_does_not_wait_here() {
+    let function = Function::start(&[]);
+    let declared = Declared::new(
+        "probes",
+        &["SELECT * FROM :s.orders"],
+        "GRANT SELECT ON :s.orders TO :r; ALTER ROLE :r SET default_transaction_isolation = serializable; \
+         ALTER ROLE :r SET default_transaction_deferrable = on; ALTER ROLE :r SET default_transaction_read_only = on; \
+         ALTER ROLE :r SET idle_in_transaction_session_timeout = 5",
+    )
+    .await;
+    let busy = admin().await;
+    busy.batch_execute("BEGIN ISOLATION LEVEL SERIALIZABLE; CREATE TEMP TABLE busy (); SELECT * FROM pg_class LIMIT 1").await.unwrap();
+    let token = declared.application.begin().await;
+    let started = std::time::Instant::now();
+    declared.application.steps(&function, &STEPS, &token).await;
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+    busy.batch_execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test]
+async fn parameters_that_everybody_may_set_need_no_grant() {
+    let function = Function::start(&[]);
+    if version().await >= 150_000 {
+        admin()
+            .await
+            .batch_execute("CREATE ROLE with_a_parameter; GRANT SET ON PARAMETER log_statement_stats TO with_a_parameter")
+            .await
+            .unwrap();
+        for (grants, missing) in [
+            (vec!["SET ON PARAMETER work_mem", "SET ON PARAMETER DateStyle", "SET ON PARAMETER my.setting"], None),
+            (vec!["SET ON PARAMETER session_preload_libraries"], Some("SET on parameter session_preload_libraries")),
+            (vec!["ALTER SYSTEM ON PARAMETER work_mem"], Some("ALTER SYSTEM on parameter work_mem")),
+        ] {
+            let checked = Declared::new("grants", &grants, "").await.test(&function).await;
+            match missing {
+                None => assert!(checked.is_ok(), "{checked:?}"),
+                Some(missing) => assert!(checked.unwrap_err().message.contains(missing), "{missing}"),
+            }
+        }
+    } else {
+        let failed = Declared::new("grants", &["SET ON PARAMETER work_mem"], "").await.test(&function).await.unwrap_err();
+        assert!(failed.message.contains("is known from PostgreSQL 15 on"), "{}", failed.message);
+    }
+}
+
+#[tokio::test]
+async fn an_owner_whose_own_rights_were_taken_away_is_noticed() {
+    let function = Function::start(&[]);
+    let oid: u32 = admin().await.query_one("SELECT lo_create(0)", &[]).await.unwrap().get(0);
+    let grant = format!("SELECT ON LARGE OBJECT {oid}");
+    let prepare = format!("ALTER LARGE OBJECT {oid} OWNER TO :r");
+    let declared = Declared::new("grants", &[&grant], &prepare).await;
+    declared.test(&function).await.unwrap();
+    let revoke = format!("REVOKE ALL ON LARGE OBJECT {oid} FROM :r");
+    admin().await.batch_execute(&declared.fill(&revoke)).await.unwrap();
+    assert!(declared.test(&function).await.unwrap_err().message.contains("SELECT on large object"));
 }
 
 #[tokio::test]
