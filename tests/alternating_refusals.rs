@@ -285,6 +285,25 @@ async fn a_membership_that_the_admin_may_not_pass_on_is_named() {
 }
 
 #[tokio::test]
+async fn an_admin_option_that_the_admin_does_not_inherit_is_none_for_a_grant() {
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    let (owner, boss) = (unique("owner_"), unique("boss_"));
+    pair.superuser(&format!(
+        "CREATE ROLE {owner}; CREATE ROLE {boss}; GRANT {owner} TO {boss} WITH ADMIN OPTION; GRANT {owner} TO :base; \
+         ALTER ROLE :base SET role = {owner}; ALTER SCHEMA :base OWNER TO {owner}; ALTER ROLE :admin NOINHERIT; GRANT {boss} TO :admin"
+    ))
+    .await;
+    if version().await >= 160_000 {
+        let refused = refused(&pair, &function).await;
+        assert_eq!(refused.kind, "AdminLacksRight", "{}", refused.message);
+        let named = statements(&refused, "run: ");
+        assert_eq!(named, pair.filled(&format!("GRANT \"{owner}\" TO :admin WITH ADMIN OPTION")));
+        pair.superuser(named).await;
+    }
+    pair.turn(&function).await;
+}
+
+#[tokio::test]
 async fn a_setting_that_the_admin_may_not_set_is_named() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     pair.superuser("ALTER ROLE :base SET log_duration = on").await;

@@ -1,12 +1,14 @@
 //! What a person asks for at 2 a.m.: what is wrong, and that it be mended.
 
+use postgres_protocol::escape::escape_literal;
+use postgres_protocol::password::scram_sha_256;
 use serde_json::{Value, json};
 
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::{Answer, Function};
 use crate::world::pair::Pair;
-use crate::world::postgres::{ADMIN, HOST, free_port};
-use crate::world::{random_hex, unique, world};
+use crate::world::postgres::{ADMIN, HOST, admin, free_port};
+use crate::world::{eventually, random_hex, unique, world};
 
 async fn operate(function: &Function, operation: &str, application: &Application, more: Value) -> Answer {
     let mut event = json!({"Operation": operation, "SecretId": application.name});
@@ -233,6 +235,55 @@ async fn a_rotation_that_begins_its_change_while_its_label_is_taken_off_is_stopp
         operate(&function, "recover", &application, json!({})).await.unwrap();
     }
     assert_in_order(&function, &application).await;
+}
+
+/// What another invocation holds while it changes that role.
+async fn at_work_on(role: &str) -> tokio_postgres::Client {
+    let other = admin().await;
+    let key = format!("postgres-secret-rotation {role}");
+    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('{key}', 0))")).await.unwrap();
+    other
+}
+
+async fn waits_for_it(role: &str) {
+    let watch = admin().await;
+    let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'advisory'";
+    eventually("the wait for the lock", async || watch.query_opt(waits, &[&role]).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn the_label_is_not_taken_off_a_password_that_has_just_reached_the_database() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    let pending = application.password_in("AWSPENDING").await;
+    let other = at_work_on(&application.role).await;
+    let (refused, ()) = tokio::join!(operate(&function, "recover", &application, json!({})), async {
+        waits_for_it(&application.role).await;
+        let verifier = escape_literal(&scram_sha_256(pending.as_bytes()));
+        other.batch_execute(&format!("ALTER ROLE {} PASSWORD {verifier}; COMMIT", application.role)).await.unwrap();
+    });
+    assert_eq!(refused.unwrap_err().kind, "LoginRejected");
+    assert_eq!(application.password_in("AWSPENDING").await, pending, "the only record of what the database has");
+    let report = operate(&function, "recover", &application, json!({})).await.unwrap();
+    assert_eq!(report["Done"], json!(["RollForward"]), "{report}");
+    assert_in_order(&function, &application).await;
+}
+
+#[tokio::test]
+async fn a_current_value_that_a_person_writes_meanwhile_is_not_overruled() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..2], &token).await;
+    let stored = application.stored().await;
+    let other = at_work_on(&application.role).await;
+    let (refused, ()) = tokio::join!(operate(&function, "recover", &application, json!({"Prefer": "back"})), async {
+        waits_for_it(&application.role).await;
+        application.put(&random_hex(), &application.document_with("written by a person"), &["AWSCURRENT"]).await;
+        other.batch_execute("COMMIT").await.unwrap();
+    });
+    assert_eq!(refused.unwrap_err().kind, "CurrentVersionMoved");
+    assert_eq!(application.stored().await, stored, "the database was not changed");
 }
 
 #[tokio::test]
