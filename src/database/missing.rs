@@ -4,7 +4,7 @@ use postgres_protocol::escape::escape_identifier;
 use serde::Deserialize;
 
 /// One thing that a role lacks.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Missing {
     what: What,
     privilege: Option<String>,
@@ -17,10 +17,9 @@ pub struct Missing {
     table: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum What {
-    #[default]
     Owner,
     Privilege,
     Policy,

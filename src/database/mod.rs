@@ -32,6 +32,9 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// What the role's own settings must not change in a session of ours.
+const OURS: [(&str, &str); 4] =
+    [("search_path", "pg_catalog"), ("role", "none"), ("default_transaction_read_only", "off"), ("datestyle", "ISO")];
 const APPLICATION_NAME: &str = "postgres-secret-rotation";
 
 /// Where to log in, and how the server has to prove that it is the one.
@@ -191,9 +194,7 @@ fn options(purpose: Purpose, deadline: Deadline) -> String {
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
     );
     match purpose {
-        Purpose::Administer => {
-            format!("{timeouts} -c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c datestyle=ISO")
-        }
+        Purpose::Administer => OURS.iter().fold(timeouts, |options, (name, value)| format!("{options} -c {name}={value}")),
         Purpose::Application => timeouts,
     }
 }

@@ -9,6 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::Session;
 use super::role::{self, POWERFUL};
+use super::session::filled;
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
@@ -37,9 +38,9 @@ pub struct Facts {
     pub admin: Role,
     pub current: Option<Role>,
     pub other: Option<Role>,
-    pub owner: Option<Role>,
     /// The policy's owner role, else the role that the current user is set to act as, else the base user.
     pub owner_name: String,
+    pub owner_exists: bool,
     /// The role that the current user acts as only because the database has everybody act as it.
     pub role_of_everybody: Option<String>,
     /// The role that the current user acts as in its database, which may be itself.
@@ -141,7 +142,7 @@ impl Membership {
 /// # Errors
 /// [`Error::Database`].
 pub async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
-    let sql = FACTS.replace(":powerful", POWERFUL);
+    let sql = filled(FACTS).replace(":powerful", POWERFUL);
     let Names { current, other, owner, base, dbname } = names;
     let parameters: [&(dyn ToSql + Sync); 5] = [&current, &other, &owner, &base, &dbname];
     admin.query_json("comparing the two users", &sql, &parameters.map(|parameter| (parameter, Type::TEXT))).await
@@ -162,8 +163,8 @@ pub async fn apply(admin: &Session, names: Names<'_>, change: &Change, stored_fo
     for grant in &change.grants {
         let _ = write!(sql, " GRANT {grant};");
     }
-    let act_as = change.act_as.as_ref().map_or("RESET role".to_owned(), |role| format!("SET role = {}", escape_literal(role)));
-    let _ = write!(sql, " ALTER ROLE {other} {act_as};");
+    let act_as = change.act_as.as_ref().map_or_else(|| format!("ALTER ROLE {other} RESET role"), |role| role::act_as(names.other, role));
+    let _ = write!(sql, " {act_as};");
     if !change.settings {
         sql.push_str(" COMMIT");
     }
@@ -172,7 +173,7 @@ pub async fn apply(admin: &Session, names: Names<'_>, change: &Change, stored_fo
         let constant = |name: &str, value: &str| format!("{name} CONSTANT text := {};", escape_literal(value));
         let roles = constant("source_name", names.current) + &constant("target_name", names.other);
         // A literal, since a name may hold whatever a dollar quote would end with.
-        let copy = format!("DO {}; COMMIT", escape_literal(&SETTINGS.replace(":names", &roles)));
+        let copy = format!("DO {}; COMMIT", escape_literal(&filled(SETTINGS).replace(":names", &roles)));
         let copied = admin.execute("copying the settings of the role", &copy).await;
         copied.map_err(|mut error| match &mut error {
             Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } => {

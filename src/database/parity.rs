@@ -9,6 +9,7 @@ use super::session::for_version;
 use crate::error::Error;
 
 const PARITY: &str = include_str!("sql/parity.sql");
+
 /// What a user can do that this session cannot.
 #[derive(Debug, Deserialize)]
 pub struct Parity {

@@ -6,7 +6,8 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{APPLICATION_NAME, Session};
+use super::session::filled;
+use super::{APPLICATION_NAME, OURS, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
@@ -134,23 +135,29 @@ pub async fn use_catalog(session: &Session) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Database`].
 pub async fn administer(session: &Session) -> Result<(), Error> {
-    let sql = "SET search_path = pg_catalog; SET ROLE NONE; SET default_transaction_read_only = off";
-    session.execute("leaving the role's settings", sql).await
+    let sql = OURS.map(|(name, value)| format!("SET {name} = '{value}'")).join("; ");
+    session.execute("leaving the role's settings", &sql).await
 }
 
-/// The role that sessions of a role are set to act as in this database, if it is one that it may not act as.
+/// The role that the session's user is set to act as in this database, if it is one that it may not act as. The `search_path` is `pg_catalog`.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub async fn not_acting_as(session: &Session) -> Result<Option<String>, Error> {
-    let sql = "SELECT (SELECT NULLIF(substr(entry, 6), 'none') \
-                       FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry \
-                       WHERE entry LIKE 'role=%' AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = SESSION_USER)) \
-                         AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) \
-                       ORDER BY s.setrole = 0, s.setdatabase = 0 LIMIT 1), CURRENT_USER::text";
-    let row = session.query_one("reading the setting role", sql, &[]).await?;
-    let (wanted, current) = (row.get::<_, Option<String>>(0), row.get::<_, String>(1));
-    Ok(wanted.filter(|wanted| *wanted != current))
+    let row = session.query_one("reading the setting role", &filled(include_str!("sql/acting.sql")), &[]).await?;
+    Ok(row.get(0))
+}
+
+/// The statement that lets sessions of a user act as a role, once it may.
+#[must_use]
+pub fn act_as(user: &str, role: &str) -> String {
+    format!("ALTER ROLE {} SET role = {}", escape_identifier(user), escape_literal(role).trim_start())
+}
+
+/// The statement that makes a role a member of another.
+#[must_use]
+pub fn grant(role: &str, to: &str) -> String {
+    format!("GRANT {} TO {}", escape_identifier(role), escape_identifier(to))
 }
 
 /// How many sessions of each of these users are open, beside ours.

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use postgres_protocol::escape::escape_identifier;
-
 use super::Rotation;
 use crate::database::role::{self, Standing};
 use crate::database::{Session, grants, probe};
@@ -42,8 +40,7 @@ pub(super) async fn check(rotation: &Rotation, session: &Session, standing: &Sta
     role::use_catalog(session).await?;
     let login = session.role();
     if let Some(wanted) = role::not_acting_as(session).await? {
-        let (wanted, login) = (escape_identifier(&wanted), escape_identifier(login));
-        problems.push(format!("its sessions are to act as {wanted} and may not (GRANT {wanted} TO {login})"));
+        problems.push(format!("its sessions are to act as {wanted:?} and may not ({})", role::grant(&wanted, login)));
     }
     let mut more = 0;
     if !checks.is_empty() {

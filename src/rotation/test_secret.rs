@@ -1,6 +1,6 @@
 //! `testSecret`: logs in with the pending password as the application will, and compares what two users that take turns can do.
 
-use postgres_protocol::escape::{escape_identifier, escape_literal};
+use postgres_protocol::escape::escape_identifier;
 
 use super::requirements::{self, Checked};
 use super::{Context, Done, Rotation, strategy};
@@ -89,16 +89,11 @@ fn acts_as_the_owner(rotation: &Rotation, parity: &Parity, login: &str, host: &s
     } else if acts_as == owner {
         return Ok(());
     } else if parity.wanted.as_deref() == Some(owner) {
-        format!(
-            "its sessions are to act as {owner:?}, but it may not. Run GRANT {} TO {}.",
-            escape_identifier(owner),
-            escape_identifier(login)
-        )
+        format!("its sessions are to act as {owner:?}, but it may not. Run {}.", role::grant(owner, login))
     } else {
         format!(
-            "its sessions act as {acts_as:?}, so that what they create is not the other user's as well. Run ALTER ROLE {} SET role = {}.",
-            escape_identifier(login),
-            escape_literal(owner).trim_start()
+            "its sessions act as {acts_as:?}, so that what they create is not the other user's as well. Run {}.",
+            role::act_as(login, owner)
         )
     };
     let problem = format!("{problem} AWSCURRENT stays as it is.");

@@ -1,7 +1,7 @@
 -- Which of the checks $1 (a JSON array, see policy::grant::Check) this session's role does not pass, as one JSON object.
 -- $2 the application's search_path, along which names without a schema are looked up
 -- $3 the types that the arguments of functions are, by oid; $4 how many of those that are missing are described
-WITH item AS (
+WITH :common, item AS (
     SELECT i.n, c ->> 'kind' AS kind, c ->> 'schema' AS schema, c ->> 'name' AS name, c -> 'arguments' AS arguments,
            c ->> 'column' AS column_name, c ->> 'privilege' AS privilege, (c ->> 'grantable')::bool AS grantable, (c ->> 'implied')::bool AS implied,
            (c ->> 'privilege') || CASE WHEN (c ->> 'grantable')::bool THEN ' WITH GRANT OPTION' ELSE '' END AS wanted,
@@ -85,11 +85,11 @@ WITH item AS (
               AND (e.grantee = 0 OR pg_has_role(e.grantee, 'USAGE'))
         ) OR (SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER)
         WHEN 'role' THEN CASE WHEN t.grantable THEN pg_has_role(t.objid, 'MEMBER WITH ADMIN OPTION')
-                              ELSE pg_has_role(t.objid, 'USAGE') OR pg_has_role(SESSION_USER, t.objid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END) END
+                              ELSE pg_has_role(t.objid, 'USAGE') OR pg_has_role(SESSION_USER, t.objid, kind.set) END
         -- What an ordinary user may set, or an extension that is not there has defined, takes no privilege.
         --15: WHEN 'parameter' THEN has_parameter_privilege(t.name, t.wanted) OR t.wanted = 'SET' AND COALESCE((SELECT context = 'user' FROM pg_settings WHERE lower(name) = lower(t.name)), t.name LIKE '%.%')
     END AS held
-    FROM target AS t
+    FROM target AS t, kind
     WHERE t.column_name IS NULL OR t.attnum IS NOT NULL
 ), missing AS (
     SELECT n, 'privilege' AS what, classid, objid, COALESCE(attnum, 0)::int AS objsubid, privilege, grantable, CASE WHEN kind = 'parameter' THEN name END AS name

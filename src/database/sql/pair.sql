@@ -1,9 +1,6 @@
 -- All that has to be known of two users before the one is made the other's equal, as one JSON object.
 -- $1 the current user, $2 the other one, $3 the policy's owner role or NULL, $4 the base user, $5 the secret's database
-WITH kind AS (
-    -- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
-    SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS set
-), direct AS (
+WITH :common, direct AS (
     -- Several grantors may each have granted a membership. Before PostgreSQL 16 it had no options but ADMIN.
     SELECT m.member, m.roleid,
            bool_or(m.admin_option) AS admin,
@@ -15,9 +12,6 @@ WITH kind AS (
     SELECT oid FROM pg_roles WHERE rolname = $1
 ), other AS (
     SELECT oid FROM pg_roles WHERE rolname = $2
-), setting AS (
-    SELECT s.setrole, s.setdatabase, split_part(entry, '=', 1) AS name, substr(entry, strpos(entry, '=') + 1) AS value
-    FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
 ), role_setting AS (
     -- All that may set the role that the current user acts as in its database, the strongest first.
     SELECT NULLIF(NULLIF(s.value, 'none'), $1) AS name, s.setrole = 0 AS of_everybody, s.setdatabase <> 0 AS in_database,
@@ -54,7 +48,7 @@ WITH kind AS (
         )
     ) AS facts
     FROM pg_roles AS r
-    WHERE r.rolname IN ($1, $2, CURRENT_USER) OR r.oid = (SELECT oid FROM owner)
+    WHERE r.rolname IN ($1, $2, CURRENT_USER)
 ), differing AS (
     SELECT COALESCE(theirs.name, ours.name) AS name, d.datname AS database
     FROM (SELECT * FROM setting WHERE setrole = (SELECT oid FROM current)) AS theirs
@@ -79,7 +73,7 @@ SELECT json_build_object(
     'admin', (SELECT facts FROM fact WHERE oid = (SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER)),
     'current', (SELECT facts FROM fact JOIN current USING (oid)),
     'other', (SELECT facts FROM fact JOIN other USING (oid)),
-    'owner', (SELECT facts FROM fact JOIN owner USING (oid)),
+    'owner_exists', (SELECT oid IS NOT NULL FROM owner),
     'owner_name', (SELECT name FROM owner),
     'role_of_everybody', (SELECT name FROM role_setting WHERE place = 1 AND of_everybody),
     'current_acts_as', COALESCE((SELECT name FROM role_setting WHERE place = 1), $1),

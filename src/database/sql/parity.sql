@@ -1,13 +1,6 @@
 -- What sessions of the user $1 can do and this session cannot, as one JSON object; with at most $2 examples.
 -- pg_shdepend leads from a role to all that mentions it, so that nothing is looked at that makes no difference.
-WITH kind AS (
-    -- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
-    SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS set,
-           (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
-), setting AS (
-    SELECT s.setrole, s.setdatabase, split_part(entry, '=', 1) AS name, substr(entry, strpos(entry, '=') + 1) AS value
-    FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
-), login AS (
+WITH :common, login AS (
     -- A role that may not be assumed is not: the session then runs as the user that has logged in.
     SELECT u.oid, u.rolname AS name, u.rolname = $1 AS theirs, wanted.name AS wanted,
            COALESCE((SELECT r.oid FROM pg_roles AS r, kind WHERE r.rolname = wanted.name AND pg_has_role(u.oid, r.oid, kind.set)), u.oid) AS acts_as
@@ -21,9 +14,9 @@ WITH kind AS (
     ) AS wanted ON true
     WHERE u.rolname IN ($1, SESSION_USER)
 ), us AS (
-    SELECT l.*, r.rolname AS actor FROM login AS l JOIN pg_roles AS r ON r.rolname = CURRENT_USER WHERE NOT l.theirs
+    SELECT * FROM login WHERE NOT theirs
 ), them AS (
-    SELECT l.*, r.rolname AS actor FROM login AS l JOIN pg_roles AS r ON r.oid = l.acts_as WHERE l.theirs
+    SELECT * FROM login WHERE theirs
 ), mine AS (
     SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER
 ), their_roles AS MATERIALIZED (

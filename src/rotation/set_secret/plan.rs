@@ -3,6 +3,7 @@
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::database::pair::{Change, Facts, Membership, Names, Role, Surplus};
+use crate::database::role;
 
 /// Why the other user cannot be made the current one's equal.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,18 +43,16 @@ pub(super) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
         let more = if more.iter().any(|power| power == "SUPERUSER") { "SUPERUSER".to_owned() } else { more.join(", ") };
         return Err(Refusal::Admin(format!("it has, or may act as a role that has, what role {current:?} has not: {more}.")));
     }
-    if facts.owner.is_none() {
+    if !facts.owner_exists {
         return Err(Refusal::NotReady(format!(
             "role {owner:?}, as which both users are to act, does not exist. Create it, or correct owner_role in ROTATION_POLICY."
         )));
     }
-    let quoted = escape_identifier;
     if facts.current_may_act != Some(true) {
         return Err(Refusal::NotReady(format!(
             "role {current:?} may not act as {owner:?} itself, and the admin gives a pair no role that it does not have. If it is the right \
-             owner role, run GRANT {} TO {}.",
-            quoted(owner),
-            quoted(current)
+             owner role, run {}.",
+            role::grant(owner, current)
         )));
     }
     let itself = facts.current_acts_as == current;
@@ -63,34 +62,30 @@ pub(super) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
         let everybody = if facts.role_of_everybody.is_some() { ", as a setting of the database has everybody do" } else { "" };
         let should = facts.role_of_everybody.as_deref().filter(|_| names.owner.is_none()).unwrap_or(owner);
         return Err(Refusal::NotReady(format!(
-            "role {current:?} acts as {:?}{everybody}, so what it creates would not be the other user's. Run ALTER ROLE {} SET role = {}.",
+            "role {current:?} acts as {:?}{everybody}, so what it creates would not be the other user's. Run {}.",
             facts.current_acts_as,
-            quoted(current),
-            literal(should)
+            role::act_as(current, should)
         )));
     }
     if itself && facts.current_inherits != Some(true) {
         return Err(Refusal::NotReady(format!(
-            "role {current:?} acts as itself and does not inherit what {owner:?} has, so what is moved to that role would be lost to it. Run ALTER \
-             ROLE {} SET role = {}.",
-            quoted(current),
-            literal(owner)
+            "role {current:?} acts as itself and does not inherit what {owner:?} has, so what is moved to that role would be lost to it. Run {}.",
+            role::act_as(current, owner)
         )));
     }
     if facts.other.is_some() && other != owner && facts.other_is_second != Some(true) {
         return Err(Refusal::NotReady(format!(
             "there is a role of that name, and nothing shows that it is the second user of role {current:?} and not somebody else's. If it is, \
-             run GRANT {0} TO {1}; ALTER ROLE {1} SET role = {2}.",
-            quoted(owner),
-            quoted(other),
-            literal(owner)
+             run {}; {}.",
+            role::grant(owner, other),
+            role::act_as(other, owner)
         )));
     }
     let change = change(facts, current_role, other);
     if !create_users && (change.create || !change.grants.is_empty()) {
         let create = change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(other)));
         let grants = change.grants.iter().map(|grant| format!("GRANT {grant}"));
-        let act_as = change.act_as.iter().map(|role| format!("ALTER ROLE {} SET role = {}", escape_identifier(other), literal(role)));
+        let act_as = change.act_as.iter().map(|owner| role::act_as(other, owner));
         return Err(Refusal::NotReady(format!(
             "create_users is false in ROTATION_POLICY, so a person has to run: {}.",
             create.into_iter().chain(grants).chain(act_as).collect::<Vec<_>>().join("; ")
@@ -102,10 +97,6 @@ pub(super) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     }
     let warnings = warnings(facts, current, other, &change);
     Ok(Plan { change, warnings })
-}
-
-fn literal(text: &str) -> String {
-    escape_literal(text).trim_start().to_owned()
 }
 
 fn has_power(role: &Role, power: &str) -> bool {
@@ -219,10 +210,8 @@ fn warnings(facts: &Facts, current: &str, other: &str, change: &Change) -> Vec<S
     }
     if facts.current_acts_as == current && facts.owner_name != current && !facts.by_database {
         warnings.push(format!(
-            "role {current:?} acts as itself until its next turn, and what it creates until then is not the other user's. Run ALTER ROLE {} SET \
-             role = {}.",
-            escape_identifier(current),
-            literal(&facts.owner_name)
+            "role {current:?} acts as itself until its next turn, and what it creates until then is not the other user's. Run {}.",
+            role::act_as(current, &facts.owner_name)
         ));
     }
     if facts.sessions > 0 {
@@ -254,8 +243,8 @@ mod tests {
             admin: Role { create_role: true, ..role("admin") },
             current: Some(role("app")),
             other: Some(role("app_clone")),
-            owner: Some(role("app")),
             owner_name: "app".to_owned(),
+            owner_exists: true,
             role_of_everybody: None,
             current_acts_as: "app".to_owned(),
             by_database: false,
@@ -361,7 +350,7 @@ mod tests {
         let cases: [(&str, Edit); 8] = [
             ("role \"app\", whose equal it is to be, does not exist", |facts| facts.current = None),
             ("role \"owner\", as which both users are to act, does not exist", |facts| {
-                facts.owner = None;
+                facts.owner_exists = false;
                 facts.owner_name = "owner".to_owned();
             }),
             ("run GRANT \"app\" TO \"app\"", |facts| facts.current_may_act = Some(false)),
