@@ -61,6 +61,31 @@ async fn a_forced_rotation_does_not_meddle_with_another_one() {
 }
 
 #[tokio::test]
+async fn a_rotation_that_is_switched_off_is_not_forced() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let token = application.begin().await;
+    let client = world().aws.client();
+    client.cancel_rotate_secret().secret_id(&application.secret).send().await.unwrap();
+    let before = application.snapshot().await;
+    let refused = operate(&function, "rotate", &application, json!({})).await.unwrap_err();
+    assert_eq!(refused.kind, "RotationDisabled", "{token}: {}", refused.message);
+    assert_eq!(application.snapshot().await, before);
+    // To look, and to mend, is allowed all the same.
+    operate(&function, "status", &application, json!({})).await.unwrap();
+    operate(&function, "recover", &application, json!({})).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_of_another_service_is_left_to_it() {
+    let function = Function::start(&[]);
+    let application = Application::storing("app", "", json!({}), r#"{"username": "app", "password": "secret"}"#, "rds!cluster-").await;
+    for operation in ["rotate", "status", "recover"] {
+        let refused = operate(&function, operation, &application, json!({})).await.unwrap_err();
+        assert_eq!(refused.kind, "SecretManagedByService", "{operation}: {}", refused.message);
+    }
+}
+
+#[tokio::test]
 async fn a_healthy_secret_is_left_alone() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let before = application.snapshot().await;

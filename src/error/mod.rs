@@ -105,7 +105,7 @@ pub enum RotationFault {
     #[error("version {0} has no value yet: createSecret has to run before this step.")]
     NoPendingValue(String),
     #[error(
-        "AWSCURRENT moved to version {holder} while version {token} was being finished: somebody wrote a new value, or another rotation was faster."
+        "AWSCURRENT moved to version {holder} while version {token} was to be or to stay the current one: somebody wrote a new value, or another rotation was faster."
     )]
     CurrentMoved { token: String, holder: String },
     #[error(

@@ -9,7 +9,7 @@ use crate::error::{Error, RotationFault};
 use crate::event::Step;
 use crate::report::{Schedule, Verdict, VersionReport};
 use crate::rotation::login::{Tried, older};
-use crate::rotation::{Context, Rotation, Stored, admin};
+use crate::rotation::{Context, Rotation, Stored, admin, labels};
 use crate::secret::store::{self, Description, Version, Which};
 
 /// Everything that was found, and sessions that were opened on the way.
@@ -44,13 +44,9 @@ impl Sessions {
 pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, Error> {
     let description = context.store.describe(secret).await?;
     let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
-    if let Some(service) = description.owning_service.clone() {
-        return Err(fault(RotationFault::Managed(service)));
-    }
+    labels::not_managed(&description).map_err(fault)?;
     let current = context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent))?;
-    let holder =
-        |label: &str| description.stages.iter().find(|(_, labels)| labels.iter().any(|known| known == label)).map(|(id, _)| id.clone());
-    let pending_id = holder(store::PENDING).filter(|id| *id != current.id);
+    let pending_id = description.under_way().map(str::to_owned);
     let schedule = schedule(&description);
     let mut rotation = Rotation::of(context.config, current, pending_id.as_deref().unwrap_or_default())?;
     let mut sessions = Sessions::default();
@@ -69,14 +65,17 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
     let mut older_verdict = None;
     if current == Verdict::Rejected && pending != Pending::Value(Verdict::Accepted) {
         let database = rotation.database(context, &rotation.current)?;
-        let mut tried = Tried::default();
+        let mut tried = Tried::rejected([Some(&rotation.current), rotation.pending.as_ref()].into_iter().flatten());
         older_verdict = Some(match older(context, &rotation, &database, &mut tried).await {
             Ok(Some((session, _))) => {
                 sessions.older = Some(session);
                 Verdict::Accepted
             }
             Ok(None) => Verdict::Rejected,
-            Err(Error::Database { .. }) => Verdict::Unknown,
+            Err(error @ Error::Database { .. }) => {
+                versions[0].reason = Some(error.to_string());
+                Verdict::Unknown
+            }
             Err(error) => return Err(error),
         });
     }

@@ -104,13 +104,13 @@ async fn restore(context: &Context<'_>, rotation: &Rotation, session: &Session) 
     let stored_form = password.stored_form(username, storage);
     let allowed = async || {
         let description = context.store.describe(&rotation.secret).await?;
-        let labels = description.stages.get(&current.id);
-        if labels.is_some_and(|labels| labels.iter().any(|label| label == CURRENT)) {
-            return Ok(());
+        match description.holder(CURRENT) {
+            Some(holder) if holder == current.id => Ok(()),
+            holder => {
+                let fault = RotationFault::CurrentMoved { token: current.id.clone(), holder: holder.unwrap_or_default().to_owned() };
+                Err(Error::Rotation { secret: rotation.secret.clone(), fault })
+            }
         }
-        let holder = description.stages.into_iter().find(|(_, labels)| labels.iter().any(|label| label == CURRENT)).map(|(id, _)| id);
-        let fault = RotationFault::CurrentMoved { token: current.id.clone(), holder: holder.unwrap_or_default() };
-        Err(Error::Rotation { secret: rotation.secret.clone(), fault })
     };
     under_lock(rotation, session, allowed, async || role::change_password(session, username, &stored_form, storage).await).await
 }

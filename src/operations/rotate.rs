@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, RotationFault};
 use crate::event::{Operation, Request, Step};
 use crate::report::{OperationReport, Remedy};
-use crate::rotation::{self, Context, Rotation, create_secret};
+use crate::rotation::{self, Context, Rotation, create_secret, labels};
 use crate::secret::store::{self, Which};
 
 /// A step that fails leaves the version with AWSPENDING; `recover` brings it to an end.
@@ -14,14 +14,11 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
     let secret = operation.secret_id.as_str();
     let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
     let description = context.store.describe(secret).await?;
-    if let Some(service) = description.owning_service {
-        return Err(fault(RotationFault::Managed(service)));
+    labels::may_rotate(&description).map_err(fault)?;
+    if let Some(version) = description.under_way() {
+        return Err(fault(RotationFault::UnderWay(version.to_owned())));
     }
     let current = context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent))?;
-    let under_way = description.stages.iter().find(|(id, labels)| **id != current.id && labels.iter().any(|label| label == store::PENDING));
-    if let Some((version, _)) = under_way {
-        return Err(fault(RotationFault::UnderWay(version.clone())));
-    }
     let token = new_token();
     let rotation = Rotation::of(context.config, current, &token)?;
     let mut request = Request { step: Step::CreateSecret, secret_id: secret.to_owned(), token, rotation_token: None };

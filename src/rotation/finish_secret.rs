@@ -25,14 +25,13 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
 /// The move was refused or its answer was lost: the labels tell whether it has happened, and by whom.
 async fn settle(context: &Context<'_>, rotation: &Rotation, error: Error) -> Result<Done, Error> {
     let description = context.store.describe(&rotation.secret).await?;
-    let holder = description.stages.into_iter().find(|(_, labels)| labels.iter().any(|label| label == CURRENT)).map(|(id, _)| id);
-    match holder {
+    match description.holder(CURRENT) {
         Some(holder) if holder == rotation.token => {
             Ok(Done::new(Outcome::Finished, format!("AWSCURRENT is on version {holder}: another call has moved it.")))
         }
         Some(holder) if holder != rotation.current.id => Err(Error::Rotation {
             secret: rotation.secret.clone(),
-            fault: RotationFault::CurrentMoved { token: rotation.token.clone(), holder },
+            fault: RotationFault::CurrentMoved { token: rotation.token.clone(), holder: holder.to_owned() },
         }),
         _ => Err(error),
     }

@@ -12,29 +12,32 @@ pub(super) enum State {
     Pending,
 }
 
+/// Refuses a secret that another service rotates.
+pub(crate) fn not_managed(description: &Description) -> Result<(), RotationFault> {
+    description.owning_service.clone().map_or(Ok(()), |service| Err(RotationFault::Managed(service)))
+}
+
+/// Refuses a secret that must not be rotated.
+pub(crate) fn may_rotate(description: &Description) -> Result<(), RotationFault> {
+    not_managed(description)?;
+    // Absent is not false: Secrets Manager leaves it out until the first rotation is set up.
+    if description.rotation_enabled == Some(false) { Err(RotationFault::Disabled) } else { Ok(()) }
+}
+
 /// What the labels say of the version that `token` names.
 pub(super) fn state(description: &Description, token: &str) -> Result<State, RotationFault> {
-    if let Some(service) = &description.owning_service {
-        return Err(RotationFault::Managed(service.clone()));
+    may_rotate(description)?;
+    if !description.stages.contains_key(token) {
+        return Err(RotationFault::UnknownVersion(token.to_owned()));
     }
-    // Absent is not false: Secrets Manager leaves it out until the first rotation is set up.
-    if description.rotation_enabled == Some(false) {
-        return Err(RotationFault::Disabled);
-    }
-    let labels = description.stages.get(token).ok_or_else(|| RotationFault::UnknownVersion(token.to_owned()))?;
-    let has = |labels: &[String], label: &str| labels.iter().any(|known| known == label);
-    if has(labels, CURRENT) {
+    if description.holder(CURRENT) == Some(token) {
         return Ok(State::AlreadyCurrent);
     }
-    let holder = |label| description.stages.iter().find(|(_, labels)| has(labels, label)).map(|(id, _)| id);
-    if !has(labels, PENDING) {
-        let token = token.to_owned();
-        return Err(match holder(PENDING).cloned() {
-            Some(holder) => RotationFault::NotPending { token, holder },
-            None => RotationFault::Abandoned(token),
-        });
+    match description.holder(PENDING) {
+        Some(holder) if holder == token => description.holder(CURRENT).map(|_| State::Pending).ok_or(RotationFault::NoCurrent),
+        Some(holder) => Err(RotationFault::NotPending { token: token.to_owned(), holder: holder.to_owned() }),
+        None => Err(RotationFault::Abandoned(token.to_owned())),
     }
-    holder(CURRENT).map(|_| State::Pending).ok_or(RotationFault::NoCurrent)
 }
 
 #[cfg(test)]

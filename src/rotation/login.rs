@@ -97,6 +97,12 @@ pub(crate) struct Tried {
 }
 
 impl Tried {
+    /// These have been refused already.
+    pub(crate) fn rejected<'a>(versions: impl Iterator<Item = &'a Stored>) -> Self {
+        let logins = versions.map(|version| (version.credentials.username.clone(), version.credentials.password.clone())).collect();
+        Self { labels: Vec::new(), logins }
+    }
+
     fn has(&self, version: &Stored) -> bool {
         let Credentials { username, password, .. } = &version.credentials;
         self.logins.iter().any(|(known, tried)| known == username && tried == password)

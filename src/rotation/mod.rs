@@ -3,7 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod create_secret;
 mod finish_secret;
-mod labels;
+pub(crate) mod labels;
 pub(crate) mod login;
 mod requirements;
 pub(crate) mod set_secret;

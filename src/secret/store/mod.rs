@@ -48,6 +48,20 @@ pub struct Description {
     pub next_rotation: Option<SystemTime>,
 }
 
+impl Description {
+    /// The version that carries a label.
+    #[must_use]
+    pub fn holder(&self, label: &str) -> Option<&str> {
+        self.stages.iter().find(|(_, labels)| labels.iter().any(|known| known == label)).map(|(id, _)| id.as_str())
+    }
+
+    /// The version of a rotation that is under way, or got stuck: it carries AWSPENDING, and not AWSCURRENT.
+    #[must_use]
+    pub fn under_way(&self) -> Option<&str> {
+        self.holder(PENDING).filter(|pending| self.holder(CURRENT) != Some(pending))
+    }
+}
+
 /// A version of a secret with its value.
 #[derive(Debug, Clone)]
 pub struct Version {
