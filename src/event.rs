@@ -8,7 +8,8 @@ use crate::error::Error;
 
 const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"createSecret\" | \"setSecret\" | \"testSecret\" | \
                         \"finishSecret\", \"SecretId\": \"...\", \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \
-                        \"status\" | \"recover\" | \"rotate\", \"SecretId\": \"...\"}, for recover also \"DryRun\": true and \"Prefer\": \"back\".";
+                        \"status\" | \"preflight\" | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}, for recover also \
+                        \"DryRun\": true and \"Prefer\": \"back\", for retire \"Terminate\": true.";
 
 /// What an invocation asks for.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Operation {
     /// Tell what would be done, and do nothing.
     pub dry_run: bool,
     pub prefer: Prefer,
+    /// End the sessions that an old password has opened.
+    pub terminate: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -33,10 +36,14 @@ pub struct Operation {
 pub enum OperationKind {
     /// Says what state the secret is in, and changes nothing.
     Status,
-    /// Brings a rotation that got stuck to an end.
-    Recover,
+    /// Tries all that a rotation will need, and changes nothing.
+    Preflight,
     /// Rotates in one call.
     Rotate,
+    /// Brings a rotation that got stuck to an end.
+    Recover,
+    /// Ends the use of the credential that was current before.
+    Retire,
 }
 
 /// Which way out of a rotation that got stuck with the pending password in the database.
@@ -132,13 +139,17 @@ impl Event {
 }
 
 impl OperationKind {
+    const ALL: [Self; 5] = [Self::Status, Self::Preflight, Self::Rotate, Self::Recover, Self::Retire];
+
     /// The name in events, logs and reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Status => "status",
-            Self::Recover => "recover",
+            Self::Preflight => "preflight",
             Self::Rotate => "rotate",
+            Self::Recover => "recover",
+            Self::Retire => "retire",
         }
     }
 }
@@ -146,28 +157,27 @@ impl OperationKind {
 impl Operation {
     fn parse(event: &Value) -> Result<Self, Error> {
         let name = field(event, "Operation")?;
-        let kind = [OperationKind::Status, OperationKind::Recover, OperationKind::Rotate].into_iter().find(|kind| kind.name() == name);
+        let kind = OperationKind::ALL.into_iter().find(|kind| kind.name() == name);
         let kind = kind.ok_or_else(|| Error::Event(format!("there is no Operation {name:?}. {EXPECTED}")))?;
-        let dry_run = match &event["DryRun"] {
-            Value::Null => false,
-            Value::Bool(dry_run) => *dry_run,
-            _ => return Err(Error::Event(format!("\"DryRun\" is neither true nor false. {EXPECTED}"))),
-        };
         let prefer = match &event["Prefer"] {
             Value::Null => Prefer::Forward,
             Value::String(prefer) if prefer == "forward" => Prefer::Forward,
             Value::String(prefer) if prefer == "back" => Prefer::Back,
             _ => return Err(Error::Event(format!("\"Prefer\" is neither \"forward\" nor \"back\". {EXPECTED}"))),
         };
+        let (dry_run, terminate) = (flag(event, "DryRun")?, flag(event, "Terminate")?);
         // A mistyped option must not make of a rehearsal the real thing.
-        let known = ["Operation", "SecretId", "DryRun", "Prefer"];
+        let known = ["Operation", "SecretId", "DryRun", "Prefer", "Terminate"];
         if let Some(key) = event.as_object().and_then(|event| event.keys().find(|key| !known.contains(&key.as_str()))) {
             return Err(Error::Event(format!("an operation has no key {key:?}. {EXPECTED}")));
         }
         if kind != OperationKind::Recover && (dry_run || prefer == Prefer::Back) {
             return Err(Error::Event(format!("\"DryRun\" and \"Prefer\" are for recover alone. {EXPECTED}")));
         }
-        Ok(Self { kind, secret_id: field(event, "SecretId")?.to_owned(), dry_run, prefer })
+        if kind != OperationKind::Retire && terminate {
+            return Err(Error::Event(format!("\"Terminate\" is for retire alone. {EXPECTED}")));
+        }
+        Ok(Self { kind, secret_id: field(event, "SecretId")?.to_owned(), dry_run, prefer, terminate })
     }
 }
 
@@ -212,6 +222,15 @@ fn field<'a>(event: &'a Value, key: &str) -> Result<&'a str, Error> {
         Some(_) => "is not a string",
     };
     Err(Error::Event(format!("{key:?} {problem}. {EXPECTED}")))
+}
+
+/// An option that is false unless it is given.
+fn flag(event: &Value, key: &str) -> Result<bool, Error> {
+    match &event[key] {
+        Value::Null => Ok(false),
+        Value::Bool(flag) => Ok(*flag),
+        _ => Err(Error::Event(format!("{key:?} is neither true nor false. {EXPECTED}"))),
+    }
 }
 
 #[cfg(test)]
@@ -266,6 +285,8 @@ mod tests {
             (json!({"Operation": "recover", "SecretId": "s", "Dryrun": true}), "no key \"Dryrun\""),
             (json!({"Operation": "recover", "SecretId": "s", "Prefer": "backwards"}), "\"Prefer\" is neither"),
             (json!({"Operation": "rotate", "SecretId": "s", "DryRun": true}), "for recover alone"),
+            (json!({"Operation": "retire", "SecretId": "s", "Terminate": 1}), "\"Terminate\" is neither"),
+            (json!({"Operation": "recover", "SecretId": "s", "Terminate": true}), "for retire alone"),
             (event(json!({"Step": "SetSecret"})), "there is no Step \"SetSecret\""),
             (event(json!({"Step": 1})), "\"Step\" is not a string"),
             (event(json!({"Step": ""})), "\"Step\" is empty"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::event::{OperationKind, Step};
+use crate::event::{Operation, OperationKind, Step};
 use crate::policy::Strategy;
 
 /// What came of an invocation.
@@ -77,9 +77,41 @@ pub struct OperationReport {
     pub operation: OperationKind,
     #[serde(rename = "SecretId")]
     pub secret: String,
-    pub strategy: Strategy,
+    /// Absent where it could not be found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
     /// In a sentence for a person.
     pub message: String,
+    #[serde(flatten)]
+    pub details: Details,
+    #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
+    pub duration: Duration,
+}
+
+/// What is reported of one kind of operation and of no other.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Details {
+    /// Of `status` and `recover`.
+    Diagnosis(Diagnosis),
+    /// Of `rotate`.
+    #[serde(rename_all = "PascalCase")]
+    Rotation { steps: Vec<Report> },
+    /// Of `preflight`.
+    #[serde(rename_all = "PascalCase")]
+    Preflight {
+        /// Every hop was passed.
+        ready: bool,
+        hops: Vec<Hop>,
+    },
+    /// Of `retire`.
+    Retirement(Retirement),
+}
+
+/// What state a secret is in, and what was done about it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Diagnosis {
     /// What was found at the beginning.
     pub remedy: Remedy,
     /// What was done, in its order.
@@ -89,13 +121,52 @@ pub struct OperationReport {
     /// Open sessions of the users, beside those of the function; none where nobody could log in to count them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sessions: BTreeMap<String, u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<Schedule>,
+    /// How the server stores the users' passwords, where a session may see it: `scram-sha-256`, `md5` or `none`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub password_stored_as: BTreeMap<String, String>,
+    pub schedule: Schedule,
     /// The steps of a rotation that were carried out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Report>,
+}
+
+/// One of the things that a rotation needs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Hop {
+    pub hop: String,
+    pub passed: bool,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
     pub duration: Duration,
+    /// What to do where it was not passed, or what to know where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_kind: Option<&'static str>,
+}
+
+/// What became of the credential that was current before.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Retirement {
+    pub role: String,
+    /// Its password is gone until its next turn.
+    pub retired: bool,
+    /// How many sessions were told to end.
+    pub terminated: u64,
+    /// The sessions that were open, of one user those from before its password was changed.
+    pub clients: Vec<ClientReport>,
+}
+
+/// Sessions of one application from one address.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ClientReport {
+    pub application_name: Option<String>,
+    /// Absent where the sessions' role is not ours to look at.
+    pub address: Option<String>,
+    pub sessions: u64,
+    pub oldest_seconds: Option<u64>,
 }
 
 /// What Secrets Manager says of the secret's rotation.
@@ -155,6 +226,14 @@ pub enum Remedy {
 impl Serialize for Strategy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl Operation {
+    /// What is to be told of it; how long it took is known later.
+    pub(crate) fn report(&self, strategy: impl Into<Option<Strategy>>, message: String, details: Details) -> OperationReport {
+        let (operation, secret) = (self.kind, self.secret_id.clone());
+        OperationReport { operation, secret, strategy: strategy.into(), message, details, duration: Duration::ZERO }
     }
 }
 

@@ -12,7 +12,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::LogFormat;
 use crate::error::Error;
 use crate::event::Event;
-use crate::report::{Answer, Report};
+use crate::policy::Strategy;
+use crate::report::{Answer, Details, Report};
 
 const NAMESPACE: &str = "PostgresSecretRotation";
 
@@ -34,12 +35,17 @@ pub fn answer(answer: &Answer) {
     match answer {
         Answer::Step(step) => report(step),
         Answer::Operation(operation) => {
-            operation.steps.iter().for_each(report);
+            let (steps, remedy) = match &operation.details {
+                Details::Diagnosis(diagnosis) => (diagnosis.steps.as_slice(), Some(diagnosis.remedy)),
+                Details::Rotation { steps } => (steps.as_slice(), None),
+                Details::Preflight { .. } | Details::Retirement(_) => (&[][..], None),
+            };
+            steps.iter().for_each(report);
             tracing::info!(
                 secret.arn = operation.secret,
                 operation = operation.operation.name(),
-                rotation.strategy = operation.strategy.name(),
-                remedy = ?operation.remedy,
+                rotation.strategy = operation.strategy.map_or("", Strategy::name),
+                remedy = remedy.map(tracing::field::debug),
                 duration_ms = milliseconds(operation.duration),
                 "{}",
                 operation.message
@@ -49,7 +55,7 @@ pub fn answer(answer: &Answer) {
 }
 
 fn report(report: &Report) {
-    let strategy = report.strategy.map_or("", crate::policy::Strategy::name);
+    let strategy = report.strategy.map_or("", Strategy::name);
     for warning in &report.warnings {
         tracing::warn!(
             secret.arn = report.secret,

@@ -122,6 +122,23 @@ async fn status_says_what_there_is_to_know() {
 }
 
 #[tokio::test]
+async fn how_passwords_are_stored_is_said_where_the_role_may_see_it() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let status = operate(&function, "status", &application, json!({})).await.unwrap();
+    assert!(status["PasswordStoredAs"].is_null(), "{status}");
+    for (stored, form) in [("md5", "md5"), ("scram-sha-256", "scram-sha-256")] {
+        let role = &application.role;
+        let password = escape_literal(&application.password);
+        let sql = format!(
+            "GRANT SELECT ON pg_authid TO {role}; SET password_encryption = '{stored}'; SET log_statement = none; ALTER ROLE {role} PASSWORD {password}"
+        );
+        admin().await.batch_execute(&sql).await.unwrap();
+        let status = operate(&function, "status", &application, json!({})).await.unwrap();
+        assert_eq!(status["PasswordStoredAs"], json!({role: form}), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn every_state_that_a_rotation_may_leave_is_recovered_from() {
     let function = Function::start(&[]);
     for (done, remedy) in [(0, "TakeOffPending"), (1, "TakeOffPending"), (2, "RollForward"), (3, "RollForward"), (4, "Nothing")] {

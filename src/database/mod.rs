@@ -6,8 +6,10 @@ pub mod missing;
 pub mod pair;
 pub mod parity;
 pub mod probe;
+pub mod progress;
 pub mod role;
 mod session;
+pub mod sessions;
 pub mod tls;
 
 use std::time::Duration;
@@ -18,6 +20,7 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Client, Config, Connection, NoTls};
 
 use self::fault::Phase;
+use self::progress::{Part, Progress, Watched};
 pub use self::session::Session;
 use self::tls::Tls;
 use crate::deadline::Deadline;
@@ -91,6 +94,12 @@ impl Target {
         Self { proof_required: true, ..self }
     }
 
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub fn encrypted(&self) -> bool {
+        self.server_name.is_some()
+    }
+
     /// `host:port`, for messages.
     #[must_use]
     pub fn address(&self) -> String {
@@ -112,6 +121,18 @@ impl Database<'_> {
     /// # Errors
     /// [`Error::Database`] for everything but a refused password: name, route, TLS, `pg_hba.conf`, limits, time.
     pub async fn login(&self, operation: &'static str, role: &str, password: &Password, purpose: Purpose) -> Result<Login, Error> {
+        self.watched_login(operation, role, password, purpose).await.0
+    }
+
+    /// The same, and how far it has come.
+    pub async fn watched_login(
+        &self,
+        operation: &'static str,
+        role: &str,
+        password: &Password,
+        purpose: Purpose,
+    ) -> (Result<Login, Error>, Progress) {
+        let progress = Progress::start();
         let failed = |(fault, detail): (DatabaseFault, String)| Error::Database {
             operation,
             role: role.to_owned(),
@@ -121,11 +142,12 @@ impl Database<'_> {
         };
         let opened = self
             .deadline
-            .limit(LOGIN_TIMEOUT, Box::pin(self.open(role, password, purpose)))
+            .limit(LOGIN_TIMEOUT, Box::pin(self.open(role, password, purpose, &progress)))
             .await
             .unwrap_or_else(|elapsed| Err((DatabaseFault::TimedOut, elapsed.to_string())));
-        match opened {
+        let login = match opened {
             Ok((client, connection)) => {
+                progress.reached(Part::Login);
                 tracing::debug!(db.role = role, db.host = %self.target.address(), operation, "logged in");
                 Ok(Login::Accepted(Session {
                     client,
@@ -137,10 +159,17 @@ impl Database<'_> {
             }
             Err(refusal @ (DatabaseFault::LoginRejected, _)) => Ok(Login::Rejected(failed(refusal))),
             Err(failure) => Err(failed(failure)),
-        }
+        };
+        (login, progress)
     }
 
-    async fn open(&self, role: &str, password: &Password, purpose: Purpose) -> Result<(Client, JoinHandle<()>), Failure> {
+    async fn open(
+        &self,
+        role: &str,
+        password: &Password,
+        purpose: Purpose,
+        progress: &Progress,
+    ) -> Result<(Client, JoinHandle<()>), Failure> {
         let target = &self.target;
         let mut config = Config::new();
         config
@@ -153,13 +182,14 @@ impl Database<'_> {
         let failed = |error| fault::of(&error, Phase::Login);
         let Some(server_name) = &target.server_name else {
             config.ssl_mode(SslMode::Disable);
-            let (client, connection) = config.connect_raw(dial(target).await?, NoTls).await.map_err(failed)?;
+            let (client, connection) = config.connect_raw(dial(target, progress).await?, NoTls).await.map_err(failed)?;
             return Ok((client, serve(connection)));
         };
         config.ssl_mode(SslMode::Require);
         let connector = self.tls.connector_for(server_name).map_err(|reason| (DatabaseFault::TlsRootsMissing, reason))?;
         let connector = postgres_native_tls::TlsConnector::new(connector, server_name);
-        let (client, connection) = config.connect_raw(dial(target).await?, connector).await.map_err(failed)?;
+        let stream = dial(target, progress).await?;
+        let (client, connection) = config.connect_raw(stream, Watched { connector, progress }).await.map_err(failed)?;
         Ok((client, serve(connection)))
     }
 }
@@ -168,16 +198,18 @@ impl Database<'_> {
 type Failure = (DatabaseFault, String);
 
 /// Resolves and connects here and not in the driver, so that a name, a route and a login that fail can be told apart.
-async fn dial(target: &Target) -> Result<TcpStream, Failure> {
+async fn dial(target: &Target, progress: &Progress) -> Result<TcpStream, Failure> {
     let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
         .await
         .map_err(|error| (DatabaseFault::NameNotResolved, error.to_string()))?;
+    progress.reached(Part::Dns);
     let mut failure = (DatabaseFault::NameNotResolved, "the name has no address".to_owned());
     for address in addresses {
         match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // A request is a packet of its own; waiting to fill it would only delay each.
                 let _ = stream.set_nodelay(true);
+                progress.reached(Part::Tcp);
                 return Ok(stream);
             }
             Ok(Err(error)) => failure = (DatabaseFault::Unreachable, format!("{address}: {error}")),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::Session;
-use super::role::{self, POWERFUL};
+use super::role::{self, End, POWERFUL};
 use super::session::filled;
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
@@ -148,11 +148,18 @@ pub async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
     admin.query_json("comparing the two users", &sql, &parameters.map(|parameter| (parameter, Type::TEXT))).await
 }
 
-/// Carries a change out within the transaction of [`role::lock`], and commits it.
+/// Carries a change out within the transaction of [`role::lock`], and ends that.
 ///
 /// # Errors
 /// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing one of the roles: roll back, and begin again.
-pub async fn apply(admin: &Session, names: Names<'_>, change: &Change, stored_form: &SecretString, storage: Storage) -> Result<(), Error> {
+pub async fn apply(
+    admin: &Session,
+    names: Names<'_>,
+    change: &Change,
+    stored_form: &SecretString,
+    storage: Storage,
+    end: End,
+) -> Result<(), Error> {
     let other = escape_identifier(names.other);
     let mut sql = format!(
         "{} ROLE {other} LOGIN {} PASSWORD {};",
@@ -164,16 +171,16 @@ pub async fn apply(admin: &Session, names: Names<'_>, change: &Change, stored_fo
         let _ = write!(sql, " GRANT {grant};");
     }
     let act_as = change.act_as.as_ref().map_or_else(|| format!("ALTER ROLE {other} RESET role"), |role| role::act_as(names.other, role));
-    let _ = write!(sql, " {act_as};");
+    let _ = write!(sql, " {act_as}; ");
     if !change.settings {
-        sql.push_str(" COMMIT");
+        sql.push_str(end.sql());
     }
     admin.set_password(role::CHANGE, &sql).await.map_err(|error| role::without_password(error, stored_form, storage))?;
     if change.settings {
         let constant = |name: &str, value: &str| format!("{name} CONSTANT text := {};", escape_literal(value));
         let roles = constant("source_name", names.current) + &constant("target_name", names.other);
         // A literal, since a name may hold whatever a dollar quote would end with.
-        let copy = format!("DO {}; COMMIT", escape_literal(&filled(SETTINGS).replace(":names", &roles)));
+        let copy = format!("DO {}; {}", escape_literal(&filled(SETTINGS).replace(":names", &roles)), end.sql());
         let copied = admin.execute("copying the settings of the role", &copy).await;
         copied.map_err(|mut error| match &mut error {
             Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } => {

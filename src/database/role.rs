@@ -1,13 +1,11 @@
 //! Roles: changing a password, and what has to be known of a role before an admin touches it.
 
-use std::collections::BTreeMap;
-
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
 use super::session::filled;
-use super::{APPLICATION_NAME, OURS, Session};
+use super::{OURS, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
@@ -23,6 +21,23 @@ pub struct Power {
     pub more_than_its_own: bool,
 }
 
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Commit,
+    /// It was a trial.
+    RollBack,
+}
+
+impl End {
+    pub(super) fn sql(self) -> &'static str {
+        match self {
+            Self::Commit => "COMMIT",
+            Self::RollBack => "ROLLBACK",
+        }
+    }
+}
+
 /// Begins a transaction that no other invocation of ours runs on the same role at the same time.
 ///
 /// # Errors
@@ -33,14 +48,22 @@ pub async fn lock(session: &Session, role: &str) -> Result<(), Error> {
     session.execute(CHANGE, &sql).await
 }
 
-/// Sets the password within the transaction of [`lock`], and commits it. The stored form alone is sent.
+/// Sets the password within the transaction of [`lock`], and ends that. The stored form alone is sent.
 ///
 /// # Errors
 /// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing the role: roll back, and begin again.
-pub async fn change_password(session: &Session, role: &str, stored_form: &SecretString, storage: Storage) -> Result<(), Error> {
+pub async fn change_password(session: &Session, role: &str, stored_form: &SecretString, storage: Storage, end: End) -> Result<(), Error> {
     let (role, password) = (escape_identifier(role), escape_literal(stored_form.expose_secret()));
-    let changed = session.set_password(CHANGE, &format!("ALTER ROLE {role} PASSWORD {password}; COMMIT")).await;
+    let changed = session.set_password(CHANGE, &format!("ALTER ROLE {role} PASSWORD {password}; {}", end.sql())).await;
     changed.map_err(|error| without_password(error, stored_form, storage))
+}
+
+/// Takes the password from a role within the transaction of [`lock`], and commits that: nobody logs in with one until it is given another.
+///
+/// # Errors
+/// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing the role: roll back, and begin again.
+pub async fn take_password(session: &Session, role: &str) -> Result<(), Error> {
+    session.execute("taking the password away", &format!("ALTER ROLE {} PASSWORD NULL; COMMIT", escape_identifier(role))).await
 }
 
 /// Ends the transaction of [`lock`] with nothing changed.
@@ -158,18 +181,6 @@ pub fn act_as(user: &str, role: &str) -> String {
 #[must_use]
 pub fn grant(role: &str, to: &str) -> String {
     format!("GRANT {} TO {}", escape_identifier(role), escape_identifier(to))
-}
-
-/// How many sessions of each of these users are open, beside ours.
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn open_sessions(session: &Session, users: &[&str]) -> Result<BTreeMap<String, u64>, Error> {
-    let sql = "SELECT json_object_agg(u.name, (SELECT count(*) FROM pg_stat_activity AS a \
-                                             WHERE a.usename = u.name AND a.application_name <> $2))::text \
-               FROM (SELECT DISTINCT unnest($1) AS name) AS u";
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&users, Type::TEXT_ARRAY), (&APPLICATION_NAME, Type::TEXT)];
-    session.query_json("counting the open sessions", sql, &parameters).await
 }
 
 /// A server may quote in its refusal what it was sent: not even the hash of a password is for any eyes.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::diagnosis::{Findings, Pending};
-use crate::database::{Login, Purpose, Session, role};
+use crate::database::{Login, Purpose, Session, sessions};
 use crate::error::{Error, RotationFault};
 use crate::event::Step;
 use crate::report::{Schedule, Verdict, VersionReport};
@@ -19,6 +19,7 @@ pub(super) struct Found {
     pub versions: Vec<VersionReport>,
     pub schedule: Schedule,
     pub open: BTreeMap<String, u64>,
+    pub stored_as: BTreeMap<String, String>,
     /// The version that carries AWSPENDING and not AWSCURRENT.
     pub pending_id: Option<String>,
     pub sessions: Sessions,
@@ -49,16 +50,16 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
     let pending_id = description.under_way().map(str::to_owned);
     let schedule = schedule(&description);
     let mut rotation = Rotation::of(context.config, current, pending_id.as_deref().unwrap_or_default())?;
-    let mut sessions = Sessions::default();
+    let mut opened = Sessions::default();
     let mut versions = Vec::new();
 
     let (current, session, reason) = login(context, &rotation, &rotation.current).await?;
-    sessions.current = session;
+    opened.current = session;
     versions.push(report(&rotation.current, store::CURRENT, Some(current), reason.clone()));
 
     let mut pending = Pending::None;
     if let Some(id) = &pending_id {
-        let (state, version) = pending_state(context, &mut rotation, id, current, reason, &mut sessions).await?;
+        let (state, version) = pending_state(context, &mut rotation, id, current, reason, &mut opened).await?;
         pending = state;
         versions.push(version);
     }
@@ -68,7 +69,7 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
         let mut tried = Tried::rejected([Some(&rotation.current), rotation.pending.as_ref()].into_iter().flatten());
         older_verdict = Some(match older(context, &rotation, &database, &mut tried).await {
             Ok(Some((session, _))) => {
-                sessions.older = Some(session);
+                opened.older = Some(session);
                 Verdict::Accepted
             }
             Ok(None) => Verdict::Rejected,
@@ -83,13 +84,13 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
         versions.push(previous_version(context, &rotation, previous, current).await?);
     }
     let users = [rotation.current.credentials.username.as_str(), rotation.next_username.as_str()];
-    let open = match [&sessions.current, &sessions.pending, &sessions.older].into_iter().flatten().next() {
-        Some(session) => role::open_sessions(session, &users).await?,
-        None => BTreeMap::new(),
+    let (open, stored_as) = match [&opened.current, &opened.pending, &opened.older].into_iter().flatten().next() {
+        Some(session) => (sessions::count(session, &users).await?, sessions::stored_as(session, &users).await?),
+        None => (BTreeMap::new(), BTreeMap::new()),
     };
     let admin_reset = rotation.policy.admin_reset && admin::secret(&rotation).is_some();
     let findings = Findings { strategy: rotation.strategy, current, pending, older: older_verdict, admin_reset };
-    Ok(Found { rotation, findings, versions, schedule, open, pending_id, sessions })
+    Ok(Found { rotation, findings, versions, schedule, open, stored_as, pending_id, sessions: opened })
 }
 
 /// AWSPREVIOUS; of one user it is the password before, which is not tried where AWSCURRENT works: that would be a failed login for nothing.

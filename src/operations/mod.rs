@@ -2,7 +2,9 @@
 
 pub mod diagnosis;
 mod findings;
+mod preflight;
 mod recover;
+mod retire;
 mod rotate;
 
 use std::time::Instant;
@@ -20,9 +22,11 @@ pub async fn run(context: &Context<'_>, operation: &Operation) -> Result<Operati
     let started = Instant::now();
     let mut report = match operation.kind {
         OperationKind::Status => recover::plan(context, operation).await?,
+        OperationKind::Preflight => preflight::run(context, operation).await,
+        OperationKind::Rotate => rotate::run(context, operation).await?,
         OperationKind::Recover if operation.dry_run => recover::plan(context, operation).await?,
         OperationKind::Recover => recover::run(context, operation).await?,
-        OperationKind::Rotate => rotate::run(context, operation).await?,
+        OperationKind::Retire => retire::run(context, operation).await?,
     };
     report.duration = started.elapsed();
     Ok(report)

@@ -1,22 +1,20 @@
 //! `status` and `recover`: the same look and the same decision; `recover` acts on it until nothing is left to do.
 
-use std::time::Duration;
-
 use super::diagnosis::decide;
 use super::findings::{Found, look};
-use crate::database::{Login, Purpose, Session, role};
-use crate::error::{Error, RotationFault};
+use crate::database::role::{self, End};
+use crate::database::{Login, Purpose, Session};
+use crate::error::Error;
 use crate::event::{Operation, Prefer, Request, Step};
-use crate::report::{OperationReport, Remedy, Report};
+use crate::report::{Details, Diagnosis, OperationReport, Remedy, Report};
 use crate::rotation::set_secret::{storage, under_lock};
 use crate::rotation::{self, Context, Rotation, admin};
-use crate::secret::store::CURRENT;
 
 /// What was found, and what `recover` would do.
 pub(super) async fn plan(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
     let found = look(context, &operation.secret_id).await?;
     let remedy = decide(found.findings, operation.prefer);
-    let report = report(operation, &found, remedy, remedy.text().to_owned());
+    let report = operation.report(found.rotation.strategy, remedy.text().to_owned(), Details::Diagnosis(diagnosis(&found, remedy)));
     found.sessions.close().await;
     Ok(report)
 }
@@ -25,7 +23,8 @@ pub(super) async fn plan(context: &Context<'_>, operation: &Operation) -> Result
 pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
     let found = look(context, &operation.secret_id).await?;
     let mut remedy = decide(found.findings, operation.prefer);
-    let mut report = report(operation, &found, remedy, String::new());
+    let mut report = diagnosis(&found, remedy);
+    let strategy = found.rotation.strategy;
     let mut next = found;
     while remedy != Remedy::Nothing {
         if matches!(remedy, Remedy::Wait | Remedy::AskForHelp) || report.done.contains(&remedy) {
@@ -41,12 +40,12 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
         remedy = decide(next.findings, operation.prefer);
     }
     next.sessions.close().await;
-    report.message = if report.done.is_empty() {
+    let message = if report.done.is_empty() {
         Remedy::Nothing.text().to_owned()
     } else {
         format!("Recovered: {}. {}", report.done.iter().map(|done| done.done()).collect::<Vec<_>>().join(", then "), Remedy::Nothing.text())
     };
-    Ok(report)
+    Ok(operation.report(strategy, message, Details::Diagnosis(report)))
 }
 
 async fn act(context: &Context<'_>, operation: &Operation, found: &Found, remedy: Remedy) -> Result<Vec<Report>, Error> {
@@ -102,31 +101,19 @@ async fn restore(context: &Context<'_>, rotation: &Rotation, session: &Session) 
     let (username, password) = (&current.credentials.username, &current.credentials.password);
     let storage = storage(rotation, session).await?;
     let stored_form = password.stored_form(username, storage);
-    let allowed = async || {
-        let description = context.store.describe(&rotation.secret).await?;
-        match description.holder(CURRENT) {
-            Some(holder) if holder == current.id => Ok(()),
-            holder => {
-                let fault = RotationFault::CurrentMoved { token: current.id.clone(), holder: holder.unwrap_or_default().to_owned() };
-                Err(Error::Rotation { secret: rotation.secret.clone(), fault })
-            }
-        }
-    };
-    under_lock(rotation, session, allowed, async || role::change_password(session, username, &stored_form, storage).await).await
+    let allowed = async || rotation.still_current(&context.store.describe(&rotation.secret).await?);
+    under_lock(rotation, session, allowed, async || role::change_password(session, username, &stored_form, storage, End::Commit).await)
+        .await
 }
 
-fn report(operation: &Operation, found: &Found, remedy: Remedy, message: String) -> OperationReport {
-    OperationReport {
-        operation: operation.kind,
-        secret: operation.secret_id.clone(),
-        strategy: found.rotation.strategy,
-        message,
+fn diagnosis(found: &Found, remedy: Remedy) -> Diagnosis {
+    Diagnosis {
         remedy,
         done: Vec::new(),
         versions: found.versions.clone(),
         sessions: found.open.clone(),
-        schedule: Some(found.schedule.clone()),
+        password_stored_as: found.stored_as.clone(),
+        schedule: found.schedule.clone(),
         steps: Vec::new(),
-        duration: Duration::ZERO,
     }
 }

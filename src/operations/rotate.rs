@@ -1,11 +1,8 @@
 //! `rotate`: a new version and the four steps in one call.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use crate::error::{Error, RotationFault};
 use crate::event::{Operation, Request, Step};
-use crate::report::{OperationReport, Remedy};
+use crate::report::{Details, OperationReport};
 use crate::rotation::{self, Context, Rotation, create_secret, labels};
 use crate::secret::store::{self, Which};
 
@@ -28,19 +25,8 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
         request.step = step;
         steps.push(rotation::run(context, &request).await?);
     }
-    Ok(OperationReport {
-        operation: operation.kind,
-        secret: secret.to_owned(),
-        strategy: rotation.strategy,
-        message: format!("Rotated: AWSCURRENT is version {}, for role {:?}.", request.token, rotation.next_username),
-        remedy: Remedy::Nothing,
-        done: Vec::new(),
-        versions: Vec::new(),
-        sessions: BTreeMap::new(),
-        schedule: None,
-        steps,
-        duration: Duration::ZERO,
-    })
+    let message = format!("Rotated: AWSCURRENT is version {}, for role {:?}.", request.token, rotation.next_username);
+    Ok(operation.report(rotation.strategy, message, Details::Rotation { steps }))
 }
 
 /// A random version id in the form that Secrets Manager itself gives: 32 hexadecimal digits in five groups.

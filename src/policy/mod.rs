@@ -10,11 +10,15 @@ pub mod probe;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use self::grant::Grant;
 use self::probe::Probe;
 use crate::secret::credentials::MAX_NAME_BYTES;
 use crate::secret::password::Storage;
+
+/// Longer than applications keep a secret, as a rule.
+const RETIRE_AFTER: Duration = Duration::from_hours(24);
 
 /// `ROTATION_POLICY`, parsed once at cold start.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -45,6 +49,8 @@ pub struct Policy {
     pub probes_of_secret: bool,
     /// Whether a second user that does not exist is created, and memberships that it lacks are granted.
     pub create_users: bool,
+    /// How long a user that is not current any more keeps its password, at least.
+    pub retire_after: Duration,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
     pub rotation_host: Option<String>,
     /// The name that the server's certificate has to carry in place of the host's.
@@ -76,6 +82,7 @@ struct Fields {
     create_users: Option<bool>,
     grants: Option<Vec<Grant>>,
     probes: Option<Vec<Probe>>,
+    retire_after: Option<Period>,
     rotation_host: Option<String>,
     tls_server_name: Option<String>,
     allow_plaintext: Option<bool>,
@@ -87,6 +94,11 @@ struct Fields {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 struct RoleName(String);
+
+/// A whole number of seconds, minutes, hours or days, such as `24h`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+struct Period(Duration);
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -152,6 +164,7 @@ impl Policies {
             probes_of_secret: own.probes.is_some(),
             probes: own.probes.or(best.probes).or(base.probes).unwrap_or_default(),
             create_users: best.create_users.or(base.create_users).unwrap_or(true),
+            retire_after: best.retire_after.or(base.retire_after).map_or(RETIRE_AFTER, |Period(period)| period),
             rotation_host: best.rotation_host.or(base.rotation_host),
             tls_server_name: best.tls_server_name.or(base.tls_server_name),
             allow_plaintext: best.allow_plaintext.or(base.allow_plaintext).unwrap_or(false),
@@ -198,6 +211,24 @@ impl TryFrom<String> for RoleName {
             return Err(format!("a role's name has 1 to {MAX_NAME_BYTES} bytes, and no NUL among them"));
         }
         Ok(Self(name))
+    }
+}
+
+impl TryFrom<String> for Period {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
+        let unit = match &text[split..] {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => 0_u64,
+        };
+        let number = text[..split].parse::<u32>().ok().filter(|_| unit > 0);
+        let number = number.ok_or_else(|| format!("{text:?} is not a number and one of s, m, h, d, such as \"24h\""))?;
+        Ok(Self(Duration::from_secs(u64::from(number) * unit)))
     }
 }
 
@@ -269,6 +300,11 @@ mod tests {
         assert_eq!(policy.strategy(None), Strategy::SingleUser);
         assert_eq!(policy.strategy(Some("arn")), Strategy::AlternatingUsers);
         assert_eq!(policy.admin(Some("the secret's")), Some("the secret's"));
+        assert_eq!(policy.retire_after, Duration::from_hours(24));
+        for (period, seconds) in [("0s", 0), ("90s", 90), ("15m", 900), ("36h", 129_600), ("7d", 604_800)] {
+            let policy = resolve(&format!(r#"{{"defaults":{{"retire_after":"{period}"}}}}"#), None).unwrap();
+            assert_eq!(policy.retire_after.as_secs(), seconds, "{period}");
+        }
         let policy = resolve(r#"{"defaults":{"admin_secret":"the function's"}}"#, None).unwrap();
         assert_eq!(policy.admin(Some("the secret's")), Some("the function's"));
     }
@@ -295,6 +331,7 @@ mod tests {
             "admin_secret",
             "owner_role",
             "create_users",
+            "retire_after",
             "admin_reset",
             "allow_plaintext",
             "rotation_host",
@@ -323,6 +360,11 @@ mod tests {
             (r#"{"secrets":{"a":{"allow_plaintext":"yes"}}}"#, "invalid type"),
             (r#"{"secrets":{"*":{}}}"#, "\"*\" is neither"),
             (r#"{"secrets":{"a*b":{}}}"#, "\"a*b\" is neither"),
+            (r#"{"defaults":{"retire_after":24}}"#, "invalid type"),
+            (r#"{"defaults":{"retire_after":""}}"#, "such as \"24h\""),
+            (r#"{"defaults":{"retire_after":"-1h"}}"#, "such as \"24h\""),
+            (r#"{"defaults":{"retire_after":"24"}}"#, "such as \"24h\""),
+            (r#"{"defaults":{"retire_after":"1 Tag ü"}}"#, "such as \"24h\""),
             (r#"{"defaults":{"owner_role":""}}"#, "a role's name has 1 to 63 bytes"),
             (r#"{"defaults":{"create_users":"no"}}"#, "invalid type"),
             (r#"{"defaults":{"password_storage":"plain"}}"#, "unknown variant `plain`"),

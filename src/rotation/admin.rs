@@ -57,7 +57,7 @@ pub(crate) async fn session(context: &Context<'_>, rotation: &Rotation, own: Opt
 }
 
 /// A refusal of the change is one of the admin's rights, and not of the role's.
-pub(super) fn lacks_right(mut error: Error) -> Error {
+pub(crate) fn lacks_right(mut error: Error) -> Error {
     if let Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } = &mut error {
         *fault = DatabaseFault::AdminLacksRight;
     }

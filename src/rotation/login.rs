@@ -7,8 +7,10 @@ use crate::secret::credentials::Credentials;
 use crate::secret::password::Password;
 use crate::secret::store::{self, Value, Which};
 
-/// Passwords of abandoned rotations that are tried when no label leads to one that works; each costs a failed login.
-const UNLABELLED_TRIED: usize = 3;
+/// Passwords of abandoned rotations that a step tries when no label leads to one that works; each costs a failed login.
+const TRIED_BY_A_STEP: usize = 3;
+/// A person who asks what can be done would rather have more of those.
+const TRIED_BY_AN_OPERATION: usize = 10;
 /// Versions without a label that are read to find those.
 const UNLABELLED_READ: usize = 20;
 
@@ -26,7 +28,7 @@ pub(super) enum Found {
 /// Logs in as the current user, and if need be as the pending one: with AWSCURRENT first, since a healthy rotation must not leave a failed
 /// login in the server's log. `purpose` is for that one alone.
 pub(super) async fn find(context: &Context<'_>, rotation: &Rotation, database: &Database<'_>, purpose: Purpose) -> Result<Found, Error> {
-    let mut tried = Tried::default();
+    let mut tried = Tried::by_a_step();
     if let Some(session) = tried.login(database, "login with AWSCURRENT", &rotation.current, purpose).await? {
         return Ok(Found::Session { session, with: "AWSCURRENT" });
     }
@@ -52,14 +54,13 @@ pub(crate) async fn older(
     {
         return Ok(Some((session, "AWSPREVIOUS")));
     }
-    let mut left = UNLABELLED_TRIED;
     for id in unlabelled(context, rotation, tried).await? {
         let Some(version) = past(context, rotation, Which::Id(&id)).await?.filter(|version| !tried.has(version)) else { continue };
         if let Some(session) = tried.login(database, "login with a version without label", &version, Purpose::Administer).await? {
             return Ok(Some((session, "a version that has lost its label")));
         }
-        left -= 1;
-        if left == 0 {
+        tried.unlabelled_left -= 1;
+        if tried.unlabelled_left == 0 {
             break;
         }
     }
@@ -90,17 +91,22 @@ async fn past(context: &Context<'_>, rotation: &Rotation, which: Which<'_>) -> R
 }
 
 /// What was tried, so that no password is sent twice: every refusal is a line that somebody may be alerted by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tried {
     labels: Vec<&'static str>,
     logins: Vec<(String, Password)>,
+    unlabelled_left: usize,
 }
 
 impl Tried {
-    /// These have been refused already.
+    fn by_a_step() -> Self {
+        Self { labels: Vec::new(), logins: Vec::new(), unlabelled_left: TRIED_BY_A_STEP }
+    }
+
+    /// By an operation, when these have been refused already.
     pub(crate) fn rejected<'a>(versions: impl Iterator<Item = &'a Stored>) -> Self {
         let logins = versions.map(|version| (version.credentials.username.clone(), version.credentials.password.clone())).collect();
-        Self { labels: Vec::new(), logins }
+        Self { labels: Vec::new(), logins, unlabelled_left: TRIED_BY_AN_OPERATION }
     }
 
     fn has(&self, version: &Stored) -> bool {

@@ -5,7 +5,7 @@ pub(crate) mod create_secret;
 mod finish_secret;
 pub(crate) mod labels;
 pub(crate) mod login;
-mod requirements;
+pub(crate) mod requirements;
 pub(crate) mod set_secret;
 mod strategy;
 mod test_secret;
@@ -23,7 +23,7 @@ use crate::policy::{Policy, Strategy};
 use crate::report::{Checks, Outcome, Report};
 use crate::secret::credentials::Credentials;
 use crate::secret::document::Document;
-use crate::secret::store::{self, Store, Value, Version, Which};
+use crate::secret::store::{self, Description, Store, Value, Version, Which};
 
 /// What every step works with, for one invocation.
 #[derive(Debug)]
@@ -192,6 +192,16 @@ impl Rotation {
         let description = context.store.describe(&self.secret).await?;
         let state = labels::state(&description, &self.token);
         state.map(drop).map_err(|fault| Error::Rotation { secret: self.secret.clone(), fault })
+    }
+
+    /// Makes sure that AWSCURRENT has not moved since it was read.
+    pub(crate) fn still_current(&self, description: &Description) -> Result<(), Error> {
+        let holder = description.holder(store::CURRENT).unwrap_or_default();
+        if holder == self.current.id {
+            return Ok(());
+        }
+        let fault = RotationFault::CurrentMoved { token: self.current.id.clone(), holder: holder.to_owned() };
+        Err(Error::Rotation { secret: self.secret.clone(), fault })
     }
 
     /// The name under which only one invocation at a time changes the role, or either role of a pair.

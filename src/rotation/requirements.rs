@@ -12,19 +12,19 @@ use crate::report::Checks;
 const EXAMPLES: usize = 100;
 
 /// What came of the checks.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     pub checks: Checks,
     /// What the role lacks, with the statement that mends it.
     pub problems: Vec<String>,
 }
 
 /// Whether anything is declared.
-pub(super) fn declared(rotation: &Rotation) -> bool {
+pub(crate) fn declared(rotation: &Rotation) -> bool {
     !rotation.policy.grants.is_empty() || !rotation.policy.probes.is_empty()
 }
 
 /// Checks a session of the application. Its `search_path` is `pg_catalog` from then on.
-pub(super) async fn check(rotation: &Rotation, session: &Session, standing: &Standing) -> Result<Checked, Error> {
+pub(crate) async fn check(rotation: &Rotation, session: &Session, standing: &Standing) -> Result<Checked, Error> {
     let started = Instant::now();
     let (grants, probes) = (&rotation.policy.grants, &rotation.policy.probes);
     let mut problems = Vec::new();
@@ -65,7 +65,7 @@ pub(super) async fn check(rotation: &Rotation, session: &Session, standing: &Sta
 
 impl Checked {
     /// The error that says what is missing, if anything is.
-    pub(super) fn into_error(self, session: &Session, host: &str, consequence: &'static str) -> Result<Self, Error> {
+    pub(crate) fn into_error(self, session: &Session, host: &str, consequence: &'static str) -> Result<Self, Error> {
         if self.problems.is_empty() {
             return Ok(self);
         }
@@ -75,7 +75,7 @@ impl Checked {
 
 impl Checks {
     /// What was checked, for a person.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match (self.grants, self.probes) {
             (0, 0) => "no grants and no probes are declared".to_owned(),
             (grants, probes) => format!("{grants} grants and {probes} probes were checked in {} ms", self.duration.as_millis()),

@@ -3,11 +3,13 @@
 use super::super::login::{self, Found};
 use super::super::{Context, Done, Rotation, admin, strategy};
 use super::plan::{Plan, Refusal, plan};
-use super::{done, not_accepted, not_with_current, set_under_lock, storage};
+use super::{done, not_accepted, not_with_current, set_under_lock, storage, under_lock};
 use crate::database::pair::{self, Names};
+use crate::database::role::End;
 use crate::database::{Purpose, Session};
 use crate::error::Error;
 use crate::report::Outcome;
+use crate::secret::password::Password;
 
 /// The current user is never touched. Its login is the proof that the secret is about a role of its own, and on which server that is.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Done, Error> {
@@ -42,20 +44,12 @@ async fn by_admin(context: &Context<'_>, rotation: &Rotation, own: Option<&Sessi
 }
 
 async fn make_equal(context: &Context<'_>, rotation: &Rotation, admin: &Session, host: &str) -> Result<Done, Error> {
-    let (current, pending) = (&rotation.current.credentials, &rotation.pending()?.credentials);
-    let names = Names {
-        current: &current.username,
-        other: &pending.username,
-        owner: rotation.policy.owner_role.as_deref(),
-        base: strategy::base(&current.username),
-        dbname: &current.server.dbname,
-    };
+    let (names, pending) = (names(rotation), &rotation.pending()?.credentials);
     let storage = storage(rotation, admin).await?;
-    let stored_form = pending.password.stored_form(&pending.username, storage);
+    let stored_form = pending.password.stored_form(names.other, storage);
     let change = async || {
-        let facts = pair::read(admin, names).await?;
-        let plan = plan(&facts, names, rotation.policy.create_users).map_err(|refusal| refused(rotation, host, admin, refusal))?;
-        pair::apply(admin, names, &plan.change, &stored_form, storage).await.map_err(admin::lacks_right)?;
+        let plan = planned(rotation, admin, host).await?;
+        pair::apply(admin, names, &plan.change, &stored_form, storage, End::Commit).await.map_err(admin::lacks_right)?;
         Ok(plan)
     };
     let Plan { change, warnings } = set_under_lock(context, rotation, admin, change).await?;
@@ -64,6 +58,37 @@ async fn make_equal(context: &Context<'_>, rotation: &Rotation, admin: &Session,
     let mut done = done(storage, format!("Role {:?} {has}{acts}. Role {:?} was left as it is.", names.other, names.current));
     done.warnings.extend(warnings);
     Ok(done)
+}
+
+/// Makes the next user the current one's equal, with that password, and takes all of it back; what a person should know about it.
+pub(crate) async fn rehearse(rotation: &Rotation, admin: &Session, host: &str, password: &Password) -> Result<Vec<String>, Error> {
+    let names = names(rotation);
+    let storage = storage(rotation, admin).await?;
+    let stored_form = password.stored_form(names.other, storage);
+    let change = async || {
+        let plan = planned(rotation, admin, host).await?;
+        pair::apply(admin, names, &plan.change, &stored_form, storage, End::RollBack).await.map_err(admin::lacks_right)?;
+        Ok(plan.warnings)
+    };
+    under_lock(rotation, admin, async || Ok(()), change).await
+}
+
+/// What there is to do to the next user, within the transaction of [`set_under_lock`].
+pub(crate) async fn planned(rotation: &Rotation, admin: &Session, host: &str) -> Result<Plan, Error> {
+    let names = names(rotation);
+    let facts = pair::read(admin, names).await?;
+    plan(&facts, names, rotation.policy.create_users).map_err(|refusal| refused(rotation, host, admin, refusal))
+}
+
+fn names(rotation: &Rotation) -> Names<'_> {
+    let current = &rotation.current.credentials;
+    Names {
+        current: &current.username,
+        other: &rotation.next_username,
+        owner: rotation.policy.owner_role.as_deref(),
+        base: strategy::base(&current.username),
+        dbname: &current.server.dbname,
+    }
 }
 
 fn refused(rotation: &Rotation, host: &str, admin: &Session, refusal: Refusal) -> Error {

@@ -1,8 +1,8 @@
 //! `setSecret`: makes the database accept the pending password.
 
-mod alternating_users;
+pub(crate) mod alternating_users;
 mod plan;
-mod single_user;
+pub(crate) mod single_user;
 
 use std::time::Duration;
 

@@ -2,8 +2,9 @@
 
 use super::super::login::{self, Found};
 use super::super::{Context, Done, Rotation, admin, requirements};
-use super::{done, not_accepted, not_with_current, set_under_lock, storage};
-use crate::database::{Purpose, Session, role};
+use super::{done, not_accepted, not_with_current, set_under_lock, storage, under_lock};
+use crate::database::role::{self, End};
+use crate::database::{Purpose, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::report::Outcome;
 use crate::secret::password::Storage;
@@ -67,9 +68,18 @@ async fn set_password(context: &Context<'_>, rotation: &Rotation, session: &Sess
     let pending = &rotation.pending()?.credentials;
     let storage = storage(rotation, session).await?;
     let stored_form = pending.password.stored_form(&pending.username, storage);
-    let change = async || role::change_password(session, &pending.username, &stored_form, storage).await;
+    let change = async || role::change_password(session, &pending.username, &stored_form, storage, End::Commit).await;
     set_under_lock(context, rotation, session, change).await?;
     Ok(storage)
+}
+
+/// Sets the password that the role has, and takes that back: whether the session may.
+pub(crate) async fn rehearse(rotation: &Rotation, session: &Session) -> Result<(), Error> {
+    let current = &rotation.current.credentials;
+    let storage = storage(rotation, session).await?;
+    let stored_form = current.password.stored_form(&current.username, storage);
+    let change = async || role::change_password(session, &current.username, &stored_form, storage, End::RollBack).await;
+    under_lock(rotation, session, async || Ok(()), change).await
 }
 
 fn changed_with(rotation: &Rotation, storage: Storage, with: &str) -> Done {

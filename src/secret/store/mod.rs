@@ -2,6 +2,7 @@
 
 mod client;
 mod fault;
+mod trial;
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -46,6 +47,8 @@ pub struct Description {
     /// When the last rotation ended, and when the next one is to begin.
     pub last_rotated: Option<SystemTime>,
     pub next_rotation: Option<SystemTime>,
+    /// When anything of the secret was changed last, a label too.
+    pub last_changed: Option<SystemTime>,
 }
 
 impl Description {
@@ -115,6 +118,7 @@ impl Store {
             owning_service: output.owning_service,
             stages: output.version_ids_to_stages.unwrap_or_default(),
             last_rotated: output.last_rotated_date.and_then(|date| date.try_into().ok()),
+            last_changed: output.last_changed_date.and_then(|date| date.try_into().ok()),
             next_rotation: output.next_rotation_date.and_then(|date| date.try_into().ok()),
         })
     }

@@ -1,0 +1,62 @@
+//! How far an attempt to log in has come: what tells a slow name server from a slow handshake.
+
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use postgres_native_tls::{TlsConnector, TlsStream};
+use tokio::net::TcpStream;
+use tokio_postgres::tls::TlsConnect;
+
+/// The parts of a login, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Dns,
+    Tcp,
+    Tls,
+    Login,
+}
+
+/// What has been reached so far, and how long each part took.
+#[derive(Debug)]
+pub struct Progress(Mutex<(Instant, Vec<(Part, Duration)>)>);
+
+impl Progress {
+    pub(super) fn start() -> Self {
+        Self(Mutex::new((Instant::now(), Vec::new())))
+    }
+
+    pub(super) fn reached(&self, part: Part) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let took = state.0.elapsed();
+        state.0 = Instant::now();
+        state.1.push((part, took));
+    }
+
+    /// The parts that were reached, and for how long the next one has been under way.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<(Part, Duration)>, Duration) {
+        let (since, parts) = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (parts, since.elapsed())
+    }
+}
+
+/// A handshake that says when it is done.
+pub(super) struct Watched<'a> {
+    pub(super) connector: TlsConnector,
+    pub(super) progress: &'a Progress,
+}
+
+impl<'a> TlsConnect<TcpStream> for Watched<'a> {
+    type Stream = TlsStream<TcpStream>;
+    type Error = native_tls::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, Self::Error>> + Send + 'a>>;
+
+    fn connect(self, stream: TcpStream) -> Self::Future {
+        Box::pin(async move {
+            let stream = self.connector.connect(stream).await?;
+            self.progress.reached(Part::Tls);
+            Ok(stream)
+        })
+    }
+}
