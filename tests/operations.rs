@@ -36,7 +36,7 @@ async fn a_forced_rotation_is_one_call() {
         let report = operate(&function, "rotate", &application, json!({})).await.unwrap();
         let steps: Vec<_> = report["Steps"].as_array().unwrap().iter().map(|step| step["Step"].as_str().unwrap()).collect();
         assert_eq!(steps, STEPS);
-        assert!(report["Steps"].as_array().unwrap().iter().all(|step| step["DurationMs"].is_u64()), "{report}");
+        assert!(report["Steps"].as_array().unwrap().iter().all(|step| step["DurationMs"].as_u64() > Some(0)), "{report}");
         let token = report["Steps"][0]["VersionId"].as_str().unwrap();
         application.assert_rotated(token, &before).await;
         assert!(!report.to_string().contains(&application.password_in("AWSCURRENT").await), "a password in the report");

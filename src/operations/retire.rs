@@ -62,15 +62,14 @@ async fn of_one_user(
     let clients = sessions::clients(own, user, Some(age)).await?;
     let open = total(&clients);
     let ended = if terminate && open > 0 { sessions::terminate(own, user, Some(age)).await? } else { 0 };
+    let ago = period(age);
     let message = match (open, terminate) {
-        (0, _) => format!("No session of role {user:?} is left from before its password was changed, {} ago.", period(age)),
-        (_, true) => {
-            format!("{ended} sessions of role {user:?} from before its password was changed, {} ago, were told to end.", period(age))
+        (0, _) => format!("No session of role {user:?} is left from before its password was changed, {ago} ago."),
+        (_, true) => format!("Told to end: {} of role {user:?} from before its password was changed, {ago} ago.", counted(ended)),
+        (_, false) => {
+            let open = counted(open);
+            format!("Open from before the password of role {user:?} was changed, {ago} ago: {open}. \"Terminate\": true ends them.")
         }
-        (_, false) => format!(
-            "{open} sessions of role {user:?} are open from before its password was changed, {} ago, and go on. \"Terminate\": true ends them.",
-            period(age)
-        ),
     };
     Ok((message, retirement(user, ended > 0 || open == 0, ended, clients)))
 }
@@ -103,7 +102,7 @@ async fn of_two_users(
         return kept(why, clients);
     }
     if open > 0 && !terminate {
-        return kept(format!("{open} sessions of role {user:?} are open. \"Terminate\": true ends them."), clients);
+        return kept(format!("Open: {} of role {user:?}. \"Terminate\": true ends them.", counted(open)), clients);
     }
     let admin = admin::session(context, rotation, Some(own)).await?;
     let taken = take_password(context, rotation, &admin, host).await;
@@ -120,7 +119,7 @@ async fn of_two_users(
     let ended = match ended {
         None => 0,
         Some(Ok(ended)) => {
-            let _ = write!(message, " {ended} sessions were told to end.");
+            let _ = write!(message, " Told to end: {}.", counted(ended));
             ended
         }
         Some(Err(error)) => {
@@ -129,7 +128,7 @@ async fn of_two_users(
             } else {
                 error.to_string()
             };
-            let _ = write!(message, " Its {open} open sessions could not be ended: {advice}.");
+            let _ = write!(message, " Still open, since the admin may not end them: {}; {advice}.", counted(open));
             0
         }
     };
@@ -165,6 +164,10 @@ fn retirement(user: &str, retired: bool, terminated: u64, clients: Vec<Client>) 
 
 fn total(clients: &[Client]) -> u64 {
     clients.iter().map(|client| client.sessions).sum()
+}
+
+fn counted(count: u64) -> String {
+    if count == 1 { "1 session".to_owned() } else { format!("{count} sessions") }
 }
 
 fn since(time: Option<SystemTime>) -> Duration {

@@ -1,8 +1,10 @@
 //! `rotate`: a new version and the four steps in one call.
 
+use std::time::Instant;
+
 use crate::error::{Error, RotationFault};
 use crate::event::{Operation, Request, Step};
-use crate::report::{Details, OperationReport};
+use crate::report::{Details, OperationReport, Report};
 use crate::rotation::{self, Context, Rotation, create_secret, labels};
 use crate::secret::store::{self, Which};
 
@@ -19,8 +21,9 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
     let token = new_token();
     let rotation = Rotation::of(context.config, current, &token)?;
     let mut request = Request { step: Step::CreateSecret, secret_id: secret.to_owned(), token, rotation_token: None };
+    let started = Instant::now();
     let created = create_secret::run(context, &rotation, &request).await?;
-    let mut steps = vec![created.into_report(&request, rotation.strategy)];
+    let mut steps = vec![Report { duration: started.elapsed(), ..created.into_report(&request, rotation.strategy) }];
     for step in [Step::SetSecret, Step::TestSecret, Step::FinishSecret] {
         request.step = step;
         steps.push(rotation::run(context, &request).await?);
