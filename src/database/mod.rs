@@ -34,6 +34,8 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than any statement of ours takes, short enough to be told before Lambda's usual 30 s are over.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most that a transaction waits for something that is not the server, such as a call to Secrets Manager.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the role's own settings must not change in a session of ours.
 const OURS: [(&str, &str); 4] =
@@ -221,9 +223,11 @@ async fn dial(target: &Target, progress: &Progress) -> Result<TcpStream, Failure
 
 fn options(purpose: Purpose, deadline: Deadline) -> String {
     let timeouts = format!(
-        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=0 -c default_transaction_deferrable=off",
+        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c default_transaction_deferrable=off",
         deadline.remaining(STATEMENT_TIMEOUT).as_millis().max(1),
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
+        // A session that is cut off keeps its locks: once the invocation is over nobody goes on with it.
+        deadline.remaining(TRANSACTION_TIMEOUT).as_millis().max(1),
     );
     match purpose {
         Purpose::Administer => OURS.iter().fold(timeouts, |options, (name, value)| format!("{options} -c {name}={value}")),

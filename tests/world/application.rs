@@ -86,12 +86,17 @@ impl Application {
 
     /// Starts another rotation where one got stuck, as a person does: by taking AWSPENDING away first.
     pub async fn begin_again(&self) -> String {
-        let client = world().aws.client();
-        if let Some(stuck) = self.holder("AWSPENDING").await {
-            let call = client.update_secret_version_stage().secret_id(&self.secret).version_stage("AWSPENDING");
-            call.remove_from_version_id(stuck).send().await.expect("the label is taken away");
-        }
+        self.take_off_pending().await;
         self.begin().await
+    }
+
+    /// Takes AWSPENDING off whichever version has it.
+    pub async fn take_off_pending(&self) {
+        let client = world().aws.client();
+        if let Some(holder) = self.holder("AWSPENDING").await {
+            let call = client.update_secret_version_stage().secret_id(&self.secret).version_stage("AWSPENDING");
+            call.remove_from_version_id(holder).send().await.expect("the label is taken away");
+        }
     }
 
     /// Has Secrets Manager rotate the secret with that function, and waits for the end of it: its `state`, `steps` and `token`.

@@ -10,6 +10,7 @@ pub mod pair;
 pub mod postgres;
 pub mod print;
 pub mod proxy;
+pub mod stage;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
