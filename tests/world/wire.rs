@@ -22,6 +22,8 @@ pub enum Fault {
     BreakBefore,
     /// It takes effect, and the connection breaks off before the answer.
     BreakAfter,
+    /// Something happens to the server before it sees the statement.
+    Meanwhile(fn()),
 }
 
 /// Which statement is to go wrong.
@@ -149,6 +151,10 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, role: Option<String>) -> O
                     Some(Fault::Refuse(code)) => {
                         refuse(&mut to_client, code, &message[4..]).await?;
                         continue;
+                    }
+                    Some(Fault::Meanwhile(happens)) => {
+                        RUNTIME.spawn_blocking(happens).await.ok()?;
+                        return None;
                     }
                     Some(Fault::BreakAfter) | None => {}
                 }
