@@ -95,14 +95,14 @@ fn a_file_holds_one_thing() {
 }
 
 #[test]
-fn the_readme_says_what_to_do_about_every_kind_of_error() {
-    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+fn the_runbook_says_what_to_do_about_every_kind_of_error() {
+    let runbook = std::fs::read_to_string(project().join("RUNBOOK.md")).unwrap();
     let mut kinds = 0;
     for (name, source) in sources().into_iter().filter(|(name, _)| name.starts_with("error/")) {
         for line in source.lines().filter(|line| line.contains("=> \"")) {
             let kind = line.split('"').nth(1).unwrap();
             kinds += 1;
-            assert!(readme.contains(&format!("`{kind}`")), "README.md does not mention {kind}, a kind in src/{name}.rs");
+            assert!(runbook.contains(&format!("`{kind}`")), "RUNBOOK.md does not mention {kind}, a kind in src/{name}.rs");
         }
     }
     assert!(kinds > 40, "only {kinds} kinds were found");
