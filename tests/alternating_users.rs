@@ -85,7 +85,8 @@ fn uses(schema: &str, n: usize) -> String {
 }
 
 async fn twenty_turns(pair: &Pair, function: &Function) {
-    let schema = escape_identifier(&pair.base);
+    let (schema, reader) = (escape_identifier(&pair.base), unique("reader_"));
+    pair.superuser(&format!("CREATE ROLE {reader}")).await;
     for n in 0..20 {
         let current = pair.session("AWSCURRENT").await;
         current.batch_execute(&objects(&pair.base, n)).await.unwrap_or_else(|error| panic!("turn {n}: {error:?}"));
@@ -96,6 +97,14 @@ async fn twenty_turns(pair: &Pair, function: &Function) {
                 let used = session.batch_execute(&uses(&pair.base, made)).await;
                 used.unwrap_or_else(|error| panic!("turn {n}, {stage}, objects of turn {made}: {error:?}"));
             }
+        }
+        if n == 0 {
+            // Said once, by whichever user: both create as one role.
+            let default = format!("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {reader}");
+            pair.session("AWSCURRENT").await.batch_execute(&default).await.unwrap();
+        } else {
+            let may = admin().await.query_one("SELECT has_table_privilege($1, $2, 'SELECT')", &[&reader, &format!("{schema}.t{n}")]).await;
+            assert!(may.unwrap().get::<_, bool>(0), "turn {n}: default privileges");
         }
         // The session that was there before the turn goes on, too.
         current.batch_execute(&uses(&pair.base, n)).await.unwrap();
@@ -371,15 +380,7 @@ async fn a_master_secret_that_rds_manages_is_enough() {
 async fn rotate_immediately_false_tests_what_there_is() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     let before = pair.application.snapshot().await;
-    let token = random_hex();
-    let client = world().aws.client();
-    let call = client.rotate_secret().secret_id(&pair.application.secret).client_request_token(&token).rotate_immediately(false);
-    call.rotation_lambda_arn(function.arn()).send().await.unwrap();
-    let rotation = eventually("the end of the test", async || {
-        let rotation = world().aws.rotation(&token).await;
-        (rotation["state"] != "running").then_some(rotation)
-    })
-    .await;
+    let rotation = pair.application.test(&function).await;
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
     assert_eq!(pair.application.snapshot().await, before);
 

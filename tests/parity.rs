@@ -20,7 +20,10 @@ struct Unequal {
 
 impl Unequal {
     async fn new() -> Self {
-        let pair = Pair::new().await;
+        Self::of(Pair::new().await).await
+    }
+
+    async fn of(pair: Pair) -> Self {
         pair.left_by_aws().await;
         let token = pair.application.begin().await;
         Self { pair, function: Function::start(&[]), thing: unique("thing_"), token }
@@ -234,6 +237,20 @@ async fn what_somebody_takes_from_the_pending_user_is_noticed() {
         let report = unequal.step("testSecret").await;
         assert!(report.is_ok(), "{change}: {report:?}");
     }
+}
+
+#[tokio::test]
+async fn what_the_public_may_in_most_databases_is_compared_where_it_may_not() {
+    let dbname = unique("shop_");
+    for sql in [format!("CREATE DATABASE {dbname}"), format!("REVOKE ALL ON DATABASE {dbname} FROM PUBLIC")] {
+        admin().await.batch_execute(&sql).await.unwrap();
+    }
+    let unequal = Unequal::of(Pair::edited(|document| document["dbname"] = json!(dbname)).await).await;
+    unequal.superuser(&format!("GRANT CONNECT ON DATABASE {dbname} TO :base, :admin; GRANT TEMPORARY ON DATABASE {dbname} TO :clone")).await;
+    unequal.set().await;
+    unequal.assert_missing(&format!("TEMPORARY on database {dbname}")).await;
+    unequal.superuser(&unequal.statement().await).await;
+    unequal.pair.application.steps(&unequal.function, &STEPS[2..], &unequal.token).await;
 }
 
 #[tokio::test]

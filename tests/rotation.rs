@@ -165,15 +165,7 @@ async fn passwords_follow_the_variables_of_aws() {
 async fn rotate_immediately_false_tests_what_there_is() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let before = application.snapshot().await;
-    let client = world().aws.client();
-    let token = random_hex();
-    let call = client.rotate_secret().secret_id(&application.secret).client_request_token(&token).rotate_immediately(false);
-    call.rotation_lambda_arn(function.arn()).send().await.unwrap();
-    let rotation = eventually("the end of the test", async || {
-        let rotation = world().aws.rotation(&token).await;
-        (rotation["state"] != "running").then_some(rotation)
-    })
-    .await;
+    let rotation = application.test(&function).await;
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
     function.logged("the test", |event| event["outcome"] == "CurrentTested").await;
     assert_eq!(application.snapshot().await, before);

@@ -110,6 +110,15 @@ impl Application {
         rotation
     }
 
+    /// Has Secrets Manager set the rotation up without a rotation, which tests what there is, and waits for the end of it.
+    pub async fn test(&self, function: &Function) -> Value {
+        let token = random_hex();
+        let client = world().aws.client();
+        let call = client.rotate_secret().secret_id(&self.secret).client_request_token(&token).rotate_immediately(false);
+        call.rotation_lambda_arn(function.arn()).send().await.expect("the test begins");
+        self.ended(&token).await
+    }
+
     async fn ended(&self, token: &str) -> Value {
         super::eventually("the end of the rotation", async || {
             let rotation = world().aws.rotation(token).await;
