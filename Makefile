@@ -1,7 +1,7 @@
 # The only interface to the project; CI uses it too. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test test-matrix check package bench status preflight rotate recover retire roots clean
+.PHONY: help demo drill test test-matrix check package plan apply destroy bench status preflight rotate recover retire roots clean
 
 # x86_64 or arm64, by default this machine's; for the other one rustup's target and a linker for it have to be installed.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
@@ -12,6 +12,8 @@ export PG_BIN
 export RUST_TEST_THREADS ?= 4
 STRATEGY ?= single-user
 VERSIONS ?= 13 14 15 16 17 18
+# One of the folders in terraform/examples.
+EXAMPLE ?= single-user
 
 # What an operation is asked of, and how.
 SECRET ?=
@@ -35,6 +37,7 @@ drill: | tools ## watch rotations that are broken off after each step, and recov
 
 test: check package ## run everything that needs no cloud account, the packaged binary included (PG_BIN=<folder>: another server)
 	@tests/world/install
+	terraform/check
 	cargo test --doc
 	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test drill --test outages --test integration
 
@@ -58,6 +61,14 @@ package: | tools ## build target/lambda/postgres-secret-rotation/bootstrap and b
 	cargo build --release --target $(TRIPLE)
 	@mkdir -p $(PACKAGE)
 	@python3 tools/package.py target/$(TRIPLE)/release/postgres-secret-rotation $(PACKAGE)
+
+plan apply: package
+plan: ## show what an example of the Terraform module would make (EXAMPLE=<folder in terraform/examples>, ARCH)
+apply: ## make it, in the account and region of the environment's credentials
+destroy: ## remove it again
+plan apply destroy:
+	@tools/terraform -chdir=terraform/examples/$(EXAMPLE) init -input=false >/dev/null
+	@tools/terraform -chdir=terraform/examples/$(EXAMPLE) $@ -var architecture=$(ARCH)
 
 bench: package ## measure the packaged binary: cold start, CPU and memory of a rotation, size
 	@tests/world/install

@@ -1,0 +1,78 @@
+# Two roles that take turns, made by the master user whose password RDS itself keeps in a secret and rotates.
+#
+# Before the first turn, the role has to exist with the password that the secret holds: TF_VAR_password seeds it.
+
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100, < 7.0"
+    }
+  }
+}
+
+module "network" {
+  source = "../network"
+  name   = "rotation-alternating"
+}
+
+resource "aws_db_subnet_group" "this" {
+  name_prefix = "rotation-alternating-"
+  subnet_ids  = module.network.subnet_ids
+}
+
+resource "aws_db_instance" "this" {
+  identifier_prefix           = "rotation-alternating-"
+  engine                      = "postgres"
+  engine_version              = "17"
+  instance_class              = "db.t4g.micro"
+  allocated_storage           = 20
+  storage_encrypted           = true
+  db_name                     = var.dbname
+  port                        = var.port
+  username                    = "master"
+  manage_master_user_password = true
+  db_subnet_group_name        = aws_db_subnet_group.this.name
+  vpc_security_group_ids      = [module.network.database_security_group_id]
+  skip_final_snapshot         = true
+}
+
+module "secret" {
+  source   = "../secret"
+  name     = "rotation-alternating"
+  database = { host = coalesce(var.host, aws_db_instance.this.address), port = var.port, dbname = var.dbname, username = var.username }
+  password = var.password
+}
+
+module "rotation" {
+  source = "../.."
+
+  name         = "rotation-alternating"
+  architecture = var.architecture
+  subnet_ids   = module.network.subnet_ids
+  databases    = { shop = { security_group_id = module.network.database_security_group_id, port = var.port } }
+  endpoint     = { security_group_ids = [module.network.endpoint_security_group_id] }
+
+  secrets = {
+    shop = {
+      secret_arn         = module.secret.arn
+      strategy           = "alternating-users"
+      admin_secret_arn   = aws_db_instance.this.master_user_secret[0].secret_arn
+      rotate_immediately = var.rotate_immediately
+    }
+  }
+}
+
+output "function_name" {
+  value = module.rotation.function_name
+}
+
+output "secret_arn" {
+  value = module.secret.arn
+}
+
+output "admin_secret_arn" {
+  value = aws_db_instance.this.master_user_secret[0].secret_arn
+}

@@ -1,0 +1,71 @@
+# A VPC that is there already, without NAT and without an endpoint of Secrets Manager: the module makes one for the function alone.
+
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100, < 7.0"
+    }
+  }
+}
+
+variable "vpc_id" {
+  description = "Left out, the account's default VPC."
+  type        = string
+  default     = null
+}
+
+variable "database_security_group_id" {
+  description = "Left out, the VPC's default group."
+  type        = string
+  default     = null
+}
+
+data "aws_vpc" "this" {
+  id      = var.vpc_id
+  default = var.vpc_id == null
+}
+
+data "aws_subnets" "this" {
+  filter {
+    name   = "vpc-id"
+    values = [data.aws_vpc.this.id]
+  }
+}
+
+data "aws_security_group" "database" {
+  id     = var.database_security_group_id
+  name   = var.database_security_group_id == null ? "default" : null
+  vpc_id = data.aws_vpc.this.id
+}
+
+module "secret" {
+  source   = "../secret"
+  name     = "rotation-existing-vpc"
+  database = { host = var.host, port = var.port, dbname = var.dbname, username = var.username }
+  password = var.password
+}
+
+module "rotation" {
+  source = "../.."
+
+  name         = "rotation-existing-vpc"
+  architecture = var.architecture
+  subnet_ids   = data.aws_subnets.this.ids
+  databases    = { shop = { security_group_id = data.aws_security_group.database.id, port = var.port } }
+  endpoint     = { create = true }
+
+  secrets = {
+    shop = { secret_arn = module.secret.arn, rotate_immediately = var.rotate_immediately }
+  }
+}
+
+output "function_name" {
+  value = module.rotation.function_name
+}
+
+output "secret_arn" {
+  value = module.secret.arn
+}

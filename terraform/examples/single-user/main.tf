@@ -1,0 +1,52 @@
+# One role that changes its own password.
+
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100, < 7.0"
+    }
+  }
+}
+
+module "network" {
+  source = "../network"
+  name   = "rotation-single-user"
+}
+
+module "secret" {
+  source   = "../secret"
+  name     = "rotation-single-user"
+  database = { host = var.host, port = var.port, dbname = var.dbname, username = var.username }
+  password = var.password
+}
+
+module "rotation" {
+  source = "../.."
+
+  name         = "rotation-single-user"
+  architecture = var.architecture
+  subnet_ids   = module.network.subnet_ids
+  databases    = { shop = { security_group_id = module.network.database_security_group_id, port = var.port } }
+  endpoint     = { security_group_ids = [module.network.endpoint_security_group_id] }
+
+  secrets = {
+    shop = {
+      secret_arn          = module.secret.arn
+      strategy            = "single-user"
+      schedule_expression = "cron(0 3 1 * ? *)"
+      window              = "3h"
+      rotate_immediately  = var.rotate_immediately
+    }
+  }
+}
+
+output "function_name" {
+  value = module.rotation.function_name
+}
+
+output "secret_arn" {
+  value = module.secret.arn
+}

@@ -1,0 +1,34 @@
+output "function_name" {
+  description = "The function's name, for `aws lambda invoke`."
+  value       = aws_lambda_function.this.function_name
+}
+
+output "function_arn" {
+  description = "The function's ARN."
+  value       = aws_lambda_function.this.arn
+}
+
+output "role_name" {
+  description = "The name of the function's role."
+  value       = aws_iam_role.this.name
+}
+
+output "role_arn" {
+  description = "The ARN of the function's role, e.g. for the policy of a key in another account."
+  value       = aws_iam_role.this.arn
+}
+
+output "security_group_id" {
+  description = "The function's security group, which databases and the endpoint have to let in."
+  value       = aws_security_group.this.id
+}
+
+output "log_group_name" {
+  description = "The log group."
+  value       = aws_cloudwatch_log_group.this.name
+}
+
+output "alarm_arns" {
+  description = "The ARNs of the alarms, by the metric that they watch."
+  value       = { for metric, alarm in aws_cloudwatch_metric_alarm.this : metric => alarm.arn }
+}
