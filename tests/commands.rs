@@ -20,6 +20,8 @@ fn make(arguments: &[&str]) -> (String, i32) {
         .env_clear()
         .envs([("PATH", path.as_str()), ("HOME", "/nonexistent"), ("AWS_REGION", REGION), ("AWS_DEFAULT_REGION", REGION)])
         .envs([("AWS_ACCESS_KEY_ID", "testing"), ("AWS_SECRET_ACCESS_KEY", "testing")])
+        // What an environment may hold under these names is not what is asked about, nor how.
+        .envs([("SECRET", "of-the-environment"), ("TERMINATE", "1"), ("DRY_RUN", "1")])
         .envs([("AWS_ENDPOINT_URL_LAMBDA", &world().gateway.url), ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &world().aws.url)])
         .output()
         .expect("make runs");
@@ -48,12 +50,14 @@ async fn each_operation_is_one_command_with_a_table() {
     }
     assert!(printed.ends_with("recover would do: Nothing"), "{printed}");
     let _open = pair.session("AWSPREVIOUS").await;
-    let (printed, status) = run("retire", &[]);
-    assert_eq!(status, 0, "{printed}");
-    assert!(
-        printed.contains("1 session of role") && printed.contains("\napplication 1") && printed.contains("nothing was changed"),
-        "{printed}"
-    );
+    for more in [&[][..], &["TERMINATE=0"]] {
+        let (printed, status) = run("retire", more);
+        assert_ne!(status, 0, "not retired: {printed}");
+        assert!(
+            printed.contains("1 session of it open") && printed.contains("\napplication ") && printed.contains("Nothing was changed"),
+            "{printed}"
+        );
+    }
     let token = pair.application.begin().await;
     let (printed, status) = run("recover", &["DRY_RUN=1"]);
     assert_eq!((status, printed.contains("take it off")), (0, true), "{printed}");
@@ -85,9 +89,17 @@ async fn what_is_refused_is_said_and_the_exit_status_says_so_too() {
         (vec!["preflight", &secret, &name], "A rotation would fail: TCP. "),
         (vec!["recover", &secret, &name, "PREFER=sideways"], "invalid choice: 'sideways'"),
         (vec!["retire", &secret, &name, "TERMINATE=1"], "DatabaseUnreachable: "),
+        (vec!["retire", &secret, &name, "TERMINATE=maybe"], "'maybe' is neither 1 nor 0"),
+        (vec!["rotate", &secret, &name, "DRY_RUN=1"], "DryRun is not for rotate"),
+        (vec!["rotate", &secret, "VIA=secrets-manager", "DRY_RUN=1"], "DryRun is not for rotate"),
+        (
+            vec!["status", "SECRET=x'\"; touch made-by-a-secret; $(touch made-by-a-secret)$(shell touch made-by-a-secret)", &name],
+            "SecretNotFound",
+        ),
     ] {
         let (printed, status) = make(&arguments);
         assert!(status != 0 && printed.contains(expected), "{expected} in\n{printed}");
         assert!(!printed.contains("Traceback"), "{printed}");
     }
+    assert!(!project().join("made-by-a-secret").exists());
 }

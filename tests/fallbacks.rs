@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
+use crate::world::pair::Pair;
 use crate::world::postgres::{ADMIN, Cluster, HOST, Settings, admin, free_port};
 use crate::world::proxy::{self, AwsProxy};
 use crate::world::wire::{Fault, Wire};
@@ -379,4 +380,21 @@ async fn the_admins_password_is_not_shown_to_a_host_that_only_the_rotated_secret
     let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields(&with_host)))]);
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
+}
+
+#[tokio::test]
+async fn an_admin_does_nothing_behind_a_pooler_that_keeps_the_options_to_itself() {
+    let wire = Wire::without_options();
+    let pair = Pair::through(&wire).await;
+    let function = Function::start(&[("ROTATION_POLICY", &json!({"defaults": {"allow_plaintext": true}}).to_string())]);
+    let token = pair.application.begin().await;
+    pair.application.steps(&function, &STEPS[..1], &token).await;
+    let refused = pair.application.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "ProxyInTheWay", "{}", refused.message);
+    let application = wire.application(|_| {}).await;
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..1], &token).await;
+    let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "ProxyInTheWay", "{}", refused.message);
+    assert!(application.accepts(&application.password).await);
 }

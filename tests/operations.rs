@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::{Answer, Function};
 use crate::world::pair::Pair;
-use crate::world::postgres::{ADMIN, HOST, admin, free_port};
+use crate::world::postgres::{ADMIN, HOST, admin, at_work_on, free_port, waits_for_it};
+use crate::world::wire::{self, Wire};
 use crate::world::{eventually, random_hex, unique, world};
 
 async fn operate(function: &Function, operation: &str, application: &Application, more: Value) -> Answer {
@@ -279,18 +280,67 @@ async fn a_rotation_that_begins_its_change_while_its_label_is_taken_off_is_stopp
     assert_in_order(&function, &application).await;
 }
 
-/// What another invocation holds while it changes that role.
-async fn at_work_on(role: &str) -> tokio_postgres::Client {
-    let other = admin().await;
-    let key = format!("postgres-secret-rotation {role}");
-    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('{key}', 0))")).await.unwrap();
-    other
+/// A role that may not change its own password, and an admin secret that names another database than the role's own.
+async fn restricted(wire: &Wire) -> (Application, [Function; 2]) {
+    let (name, password, dbname) = (unique("admin_"), random_hex(), unique("shop_"));
+    let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
+    for sql in [format!("CREATE DATABASE {dbname}"), format!("CREATE ROLE {name} LOGIN CREATEROLE PASSWORD {verifier}")] {
+        admin().await.batch_execute(&sql).await.unwrap();
+    }
+    let document = json!({"username": name, "password": password, "host": HOST, "port": world().postgres.port, "dbname": "postgres"});
+    let secret = Application::storing(&name, "", document.clone(), &document.to_string(), "admin/").await.secret;
+    let application = wire.application(|document| document["dbname"] = json!(dbname)).await;
+    admin().await.batch_execute(&format!("GRANT {} TO {name} WITH ADMIN OPTION", application.role)).await.unwrap();
+    let policy = json!({"defaults": {"allow_plaintext": true, "strategy": "single-user", "admin_secret": secret}}).to_string();
+    (application, [(); 2].map(|()| Function::start(&[("ROTATION_POLICY", &policy)])))
 }
 
-async fn waits_for_it(role: &str) {
-    let watch = admin().await;
-    let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'advisory'";
-    eventually("the wait for the lock", async || watch.query_opt(waits, &[&role]).await.unwrap()).await;
+#[tokio::test]
+async fn the_lock_holds_whichever_database_the_admin_is_in() {
+    let wire = Wire::idle();
+    let (application, [one, two]) = restricted(&wire).await;
+    let token = application.begin().await;
+    application.steps(&one, &STEPS[..1], &token).await;
+    wire.arm_for("ALTER ROLE", wire::Fault::Refuse("42501"));
+    // Somebody else holds the role's row, so that setSecret waits between its look at the labels and its commit.
+    let other = admin().await;
+    other.batch_execute(&format!("BEGIN; ALTER ROLE {} CONNECTION LIMIT 77", application.role)).await.unwrap();
+    let (set, recovered) = tokio::join!(application.step(&one, "setSecret", &token), async {
+        let watch = admin().await;
+        let waits = |event: &'static str| {
+            format!("SELECT 1 FROM pg_stat_activity WHERE wait_event = '{event}' AND query LIKE '%{}%'", application.role)
+        };
+        eventually("the wait for the row", async || watch.query_opt(&waits("transactionid"), &[]).await.unwrap()).await;
+        let recovering = operate(&two, "recover", &application, json!({}));
+        let release = async {
+            eventually("the wait for the lock", async || watch.query_opt(&waits("advisory"), &[]).await.unwrap()).await;
+            other.batch_execute("ROLLBACK").await.unwrap();
+        };
+        tokio::join!(recovering, release).0
+    });
+    assert_eq!((set.unwrap()["Outcome"].clone(), recovered.unwrap_err().kind.as_str()), (json!("PasswordSet"), "LoginRejected"));
+    assert_eq!(application.holder("AWSPENDING").await, Some(token), "the only record of what the database has");
+    assert_eq!(operate(&two, "recover", &application, json!({})).await.unwrap()["Done"], json!(["RollForward"]));
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_change_its_own_password_is_recovered_by_the_admin() {
+    let wire = Wire::idle();
+    let (application, [function, _]) = restricted(&wire).await;
+    for (lost, prefer) in [(false, "back"), (true, "forward")] {
+        let token = application.begin().await;
+        wire.arm_for("ALTER ROLE", wire::Fault::Refuse("42501"));
+        application.steps(&function, &STEPS[..2], &token).await;
+        if lost {
+            application.take_off_pending().await;
+        }
+        wire.arm_for("ALTER ROLE", wire::Fault::Refuse("42501"));
+        let report = operate(&function, "recover", &application, json!({"Prefer": prefer})).await.unwrap();
+        assert_eq!(report["Done"][0], "RestoreCurrent", "{report}");
+        let current = application.password_in("AWSCURRENT").await;
+        let dbname = application.document["dbname"].as_str().unwrap();
+        world().postgres.login_to(dbname, &application.role, &current).await.unwrap();
+    }
 }
 
 #[tokio::test]

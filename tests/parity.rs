@@ -246,7 +246,9 @@ async fn what_the_public_may_in_most_databases_is_compared_where_it_may_not() {
         admin().await.batch_execute(&sql).await.unwrap();
     }
     let unequal = Unequal::of(Pair::edited(|document| document["dbname"] = json!(dbname)).await).await;
-    unequal.superuser(&format!("GRANT CONNECT ON DATABASE {dbname} TO :base, :admin; GRANT TEMPORARY ON DATABASE {dbname} TO :clone")).await;
+    unequal
+        .superuser(&format!("GRANT CONNECT ON DATABASE {dbname} TO :base, :admin; GRANT TEMPORARY ON DATABASE {dbname} TO :clone"))
+        .await;
     unequal.set().await;
     unequal.assert_missing(&format!("TEMPORARY on database {dbname}")).await;
     unequal.superuser(&unequal.statement().await).await;

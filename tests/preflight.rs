@@ -10,7 +10,7 @@ use crate::world::pair::Pair;
 use crate::world::postgres::free_port;
 use crate::world::proxy::{AwsProxy, Fault};
 use crate::world::wire::{self, Wire};
-use crate::world::{random_hex, world};
+use crate::world::world;
 
 async fn preflight(function: &Function, application: &Application) -> Value {
     function.invoke(json!({"Operation": "preflight", "SecretId": application.name})).await.unwrap()
@@ -147,6 +147,38 @@ async fn a_role_that_may_not_change_its_password_needs_an_admin() {
 }
 
 #[tokio::test]
+async fn a_hop_that_broke_off_is_not_taken_for_passed() {
+    let wire = Wire::start("ALTER ROLE", wire::Fault::BreakAfter);
+    let application = wire.application(|_| {}).await;
+    let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
+    let function = Function::start(&[("ROTATION_POLICY", &policy)]);
+    let before = application.snapshot().await;
+    assert_eq!(failed(&preflight(&function, &application).await).1, "ConnectionLost");
+    assert_eq!(application.snapshot().await, before);
+}
+
+#[tokio::test]
+async fn what_a_reset_by_the_admin_would_be_refused_for_is_said() {
+    let pair = Pair::new().await;
+    pair.superuser("ALTER ROLE :base CREATEROLE").await;
+    let fields = json!({"strategy": "single-user", "admin_secret": pair.application.document["masterarn"], "admin_reset": true});
+    let function = Function::start(&[("ROTATION_POLICY", &json!({"defaults": fields}).to_string())]);
+    let (hop, kind, _) = failed(&preflight(&function, &pair.application).await);
+    assert_eq!((hop.as_str(), kind.as_str()), ("admin secret, and its login", "AdminRefused"));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_being_rotated_is_not_written_to() {
+    let proxy = AwsProxy::start();
+    let function = Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]);
+    let application = Application::new().await;
+    application.begin().await;
+    preflight(&function, &application).await;
+    let calls = proxy.calls();
+    assert!(calls.iter().all(|(operation, _)| operation != "PutSecretValue" && operation != "UpdateSecretVersionStage"), "{calls:?}");
+}
+
+#[tokio::test]
 async fn an_admin_without_the_right_is_told_which_statement_gives_it() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     pair.superuser("ALTER ROLE :admin NOCREATEROLE").await;
@@ -169,9 +201,10 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
 
 #[tokio::test]
 async fn a_preflight_shows_no_password() {
-    let canary = random_hex();
-    let function = Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]);
-    let (application, pair) = (Application::edited(|document| document["password"] = json!(canary)).await, Pair::new().await);
+    // What the server would log as it stands.
+    let policy = json!({"defaults": {"password_storage": "cleartext"}}).to_string();
+    let function = Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("ROTATION_POLICY", &policy)]);
+    let (application, pair) = (Application::new().await, Pair::new().await);
     for secret in [&application, &pair.application] {
         let report = preflight(&function, secret).await.to_string();
         let password = secret.password_in("AWSCURRENT").await;

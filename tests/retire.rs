@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::{Answer, Function};
 use crate::world::pair::Pair;
+use crate::world::postgres::{admin, at_work_on, waits_for_it};
 use crate::world::{eventually, random_hex, world};
 
 fn at_once() -> Function {
@@ -45,7 +46,7 @@ async fn a_user_that_is_in_use_keeps_its_password() {
     assert_eq!((&report["Retired"], &report["Terminated"]), (&json!(false), &json!(0)), "{report}");
     let clients = report["Clients"].as_array().unwrap();
     assert_eq!((clients.len(), &clients[0]["Sessions"], &clients[0]["ApplicationName"]), (1, &json!(2), &json!("application")), "{report}");
-    assert!(message(&report).contains("2 sessions") && message(&report).contains("\"Terminate\": true"), "{report}");
+    assert!(message(&report).contains("2 sessions of it open") && message(&report).contains("\"Terminate\": true"), "{report}");
     pair.session("AWSPREVIOUS").await;
     for session in &open {
         session.batch_execute("SELECT 1").await.unwrap();
@@ -53,24 +54,52 @@ async fn a_user_that_is_in_use_keeps_its_password() {
 }
 
 #[tokio::test]
-async fn sessions_are_ended_where_a_person_asks_for_it_and_the_admin_may() {
+async fn sessions_are_ended_where_a_person_asks_for_it_whatever_they_call_themselves() {
     let (pair, function) = (Pair::new().await, at_once());
     pair.turn(&function).await;
-    let open = pair.session("AWSPREVIOUS").await;
-    let current = pair.session("AWSCURRENT").await;
-    pair.superuser("GRANT pg_signal_backend TO :admin").await;
+    let (open, hidden, current) = (pair.session("AWSPREVIOUS").await, pair.session("AWSPREVIOUS").await, pair.session("AWSCURRENT").await);
+    hidden.batch_execute("SET application_name = 'postgres-secret-rotation'").await.unwrap();
     let report = retire(&function, &pair.application, true).await.unwrap();
-    assert_eq!((&report["Retired"], &report["Terminated"]), (&json!(true), &json!(1)), "{report}");
-    eventually("the end of the session", async || open.is_closed().then_some(())).await;
+    assert_eq!((&report["Retired"], &report["Terminated"]), (&json!(true), &json!(2)), "{report}");
+    eventually("the end of the sessions", async || (open.is_closed() && hidden.is_closed()).then_some(())).await;
     current.batch_execute("SELECT 1").await.unwrap();
+}
 
+#[tokio::test]
+async fn whoever_comes_while_it_is_under_way_keeps_its_password() {
+    let (pair, function) = (Pair::new().await, at_once());
     pair.turn(&function).await;
-    pair.superuser("REVOKE pg_signal_backend FROM :admin").await;
-    let open = pair.session("AWSPREVIOUS").await;
-    let report = retire(&function, &pair.application, true).await.unwrap();
-    assert_eq!((&report["Retired"], &report["Terminated"]), (&json!(true), &json!(0)), "{report}");
-    assert!(message(&report).contains(&pair.filled("run GRANT \"pg_signal_backend\" TO :admin")), "{report}");
+    let other = at_work_on(&pair.base).await;
+    let (report, open) = tokio::join!(retire(&function, &pair.application, false), async {
+        waits_for_it(&pair.clone).await;
+        let open = pair.session("AWSPREVIOUS").await;
+        other.batch_execute("COMMIT").await.unwrap();
+        open
+    });
+    let report = report.unwrap();
+    assert_eq!((&report["Retired"], &report["Clients"][0]["Sessions"]), (&json!(false), &json!(1)), "{report}");
+    pair.session("AWSPREVIOUS").await;
     open.batch_execute("SELECT 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_that_becomes_the_current_one_again_meanwhile_keeps_its_password() {
+    let (pair, function) = (Pair::new().await, at_once());
+    pair.turn(&function).await;
+    pair.application.take_off_pending().await;
+    let [current, previous] = [pair.application.holder("AWSCURRENT").await.unwrap(), pair.application.holder("AWSPREVIOUS").await.unwrap()];
+    let other = admin().await;
+    other.batch_execute(&pair.filled("BEGIN; ALTER ROLE :base CONNECTION LIMIT 77")).await.unwrap();
+    let (refused, ()) = tokio::join!(retire(&function, &pair.application, false), async {
+        let watch = admin().await;
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'";
+        eventually("the wait for the row", async || watch.query_opt(waits, &[&pair.base]).await.unwrap()).await;
+        let call = world().aws.client().update_secret_version_stage().secret_id(&pair.application.secret).version_stage("AWSCURRENT");
+        call.remove_from_version_id(&current).move_to_version_id(&previous).send().await.unwrap();
+        other.batch_execute("ROLLBACK").await.unwrap();
+    });
+    assert_eq!(refused.unwrap_err().kind, "CurrentVersionMoved");
+    pair.session("AWSCURRENT").await;
 }
 
 #[tokio::test]
@@ -103,16 +132,32 @@ async fn nothing_is_retired_while_a_rotation_is_under_way_or_the_current_user_do
 }
 
 #[tokio::test]
-async fn a_role_that_only_looks_like_the_second_user_is_left_alone() {
+async fn a_role_that_was_never_in_the_secret_is_left_alone() {
     let (pair, function) = (Pair::new().await, at_once());
-    let report = retire(&function, &pair.application, true).await.unwrap();
-    assert_eq!(report["Retired"], false);
-    assert!(message(&report).contains("does not exist"), "{report}");
     let password = random_hex();
-    pair.superuser(&format!("CREATE ROLE :clone LOGIN PASSWORD '{password}'")).await;
-    let refused = retire(&function, &pair.application, true).await.unwrap_err();
-    assert_eq!(refused.kind, "UsersNotReady", "{}", refused.message);
+    pair.superuser(&format!("CREATE ROLE :clone LOGIN PASSWORD '{password}'; GRANT :base TO :clone")).await;
+    let mut document = pair.application.document.clone();
+    document["username"] = json!(pair.clone);
+    document["password"] = json!(password);
+    let other = Application::storing(&pair.clone, &password, document.clone(), &document.to_string(), "app/").await;
+    for secret in [&pair.application, &other] {
+        let report = retire(&function, secret, true).await.unwrap();
+        assert_eq!(report["Retired"], false);
+        assert!(message(&report).contains("there is nothing to retire"), "{report}");
+    }
     world().postgres.login(&pair.clone, &password).await.unwrap();
+    pair.session("AWSCURRENT").await;
+}
+
+#[tokio::test]
+async fn nothing_that_only_a_rotation_needs_is_in_its_way() {
+    let (pair, function) = (Pair::new().await, at_once());
+    pair.turn(&function).await;
+    pair.superuser("ALTER ROLE :admin NOLOGIN; ALTER ROLE :clone RESET role").await;
+    let (user, leaked) = pair.login_in("AWSPREVIOUS").await;
+    let report = retire(&function, &pair.application, false).await.unwrap();
+    assert_eq!(report["Retired"], true, "{report}");
+    assert!(world().postgres.login(&user, &leaked).await.is_err());
 }
 
 #[tokio::test]
@@ -135,4 +180,26 @@ async fn of_one_user_the_sessions_from_before_are_counted_and_ended_on_request()
     })
     .await;
     application.login(&application.password_in("AWSCURRENT").await).await;
+}
+
+#[tokio::test]
+async fn of_one_user_no_session_is_missed_and_none_is_blamed() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..1], &token).await;
+    let old = application.login(&application.password).await;
+    old.batch_execute("SET application_name = 'postgres-secret-rotation'").await.unwrap();
+    application.steps(&function, &STEPS[1..], &token).await;
+    let report = retire(&function, &application, true).await.unwrap();
+    assert_eq!(report["Terminated"], 1, "opened with the old password after createSecret: {report}");
+    eventually("the end of the session", async || old.is_closed().then_some(())).await;
+
+    let application = Application::new().await;
+    let healthy = application.login(&application.password).await;
+    let mut document = application.document.clone();
+    document["note"] = json!("another key");
+    application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
+    let report = retire(&function, &application, true).await.unwrap();
+    assert_eq!((&report["Retired"], &report["Terminated"]), (&json!(true), &json!(0)), "the password is the same: {report}");
+    healthy.batch_execute("SELECT 1").await.unwrap();
 }

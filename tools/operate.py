@@ -2,42 +2,57 @@
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-OPERATIONS = ("status", "preflight", "rotate", "recover", "retire")
+# Each operation with the options that it takes.
+OPTIONS = {"status": (), "preflight": (), "rotate": (), "recover": ("DryRun", "Prefer"), "retire": ("Terminate",)}
 
 
 def main():
-    """Exit status 0: done; 1: refused, or not ready; 2: it could not be asked."""
+    """Exit status 0: done; 1: refused, not ready, or not retired; 2: it could not be asked."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("operation", choices=OPERATIONS)
+    arguments.add_argument("operation", choices=OPTIONS)
     arguments.add_argument("--secret", required=True, help="the secret's name or ARN")
     arguments.add_argument("--function", required=True, help="the function's name or ARN")
     arguments.add_argument("--via", choices=("lambda", "secrets-manager"), default="lambda", help="who rotates")
-    arguments.add_argument("--dry-run", action="store_true", help="recover: only say what would be done")
-    arguments.add_argument("--prefer", choices=("forward", "back"), default="forward", help="recover: which way out")
-    arguments.add_argument("--terminate", action="store_true", help="retire: end the sessions of the old password")
+    arguments.add_argument("--dry-run", type=flag, default=False, help="recover: only say what would be done")
+    arguments.add_argument("--prefer", choices=("forward", "back", ""), default="", help="recover: which way out")
+    arguments.add_argument("--terminate", type=flag, default=False, help="retire: end the sessions of the old password")
     given = arguments.parse_args()
+    event = {"Operation": given.operation, "SecretId": given.secret}
+    options = {"DryRun": given.dry_run, "Prefer": given.prefer, "Terminate": given.terminate}
+    for option, value in options.items():
+        if value and option not in OPTIONS[given.operation]:
+            stop(f"{option} is not for {given.operation}")
+        event |= {option: value} if value else {}
+    if given.via != "lambda" and given.operation != "rotate":
+        stop("VIA=secrets-manager is for rotate alone")
     if not shutil.which("aws"):
         stop("the AWS CLI is missing: install it, see https://docs.aws.amazon.com/cli/")
     if given.via == "secrets-manager":
-        if given.operation != "rotate":
-            stop("VIA=secrets-manager is for rotate alone")
         return rotate_via_secrets_manager(given.secret)
-    event = {"Operation": given.operation, "SecretId": given.secret}
-    event |= {"DryRun": True} if given.dry_run else {}
-    event |= {"Prefer": given.prefer} if given.prefer != "forward" else {}
-    event |= {"Terminate": True} if given.terminate else {}
     failed, answer = invoke(given.function, event)
     if failed:
-        print(f"{answer.get('errorType', 'error')}: {answer.get('errorMessage', answer)}")
+        print(f"{answer.get('errorType', 'error')}: {answer.get('errorMessage', answer)}" if isinstance(answer, dict) else answer)
         return 1
+    if not isinstance(answer, dict) or answer.get("Operation") != given.operation:
+        stop(f"{given.function} is no function that rotates secrets: it answered {json.dumps(answer)[:200]}")
     show(answer)
-    return 1 if answer.get("Ready") is False else 0
+    return 1 if False in (answer.get("Ready"), answer.get("Retired")) else 0
+
+
+def flag(text):
+    """Whoever says no means it."""
+    if text.lower() in ("1", "yes", "true"):
+        return True
+    if text.lower() in ("", "0", "no", "false"):
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither 1 nor 0")
 
 
 def stop(problem):
@@ -46,8 +61,9 @@ def stop(problem):
 
 
 def aws(*arguments):
-    """The CLI's own error is for the person as it is."""
-    done = subprocess.run(["aws", *arguments, "--output", "json"], stdout=subprocess.PIPE, text=True)
+    """The CLI's own error is for the person as it is. It does not try again: what it asked for may have been done."""
+    environment = os.environ | {"AWS_MAX_ATTEMPTS": "1", "AWS_PAGER": ""}
+    done = subprocess.run(["aws", *arguments, "--output", "json"], stdout=subprocess.PIPE, text=True, env=environment)
     if done.returncode:
         sys.exit(2)
     return json.loads(done.stdout or "null")
@@ -93,7 +109,7 @@ def show(answer):
     users = [{"Role": role, "Sessions": count, "Password stored as": stored.get(role)} for role, count in answer.get("Sessions", {}).items()]
     table(("Role", "Sessions", "Password stored as"), users)
     table(("Step", "ms", "Message"), [{**step, "ms": step["DurationMs"]} for step in answer.get("Steps", [])])
-    table(("Hop", "Passed", "ms", "Message"), [hop_row(hop) for hop in answer.get("Hops", [])])
+    table(("Hop", "Passed", "ms", "Message"), hop_rows(answer.get("Hops", [])))
     clients = [{**client, "Oldest": age(client.get("OldestSeconds"))} for client in answer.get("Clients", [])]
     table(("ApplicationName", "Address", "Sessions", "Oldest"), clients)
     if schedule := answer.get("Schedule"):
@@ -105,10 +121,13 @@ def show(answer):
         print(f"recover would do: {answer['Remedy']}")
 
 
-def hop_row(hop):
-    """What stopped it is said above the table."""
-    passed = hop["Passed"]
-    return {**hop, "Passed": "yes" if passed else "NO", "ms": hop["DurationMs"], "Message": hop.get("Message") if passed else None}
+def hop_rows(hops):
+    """What stopped the first one is said above the table."""
+    first = next((hop for hop in hops if not hop["Passed"]), None)
+    return [
+        {**hop, "Passed": "yes" if hop["Passed"] else "NO", "ms": hop["DurationMs"], "Message": None if hop is first else hop.get("Message")}
+        for hop in hops
+    ]
 
 
 def table(columns, rows):

@@ -34,8 +34,8 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than any statement of ours takes, short enough to be told before Lambda's usual 30 s are over.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most that a transaction waits for something that is not the server, such as a call to Secrets Manager.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longer than a transaction waits for whatever is not the server, such as a login or a call to Secrets Manager.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the role's own settings must not change in a session of ours.
 const OURS: [(&str, &str); 4] =

@@ -10,6 +10,7 @@ use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
 pub(super) const CHANGE: &str = "setting the password";
+const DROP: &str = "taking the password away";
 /// Roles whose members can read the server's files, run its programs, or do what RDS keeps for its master users.
 pub(super) const POWERFUL: &str = "'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'";
 
@@ -38,7 +39,7 @@ impl End {
     }
 }
 
-/// Begins a transaction that no other invocation of ours runs on the same role at the same time.
+/// Begins a transaction that no other invocation of ours runs on the same role at the same time, as far as it locks in the same database.
 ///
 /// # Errors
 /// [`Error::Database`], with `LockTimedOut` when another one does not end.
@@ -46,6 +47,14 @@ pub async fn lock(session: &Session, role: &str) -> Result<(), Error> {
     let key = escape_literal(&format!("postgres-secret-rotation {role}"));
     let sql = format!("BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({key}, 0))");
     session.execute(CHANGE, &sql).await
+}
+
+/// Begins a transaction while another session holds the lock.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn begin(session: &Session) -> Result<(), Error> {
+    session.execute(CHANGE, "BEGIN").await
 }
 
 /// Sets the password within the transaction of [`lock`], and ends that. The stored form alone is sent.
@@ -58,12 +67,20 @@ pub async fn change_password(session: &Session, role: &str, stored_form: &Secret
     changed.map_err(|error| without_password(error, stored_form, storage))
 }
 
-/// Takes the password from a role within the transaction of [`lock`], and commits that: nobody logs in with one until it is given another.
+/// Takes the password from the session's own role within the transaction of [`begin`]: nobody logs in with one until it is given another.
 ///
 /// # Errors
 /// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing the role: roll back, and begin again.
-pub async fn take_password(session: &Session, role: &str) -> Result<(), Error> {
-    session.execute("taking the password away", &format!("ALTER ROLE {} PASSWORD NULL; COMMIT", escape_identifier(role))).await
+pub async fn drop_own_password(session: &Session) -> Result<(), Error> {
+    session.execute(DROP, &format!("ALTER ROLE {} PASSWORD NULL", escape_identifier(session.role()))).await
+}
+
+/// Ends the transaction of [`begin`] with everything changed.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn commit(session: &Session) -> Result<(), Error> {
+    session.execute(DROP, "COMMIT").await
 }
 
 /// Ends the transaction of [`lock`] with nothing changed.
@@ -77,9 +94,17 @@ pub async fn roll_back(session: &Session) -> Result<(), Error> {
 /// How the server stores a password that this session sets, by its `password_encryption`.
 ///
 /// # Errors
-/// [`Error::Database`].
+/// [`Error::Database`], with `ProxyInTheWay` where the session does not have the settings that it asked for: a pooler may leave them out, and
+/// names would then be looked up wherever the role or the database says.
 pub async fn server_storage(session: &Session) -> Result<Storage, Error> {
-    let row = session.query_one("reading password_encryption", "SELECT pg_catalog.current_setting('password_encryption')", &[]).await?;
+    const OPERATION: &str = "reading password_encryption";
+    let sql = "SELECT pg_catalog.current_setting('password_encryption'), pg_catalog.current_setting('search_path'), \
+                      SESSION_USER::pg_catalog.text, CURRENT_USER::pg_catalog.text";
+    let row = session.query_one(OPERATION, sql, &[]).await?;
+    if row.get::<_, &str>(1) != "pg_catalog" || row.get::<_, &str>(2) != row.get::<_, &str>(3) {
+        let detail = "the options that the session was opened with did not reach the server".to_owned();
+        return Err(session.error(OPERATION, DatabaseFault::ProxyInTheWay, detail));
+    }
     // Before PostgreSQL 14 "on" and "true" were other names of md5; everything that is not md5 is safe to store as SCRAM.
     let md5 = matches!(row.get::<_, &str>(0), "md5" | "on" | "true" | "yes" | "1");
     Ok(if md5 { Storage::Md5 } else { Storage::ScramSha256 })

@@ -9,9 +9,10 @@ use tokio_postgres::types::{ToSql, Type};
 use super::{APPLICATION_NAME, Session};
 use crate::error::Error;
 
-/// Sessions of a user, beside ours; a query's worker processes are no sessions, but only whoever may look at the user's sees which they are.
-const OTHERS: &str = "usename = $1 AND application_name <> $2 AND backend_type IS DISTINCT FROM 'parallel worker' \
-                      AND ($3::float8 IS NULL OR backend_start < clock_timestamp() - make_interval(secs => $3))";
+/// Sessions of a user but this one: anybody may give a session the name of ours. A query's worker processes are no sessions, but only whoever
+/// may look at the user's sees which they are.
+const OTHERS: &str = "usename = $1 AND pid <> pg_backend_pid() AND backend_type IS DISTINCT FROM 'parallel worker' \
+                      AND ($2::float8 IS NULL OR backend_start < clock_timestamp() - make_interval(secs => $2))";
 
 /// Sessions of one application from one address.
 #[derive(Debug, Deserialize)]
@@ -35,7 +36,7 @@ pub async fn count(session: &Session, users: &[&str]) -> Result<BTreeMap<String,
     session.query_json("counting the open sessions", sql, &parameters).await
 }
 
-/// The sessions of a user, beside ours, by application and address; with `age`, those that were opened longer ago than that.
+/// The sessions of a user, but this one, by application and address; with `age`, those that were opened longer ago than that.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -47,7 +48,7 @@ pub async fn clients(session: &Session, user: &str, age: Option<Duration>) -> Re
              FROM pg_stat_activity WHERE {OTHERS} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2) AS c"
     );
     let age = age.map(|age| age.as_secs_f64());
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] = [(&user, Type::TEXT), (&APPLICATION_NAME, Type::TEXT), (&age, Type::FLOAT8)];
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&user, Type::TEXT), (&age, Type::FLOAT8)];
     session.query_json("reading the open sessions", &sql, &parameters).await
 }
 
@@ -58,7 +59,7 @@ pub async fn clients(session: &Session, user: &str, age: Option<Duration>) -> Re
 pub async fn terminate(session: &Session, user: &str, age: Option<Duration>) -> Result<u64, Error> {
     let sql = format!("SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {OTHERS}");
     let age = age.map(|age| age.as_secs_f64());
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] = [(&user, Type::TEXT), (&APPLICATION_NAME, Type::TEXT), (&age, Type::FLOAT8)];
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&user, Type::TEXT), (&age, Type::FLOAT8)];
     let row = session.query_one("ending sessions", &sql, &parameters).await?;
     Ok(row.get::<_, i64>(0).unsigned_abs())
 }

@@ -14,6 +14,8 @@ use crate::rotation::set_secret::{alternating_users, single_user};
 use crate::rotation::{Context, Rotation, admin, labels, requirements};
 use crate::secret::store::{self, Which};
 
+const ADMIN: &str = "admin secret, and its login";
+
 /// Never fails itself: what failed is a hop.
 pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> OperationReport {
     let mut hops = Hops(Vec::new());
@@ -23,7 +25,15 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Operati
     }
     let failed = hops.0.iter().find(|hop| !hop.passed);
     let message = match failed {
-        None => "A rotation has all that it needs. Nothing was changed.".to_owned(),
+        None => match rotation.as_ref().map(|rotation| rotation.strategy) {
+            // It cannot be known before the next user is ready, which takes a rotation.
+            Some(Strategy::AlternatingUsers) => {
+                "A rotation can begin. Whether the next user can do all that the current one can, testSecret finds out before AWSCURRENT \
+                 moves. Nothing was changed."
+            }
+            _ => "A rotation has all that it needs. Nothing was changed.",
+        }
+        .to_owned(),
         Some(Hop { hop, message, .. }) => {
             format!("A rotation would fail: {hop}. {} Nothing was changed.", message.as_deref().unwrap_or_default())
         }
@@ -47,8 +57,11 @@ async fn secret(context: &Context<'_>, secret: &str, hops: &mut Hops) -> Option<
     // It refuses what the policy does not allow, such as plaintext.
     let rotation = rotation.and_then(|rotation| rotation.database(context, &rotation.current).map(drop).map(|()| rotation));
     let rotation = hops.note("value and policy", Duration::ZERO, rotation)?;
-    hops.run("secretsmanager:PutSecretValue", context.store.try_put(secret, &current)).await;
-    hops.run("secretsmanager:UpdateSecretVersionStage", context.store.try_move(secret, &current.id)).await;
+    // Nothing is written to a secret that is being rotated.
+    if description.under_way().is_none() {
+        hops.run("secretsmanager:PutSecretValue", context.store.try_put(secret, &current)).await;
+        hops.run("secretsmanager:UpdateSecretVersionStage", context.store.try_move(secret, &current.id)).await;
+    }
     hops.run("secretsmanager:ListSecretVersionIds", context.store.unlabelled_versions(secret)).await;
     Some(rotation)
 }
@@ -66,7 +79,7 @@ async fn database(context: &Context<'_>, rotation: &Rotation, hops: &mut Hops) -
         hops.run("declared grants and probes", declared).await;
     }
     match (role::administer(&session).await, rotation.strategy) {
-        (Err(error), _) => drop(hops.note("leaving the application's settings", Duration::ZERO, Err::<(), _>(error))),
+        (Err(error), _) => drop(hops.need::<()>("leaving the application's settings", Err(error))),
         (Ok(()), Strategy::SingleUser) => drop(one_user(context, rotation, &session, hops).await),
         (Ok(()), Strategy::AlternatingUsers) => drop(two_users(context, rotation, &session, &address, hops).await),
     }
@@ -107,32 +120,35 @@ fn name(part: Part) -> &'static str {
 
 async fn one_user(context: &Context<'_>, rotation: &Rotation, session: &Session, hops: &mut Hops) -> Option<()> {
     const RIGHT: &str = "right to change the password (tried, and rolled back)";
+    let password = hops.need("new password", new_password(context, rotation))?;
     let started = Instant::now();
-    let own = single_user::rehearse(rotation, session).await;
+    let own = single_user::rehearse(rotation, session, session, &password).await;
     let has_admin = admin::secret(rotation).is_some();
     let denied = matches!(&own, Err(error) if error.is_database(DatabaseFault::PermissionDenied));
-    if denied && has_admin {
-        hops.note(RIGHT, started.elapsed(), Ok(()));
+    // The admin sets the password where the role may not, and where the role has none that anybody knows.
+    let proof = if denied && has_admin {
+        hops.note(RIGHT, started.elapsed(), role::roll_back(session).await)?;
         hops.remark("the role may not change its own password: the admin does it".to_owned());
-        role::roll_back(session).await.ok()?;
+        Some(session)
     } else {
         hops.note(RIGHT, started.elapsed(), own)?;
-    }
-    if !(denied || rotation.policy.admin_reset) || !has_admin {
+        None
+    };
+    if !has_admin || proof.is_none() && !rotation.policy.admin_reset {
         return Some(());
     }
-    let admin = hops.run("admin secret, and its login", admin::session(context, rotation, Some(session))).await?;
-    let changed = async { single_user::rehearse(rotation, &admin).await.map_err(admin::lacks_right) };
+    let admin = hops.run(ADMIN, admin::session(context, rotation, proof)).await?;
+    let changed = async { single_user::rehearse(rotation, session, &admin, &password).await.map_err(admin::lacks_right) };
     hops.run("the admin's right to change the password (tried, and rolled back)", changed).await;
     admin.close().await;
     Some(())
 }
 
 async fn two_users(context: &Context<'_>, rotation: &Rotation, session: &Session, host: &str, hops: &mut Hops) -> Option<()> {
-    let admin = hops.run("admin secret, and its login", admin::session(context, rotation, Some(session))).await?;
+    let password = hops.need("new password", new_password(context, rotation))?;
+    let admin = hops.run(ADMIN, admin::session(context, rotation, Some(session))).await?;
     let hop = format!("the admin's right to make {:?} ready (tried, and rolled back)", rotation.next_username);
-    let ready = async { alternating_users::rehearse(rotation, &admin, host, &new_password(context, rotation)?).await };
-    if let Some(warnings) = hops.run(&hop, ready).await.filter(|warnings| !warnings.is_empty()) {
+    if let Some(warnings) = hops.run(&hop, alternating_users::rehearse(rotation, session, &admin, host, &password)).await {
         hops.remark(warnings.join(" "));
     }
     admin.close().await;
@@ -159,10 +175,15 @@ impl Hops {
         result.ok()
     }
 
+    /// What is no hop unless it fails.
+    fn need<T>(&mut self, hop: &str, result: Result<T, Error>) -> Option<T> {
+        if result.is_err() { self.note(hop, Duration::ZERO, result) } else { result.ok() }
+    }
+
     /// Something to know about the last hop, which was passed.
     fn remark(&mut self, message: String) {
         if let Some(hop) = self.0.last_mut() {
-            hop.message = Some(message);
+            hop.message = Some(message).filter(|message| !message.is_empty());
         }
     }
 }

@@ -4,10 +4,10 @@ use super::diagnosis::decide;
 use super::findings::{Found, look};
 use crate::database::role::{self, End};
 use crate::database::{Login, Purpose, Session};
-use crate::error::Error;
+use crate::error::{DatabaseFault, Error};
 use crate::event::{Operation, Prefer, Request, Step};
 use crate::report::{Details, Diagnosis, OperationReport, Remedy, Report};
-use crate::rotation::set_secret::{storage, under_lock};
+use crate::rotation::set_secret::{Locked, storage, under_lock};
 use crate::rotation::{self, Context, Rotation, admin};
 
 /// What was found, and what `recover` would do.
@@ -66,16 +66,19 @@ async fn act(context: &Context<'_>, operation: &Operation, found: &Found, remedy
             }
         }
         Remedy::RestoreCurrent => {
-            let own = if operation.prefer == Prefer::Back { found.sessions.pending.as_ref() } else { None };
-            if let Some(session) = own.or(found.sessions.older.as_ref()) {
-                restore(context, rotation, session).await?;
+            let pending = if operation.prefer == Prefer::Back { found.sessions.pending.as_ref() } else { None };
+            if let Some(own) = pending.or(found.sessions.older.as_ref()) {
+                match restore(context, rotation, Locked::alone(own)).await {
+                    Err(error) if error.is_database(DatabaseFault::PermissionDenied) && admin::secret(rotation).is_some() => {
+                        role::roll_back(own).await?;
+                        restore_by_admin(context, rotation, Some(own)).await?;
+                    }
+                    restored => restored?,
+                }
             }
         }
         Remedy::ResetByAdmin => {
-            let session = admin::session(context, rotation, None).await?;
-            let restored = restore(context, rotation, &session).await;
-            session.close().await;
-            restored?;
+            restore_by_admin(context, rotation, None).await?;
         }
     }
     Ok(Vec::new())
@@ -92,17 +95,27 @@ async fn take_off(context: &Context<'_>, rotation: &Rotation, session: &Session,
         Login::Rejected(error) => return Err(error),
     }
     context.store.take_off_pending(&rotation.secret, pending).await?;
-    role::roll_back(session).await
+    // It is done: whatever becomes of the lock, the next look tells what there is.
+    let _ = role::roll_back(session).await;
+    Ok(())
+}
+
+async fn restore_by_admin(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>) -> Result<(), Error> {
+    let admin = admin::session(context, rotation, own).await?;
+    let restored = restore(context, rotation, Locked::by(own, &admin)).await;
+    admin.close().await;
+    restored.map_err(admin::lacks_right)
 }
 
 /// Gives the current user the password of AWSCURRENT, if that is still on the same version.
-async fn restore(context: &Context<'_>, rotation: &Rotation, session: &Session) -> Result<(), Error> {
+async fn restore(context: &Context<'_>, rotation: &Rotation, sessions: Locked<'_>) -> Result<(), Error> {
+    let session = sessions.acting();
     let current = &rotation.current;
     let (username, password) = (&current.credentials.username, &current.credentials.password);
     let storage = storage(rotation, session).await?;
     let stored_form = password.stored_form(username, storage);
     let allowed = async || rotation.still_current(&context.store.describe(&rotation.secret).await?);
-    under_lock(rotation, session, allowed, async || role::change_password(session, username, &stored_form, storage, End::Commit).await)
+    under_lock(rotation, sessions, allowed, async || role::change_password(session, username, &stored_form, storage, End::Commit).await)
         .await
 }
 

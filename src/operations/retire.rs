@@ -1,16 +1,18 @@
 //! `retire`: ends the use of the credential that was current before, once nobody uses it.
+//!
+//! Of two users the other one takes its own password away, with the credential that the secret holds: that needs no admin, and touches no
+//! role that was never the secret's own.
 
-use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use crate::database::sessions::{self, Client};
 use crate::database::{Login, Purpose, Session, role};
-use crate::error::{DatabaseFault, Error, RotationFault};
+use crate::error::{Error, RotationFault};
 use crate::event::Operation;
 use crate::policy::Strategy;
 use crate::report::{ClientReport, Details, OperationReport, Retirement};
-use crate::rotation::set_secret::{alternating_users, under_lock};
-use crate::rotation::{Context, Rotation, admin, labels};
+use crate::rotation::set_secret::{Locked, under_lock};
+use crate::rotation::{Context, Rotation, Stored, labels};
 use crate::secret::store::{self, Description, Which};
 
 pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
@@ -19,19 +21,20 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
     let description = settled(context, secret).await?;
     let current = context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent))?;
     let rotation = Rotation::of(context.config, current, "")?;
-    let credentials = &rotation.current.credentials;
-    let database = rotation.database(context, &rotation.current)?;
+    let previous = context.store.read(secret, Which::Stage(store::PREVIOUS)).await?;
+    let previous = previous.and_then(|version| Stored::parse(version, store::PREVIOUS).ok());
     // Nothing is taken away while it is not certain that AWSCURRENT works.
-    let own = database.login("login with AWSCURRENT", &credentials.username, &credentials.password, Purpose::Administer).await?;
+    let own = login(context, &rotation, &rotation.current, "login with AWSCURRENT").await?;
     let own = match own {
         Login::Accepted(session) => session,
         Login::Rejected(error) => return Err(error),
     };
+    // The last change of any kind, since neither a label that moves nor the change in the database leaves a date of its own.
+    let age = since(rotation.current.created.max(description.last_rotated).max(description.last_changed));
+    let retiring = Retiring { context, rotation: &rotation, own: &own, age, terminate: operation.terminate };
     let retired = match rotation.strategy {
-        Strategy::SingleUser => of_one_user(&rotation, &description, &own, operation.terminate).await,
-        Strategy::AlternatingUsers => {
-            of_two_users(context, &rotation, &description, &own, &database.target.address(), operation.terminate).await
-        }
+        Strategy::SingleUser => retiring.one_user(previous.as_ref()).await,
+        Strategy::AlternatingUsers => retiring.two_users(previous.as_ref()).await,
     };
     own.close().await;
     let (message, retirement) = retired?;
@@ -49,107 +52,108 @@ async fn settled(context: &Context<'_>, secret: &str) -> Result<Description, Err
     }
 }
 
-/// Of one user the old password is refused already; what it has opened before goes on.
-async fn of_one_user(
-    rotation: &Rotation,
-    description: &Description,
-    own: &Session,
-    terminate: bool,
-) -> Result<(String, Retirement), Error> {
-    let user = rotation.current.credentials.username.as_str();
-    // Until AWSCURRENT has moved nobody else knows the new password, so a session from before was opened with an older one.
-    let age = since(rotation.current.created.max(description.last_rotated));
-    let clients = sessions::clients(own, user, Some(age)).await?;
-    let open = total(&clients);
-    let ended = if terminate && open > 0 { sessions::terminate(own, user, Some(age)).await? } else { 0 };
-    let ago = period(age);
-    let message = match (open, terminate) {
-        (0, _) => format!("No session of role {user:?} is left from before its password was changed, {ago} ago."),
-        (_, true) => format!("Told to end: {} of role {user:?} from before its password was changed, {ago} ago.", counted(ended)),
-        (_, false) => {
-            let open = counted(open);
-            format!("Open from before the password of role {user:?} was changed, {ago} ago: {open}. \"Terminate\": true ends them.")
-        }
-    };
-    Ok((message, retirement(user, ended > 0 || open == 0, ended, clients)))
+async fn login(context: &Context<'_>, rotation: &Rotation, version: &Stored, operation: &'static str) -> Result<Login, Error> {
+    let credentials = &version.credentials;
+    let database = rotation.database(context, version)?;
+    database.login(operation, &credentials.username, &credentials.password, Purpose::Administer).await
 }
 
-/// Of two users the one that is not current keeps its password until its next turn, unless it is taken away here.
-async fn of_two_users(
-    context: &Context<'_>,
-    rotation: &Rotation,
-    description: &Description,
-    own: &Session,
-    host: &str,
+struct Retiring<'a> {
+    context: &'a Context<'a>,
+    rotation: &'a Rotation,
+    /// Of the current user.
+    own: &'a Session,
+    /// How long ago the secret was changed.
+    age: Duration,
     terminate: bool,
-) -> Result<(String, Retirement), Error> {
-    let (current, user) = (rotation.current.credentials.username.as_str(), rotation.next_username.as_str());
-    // The last change of any kind, since a label that somebody moves by hand leaves no date of its own.
-    let age = since(rotation.current.created.max(description.last_rotated).max(description.last_changed));
-    let clients = sessions::clients(own, user, None).await?;
-    let open = total(&clients);
-    let kept = |why: String, clients| {
-        let message = format!("{why} Role {user:?} keeps its password, and nothing was changed.");
-        Ok((message, retirement(user, false, 0, clients)))
-    };
-    let wait = rotation.policy.retire_after;
-    if age < wait {
-        let why = format!(
-            "The secret was changed {} ago, and retire_after is {}: an application may still hold what was AWSCURRENT before.",
-            period(age),
-            period(wait)
-        );
-        return kept(why, clients);
-    }
-    if open > 0 && !terminate {
-        return kept(format!("Open: {} of role {user:?}. \"Terminate\": true ends them.", counted(open)), clients);
-    }
-    let admin = admin::session(context, rotation, Some(own)).await?;
-    let taken = take_password(context, rotation, &admin, host).await;
-    let ended = match taken {
-        Ok(true) if open > 0 => Some(sessions::terminate(&admin, user, None).await),
-        _ => None,
-    };
-    let name = admin.role().to_owned();
-    admin.close().await;
-    if !taken? {
-        return Ok((format!("Role {user:?} does not exist: there is nothing to retire."), retirement(user, false, 0, clients)));
-    }
-    let mut message = format!("Role {user:?} has no password until its next turn. Role {current:?} was left as it is.");
-    let ended = match ended {
-        None => 0,
-        Some(Ok(ended)) => {
-            let _ = write!(message, " Told to end: {}.", counted(ended));
-            ended
+}
+
+type Retired = (String, Retirement);
+
+impl Retiring<'_> {
+    /// Of one user the old password is refused already; what it has opened before goes on.
+    async fn one_user(&self, previous: Option<&Stored>) -> Result<Retired, Error> {
+        let current = &self.rotation.current.credentials;
+        let (user, ago) = (current.username.as_str(), period(self.age));
+        if previous.is_none_or(|previous| previous.credentials.username == *user && previous.credentials.password == current.password) {
+            let message = format!("Role {user:?} has had no other password in this secret: there is nothing to retire.");
+            return Ok((message, retirement(user, true, 0, Vec::new())));
         }
-        Some(Err(error)) => {
-            let advice = if error.is_database(DatabaseFault::PermissionDenied) {
-                format!("run {}, and retire again", role::grant("pg_signal_backend", &name))
+        let clients = sessions::clients(self.own, user, Some(self.age)).await?;
+        let open = total(&clients);
+        let ended = if self.terminate && open > 0 { sessions::terminate(self.own, user, Some(self.age)).await? } else { 0 };
+        let message = match (open, self.terminate) {
+            (0, _) => format!("No session of role {user:?} is left from before the secret was changed, {ago} ago."),
+            (_, true) => format!("Told to end: {} of role {user:?} from before the secret was changed, {ago} ago.", counted(ended)),
+            (_, false) => {
+                let open = counted(open);
+                format!("Open from before the secret was changed, {ago} ago: {open} of role {user:?}. \"Terminate\": true ends them.")
+            }
+        };
+        Ok((message, retirement(user, ended >= open, ended, clients)))
+    }
+
+    /// Of two users the one that is not current keeps its password until its next turn, unless it is taken away here.
+    async fn two_users(&self, previous: Option<&Stored>) -> Result<Retired, Error> {
+        let (rotation, user) = (self.rotation, self.rotation.next_username.as_str());
+        let server = &rotation.current.credentials.server;
+        let of_the_pair = |version: &&Stored| {
+            let credentials = &version.credentials;
+            credentials.username == user && credentials.server.host == server.host && credentials.server.port == server.port
+        };
+        let Some(previous) = previous.filter(of_the_pair) else {
+            let message = format!("AWSPREVIOUS is not of role {user:?} on this server: there is nothing to retire.");
+            return Ok((message, retirement(user, false, 0, Vec::new())));
+        };
+        let wait = rotation.policy.retire_after;
+        if self.age < wait {
+            let why = format!("the secret was changed {} ago, and retire_after is {}", period(self.age), period(wait));
+            return Ok(kept(user, &why, sessions::clients(self.own, user, None).await?));
+        }
+        let session = match login(self.context, rotation, previous, "login with AWSPREVIOUS").await? {
+            Login::Accepted(session) => session,
+            Login::Rejected(_) => {
+                let message = format!("Role {user:?} does not accept the password of AWSPREVIOUS any more: it is retired already.");
+                return Ok((message, retirement(user, true, 0, sessions::clients(self.own, user, None).await?)));
+            }
+        };
+        let retired = self.drop_password(user, &session).await;
+        session.close().await;
+        retired
+    }
+
+    async fn drop_password(&self, user: &str, session: &Session) -> Result<Retired, Error> {
+        let rotation = self.rotation;
+        let allowed = async || rotation.still_current(&settled(self.context, &rotation.secret).await?);
+        let change = async || {
+            role::drop_own_password(session).await?;
+            // Once more, since that may have waited: somebody may have come, or have made this user the current one again.
+            let clients = sessions::clients(session, user, None).await?;
+            let in_use = total(&clients) > 0 && !self.terminate;
+            if in_use {
+                role::roll_back(session).await?;
             } else {
-                error.to_string()
-            };
-            let _ = write!(message, " Still open, since the admin may not end them: {}; {advice}.", counted(open));
-            0
+                allowed().await?;
+                role::commit(session).await?;
+            }
+            Ok((in_use, clients))
+        };
+        let (in_use, clients) = under_lock(rotation, Locked::by(Some(self.own), session), allowed, change).await?;
+        let open = counted(total(&clients));
+        if in_use {
+            return Ok(kept(user, &format!("{open} of it open on this server; \"Terminate\": true ends them"), clients));
         }
-    };
-    Ok((message, retirement(user, true, ended, clients)))
+        let ended = if clients.is_empty() { 0 } else { sessions::terminate(session, user, None).await? };
+        let mut message = format!("Role {user:?} has no password until its next turn.");
+        if ended > 0 {
+            message = format!("{message} Told to end: {}.", counted(ended));
+        }
+        Ok((message, retirement(user, true, ended, clients)))
+    }
 }
 
-/// Takes the other user's password away, if it may be touched at all and AWSCURRENT is still where it was; whether there is such a user.
-async fn take_password(context: &Context<'_>, rotation: &Rotation, admin: &Session, host: &str) -> Result<bool, Error> {
-    let allowed = async || {
-        let description = settled(context, &rotation.secret).await?;
-        rotation.still_current(&description)
-    };
-    let change = async || {
-        if alternating_users::planned(rotation, admin, host).await?.change.create {
-            role::roll_back(admin).await?;
-            return Ok(false);
-        }
-        role::take_password(admin, &rotation.next_username).await.map_err(admin::lacks_right)?;
-        Ok(true)
-    };
-    under_lock(rotation, admin, allowed, change).await
+fn kept(user: &str, why: &str, clients: Vec<Client>) -> Retired {
+    (format!("Role {user:?} keeps its password: {why}. Nothing was changed."), retirement(user, false, 0, clients))
 }
 
 fn retirement(user: &str, retired: bool, terminated: u64, clients: Vec<Client>) -> Retirement {

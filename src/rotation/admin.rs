@@ -91,6 +91,8 @@ fn names_the_same_server(rotation: &Rotation, admin: &AdminCredentials) -> bool 
 
 /// Why the admin must not set this role's password, if there is a reason.
 async fn refusal(admin: &Session, own: Option<&Session>, role: &str) -> Result<Option<&'static str>, Error> {
+    // Before anything is looked up with the admin's rights.
+    role::server_storage(admin).await?;
     if let Some(own) = own
         && !role::same_server(admin, own).await?
     {

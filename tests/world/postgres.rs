@@ -12,7 +12,7 @@ use postgres_native_tls::MakeTlsConnector;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_postgres::config::SslMode;
 
-use super::{project, random_hex, scratch, setting, wait, world};
+use super::{eventually, project, random_hex, scratch, setting, wait, world};
 
 /// The server's name in its certificate; the address alone is another name.
 pub const HOST: &str = "localhost";
@@ -287,4 +287,18 @@ pub async fn admin() -> tokio_postgres::Client {
 /// `server_version_num` of that server.
 pub async fn version() -> i32 {
     admin().await.query_one("SELECT current_setting('server_version_num')::int", &[]).await.expect("a version").get(0)
+}
+
+/// What another invocation holds while it changes that role.
+pub async fn at_work_on(role: &str) -> tokio_postgres::Client {
+    let other = admin().await;
+    let key = format!("postgres-secret-rotation {role}");
+    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('{key}', 0))")).await.expect("the superuser may");
+    other
+}
+
+pub async fn waits_for_it(role: &str) {
+    let watch = admin().await;
+    let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'advisory'";
+    eventually("the wait for the lock", async || watch.query_opt(waits, &[&role]).await.expect("the superuser may")).await;
 }

@@ -60,7 +60,17 @@ impl Wire {
 
     /// Lets nothing go wrong, but logs in as that role, whichever role the function names.
     pub fn impersonating(role: &str) -> Self {
-        Self::serve(None, Fault::BreakBefore, Some(role.to_owned()))
+        Self::serve(None, Fault::BreakBefore, Some((USER, Some(role.to_owned()))))
+    }
+
+    /// Lets nothing go wrong, but keeps the options of a session to itself, as poolers that are told to do.
+    pub fn without_options() -> Self {
+        Self::serve(None, Fault::BreakBefore, Some((OPTIONS, None)))
+    }
+
+    /// Has the first statement from now on that contains `needle` go wrong.
+    pub fn arm_for(&self, needle: &'static str, fault: Fault) {
+        *self.plan.lock().expect("no test panics here") = Plan { trigger: Some(Trigger::Needle(needle)), fault, seen: 0, hits: 0 };
     }
 
     /// Has the `nth` statement from now on go wrong.
@@ -68,15 +78,15 @@ impl Wire {
         *self.plan.lock().expect("no test panics here") = Plan { trigger: Some(Trigger::Nth(nth)), fault, seen: 0, hits: 0 };
     }
 
-    fn serve(trigger: Option<Trigger>, fault: Fault, role: Option<String>) -> Self {
+    fn serve(trigger: Option<Trigger>, fault: Fault, edit: Option<Edit>) -> Self {
         let listener = wait(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let plan = Arc::new(Mutex::new(Plan { trigger, fault, seen: 0, hits: 0 }));
         let shared = Arc::clone(&plan);
         RUNTIME.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (plan, role) = (Arc::clone(&shared), role.clone());
-                RUNTIME.spawn(async move { serve(client, &plan, role).await });
+                let (plan, edit) = (Arc::clone(&shared), edit.clone());
+                RUNTIME.spawn(async move { serve(client, &plan, edit).await });
             }
         });
         Self { port, plan }
@@ -123,7 +133,7 @@ impl Plan {
     }
 }
 
-async fn serve(client: TcpStream, plan: &Mutex<Plan>, role: Option<String>) -> Option<()> {
+async fn serve(client: TcpStream, plan: &Mutex<Plan>, edit: Option<Edit>) -> Option<()> {
     let server = TcpStream::connect(("127.0.0.1", world().postgres.port)).await.ok()?;
     for stream in [&client, &server] {
         stream.set_nodelay(true).ok()?;
@@ -132,8 +142,8 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, role: Option<String>) -> O
     let (mut from_server, mut to_server) = server.into_split();
     // The startup message is the only one without a type.
     let mut startup = body(&mut from_client).await?;
-    if let Some(role) = role {
-        startup = with_user(&startup, &role)?;
+    if let Some((name, value)) = edit {
+        startup = edited(&startup, name, value.as_deref())?;
     }
     to_server.write_all(&startup).await.ok()?;
     loop {
@@ -191,11 +201,19 @@ async fn body(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// The startup message for another role: the protocol's version, then names and values that end in NUL each.
-fn with_user(startup: &[u8], role: &str) -> Option<Vec<u8>> {
+/// A parameter of the startup message, and what it becomes; `None`: it is left out.
+type Edit = (&'static str, Option<String>);
+const USER: &str = "user";
+const OPTIONS: &str = "options";
+
+/// The startup message is the protocol's version, then names and values that end in NUL each.
+fn edited(startup: &[u8], name: &str, value: Option<&str>) -> Option<Vec<u8>> {
     let mut parameters: Vec<_> = startup.get(8..)?.split(|byte| *byte == 0).collect();
-    let name = parameters.iter().position(|part| *part == b"user")?;
-    parameters[name + 1] = role.as_bytes();
+    let place = parameters.iter().position(|part| *part == name.as_bytes())?;
+    match value {
+        Some(value) => parameters[place + 1] = value.as_bytes(),
+        None => drop(parameters.drain(place..place + 2)),
+    }
     let parameters = parameters.join(&0);
     let length = u32::try_from(parameters.len() + 8).ok()?;
     Some([&length.to_be_bytes(), &startup[4..8], &parameters].concat())

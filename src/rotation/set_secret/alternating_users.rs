@@ -3,7 +3,7 @@
 use super::super::login::{self, Found};
 use super::super::{Context, Done, Rotation, admin, strategy};
 use super::plan::{Plan, Refusal, plan};
-use super::{done, not_accepted, not_with_current, set_under_lock, storage, under_lock};
+use super::{Locked, done, not_accepted, not_with_current, set_under_lock, storage, under_lock};
 use crate::database::pair::{self, Names};
 use crate::database::role::End;
 use crate::database::{Purpose, Session};
@@ -38,12 +38,13 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
 
 async fn by_admin(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>, host: &str) -> Result<Done, Error> {
     let admin = admin::session(context, rotation, own).await?;
-    let done = make_equal(context, rotation, &admin, host).await;
+    let done = make_equal(context, rotation, Locked::by(own, &admin), host).await;
     admin.close().await;
     done
 }
 
-async fn make_equal(context: &Context<'_>, rotation: &Rotation, admin: &Session, host: &str) -> Result<Done, Error> {
+async fn make_equal(context: &Context<'_>, rotation: &Rotation, sessions: Locked<'_>, host: &str) -> Result<Done, Error> {
+    let admin = sessions.acting;
     let (names, pending) = (names(rotation), &rotation.pending()?.credentials);
     let storage = storage(rotation, admin).await?;
     let stored_form = pending.password.stored_form(names.other, storage);
@@ -52,7 +53,7 @@ async fn make_equal(context: &Context<'_>, rotation: &Rotation, admin: &Session,
         pair::apply(admin, names, &plan.change, &stored_form, storage, End::Commit).await.map_err(admin::lacks_right)?;
         Ok(plan)
     };
-    let Plan { change, warnings } = set_under_lock(context, rotation, admin, change).await?;
+    let Plan { change, warnings } = set_under_lock(context, rotation, sessions, change).await?;
     let has = if change.create { "was created with the pending password" } else { "has the pending password now" };
     let acts = change.act_as.map_or(String::new(), |role| format!(", and acts as {role:?}"));
     let mut done = done(storage, format!("Role {:?} {has}{acts}. Role {:?} was left as it is.", names.other, names.current));
@@ -61,7 +62,13 @@ async fn make_equal(context: &Context<'_>, rotation: &Rotation, admin: &Session,
 }
 
 /// Makes the next user the current one's equal, with that password, and takes all of it back; what a person should know about it.
-pub(crate) async fn rehearse(rotation: &Rotation, admin: &Session, host: &str, password: &Password) -> Result<Vec<String>, Error> {
+pub(crate) async fn rehearse(
+    rotation: &Rotation,
+    own: &Session,
+    admin: &Session,
+    host: &str,
+    password: &Password,
+) -> Result<Vec<String>, Error> {
     let names = names(rotation);
     let storage = storage(rotation, admin).await?;
     let stored_form = password.stored_form(names.other, storage);
@@ -70,11 +77,11 @@ pub(crate) async fn rehearse(rotation: &Rotation, admin: &Session, host: &str, p
         pair::apply(admin, names, &plan.change, &stored_form, storage, End::RollBack).await.map_err(admin::lacks_right)?;
         Ok(plan.warnings)
     };
-    under_lock(rotation, admin, async || Ok(()), change).await
+    under_lock(rotation, Locked::by(Some(own), admin), async || Ok(()), change).await
 }
 
 /// What there is to do to the next user, within the transaction of [`set_under_lock`].
-pub(crate) async fn planned(rotation: &Rotation, admin: &Session, host: &str) -> Result<Plan, Error> {
+async fn planned(rotation: &Rotation, admin: &Session, host: &str) -> Result<Plan, Error> {
     let names = names(rotation);
     let facts = pair::read(admin, names).await?;
     plan(&facts, names, rotation.policy.create_users).map_err(|refusal| refused(rotation, host, admin, refusal))

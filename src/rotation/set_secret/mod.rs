@@ -34,41 +34,82 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
 async fn set_under_lock<T>(
     context: &Context<'_>,
     rotation: &Rotation,
-    session: &Session,
+    sessions: Locked<'_>,
     change: impl AsyncFn() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    under_lock(rotation, session, async || rotation.still_pending(context).await, change).await
+    under_lock(rotation, sessions, async || rotation.still_pending(context).await, change).await
 }
 
-/// Carries a change out while nobody else of ours can be at work on the role, if `allowed` still holds then.
+/// Two sessions of one change. Advisory locks are those of one database, and the admin's may be another than the secret's.
+#[derive(Clone, Copy)]
+pub(crate) struct Locked<'a> {
+    /// Holds the lock: a session of the secret's own database, where there is one.
+    by: &'a Session,
+    /// Makes the change.
+    acting: &'a Session,
+}
+
+impl<'a> Locked<'a> {
+    pub(crate) fn alone(session: &'a Session) -> Self {
+        Self { by: session, acting: session }
+    }
+
+    pub(crate) fn by(own: Option<&'a Session>, acting: &'a Session) -> Self {
+        Self { by: own.unwrap_or(acting), acting }
+    }
+
+    pub(crate) fn acting(self) -> &'a Session {
+        self.acting
+    }
+
+    async fn begin(self, rotation: &Rotation) -> Result<(), Error> {
+        role::lock(self.by, rotation.lock_name()).await?;
+        if std::ptr::eq(self.by, self.acting) { Ok(()) } else { role::begin(self.acting).await }
+    }
+
+    /// What still holds a lock; the change itself has been committed or rolled back.
+    async fn release(self) -> Result<(), Error> {
+        if std::ptr::eq(self.by, self.acting) { Ok(()) } else { role::roll_back(self.by).await }
+    }
+
+    async fn roll_back(self) -> Result<(), Error> {
+        role::roll_back(self.acting).await?;
+        self.release().await
+    }
+}
+
+/// Carries a change out while nobody else of ours can be at work on the role, if `allowed` still holds then. The change ends its transaction.
 pub(crate) async fn under_lock<T>(
     rotation: &Rotation,
-    session: &Session,
+    sessions: Locked<'_>,
     allowed: impl AsyncFn() -> Result<(), Error>,
     change: impl AsyncFn() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let mut attempt = 1;
     loop {
-        role::lock(session, rotation.lock_name()).await?;
+        sessions.begin(rotation).await?;
         allowed().await?;
         match change().await {
             Err(error) if error.is_database(DatabaseFault::ConcurrentUpdate) && attempt < ATTEMPTS => {
                 attempt += 1;
-                role::roll_back(session).await?;
+                sessions.roll_back().await?;
                 let pause = rand::rng().random_range(PAUSE_MS);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
-            changed => return changed,
+            // It is done; that the lock goes with the session is good enough.
+            Ok(changed) => {
+                let _ = sessions.release().await;
+                return Ok(changed);
+            }
+            Err(error) => return Err(error),
         }
     }
 }
 
 /// How the server is to store the password.
 pub(crate) async fn storage(rotation: &Rotation, session: &Session) -> Result<Storage, Error> {
-    match rotation.policy.password_storage {
-        Some(storage) => Ok(storage),
-        None => role::server_storage(session).await,
-    }
+    let server = role::server_storage(session).await?;
+    Ok(rotation.policy.password_storage.unwrap_or(server))
 }
 
 fn done(storage: Storage, message: String) -> Done {

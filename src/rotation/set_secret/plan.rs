@@ -18,7 +18,7 @@ pub(super) enum Refusal {
 
 /// A change that is safe to make, and what a person should know about it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Plan {
+pub(super) struct Plan {
     pub change: Change,
     pub warnings: Vec<String>,
 }

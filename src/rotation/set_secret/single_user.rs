@@ -2,12 +2,12 @@
 
 use super::super::login::{self, Found};
 use super::super::{Context, Done, Rotation, admin, requirements};
-use super::{done, not_accepted, not_with_current, set_under_lock, storage, under_lock};
+use super::{Locked, done, not_accepted, not_with_current, set_under_lock, storage, under_lock};
 use crate::database::role::{self, End};
 use crate::database::{Purpose, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::report::Outcome;
-use crate::secret::password::Storage;
+use crate::secret::password::{Password, Storage};
 use crate::secret::store::CURRENT;
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Done, Error> {
@@ -46,7 +46,7 @@ async fn check(rotation: &Rotation, session: &Session, host: &str) -> Result<(),
 
 /// Changes the role's own password, or lets the admin do it where the role may not.
 async fn change(context: &Context<'_>, rotation: &Rotation, session: Session, with: &str) -> Result<Done, Error> {
-    let done = match set_password(context, rotation, &session).await {
+    let done = match set_password(context, rotation, Locked::alone(&session)).await {
         Err(error) if error.is_database(DatabaseFault::PermissionDenied) && admin::secret(rotation).is_some() => {
             role::roll_back(&session).await?;
             by_admin(context, rotation, Some(&session)).await
@@ -59,27 +59,27 @@ async fn change(context: &Context<'_>, rotation: &Rotation, session: Session, wi
 
 async fn by_admin(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>) -> Result<Done, Error> {
     let admin = admin::session(context, rotation, own).await?;
-    let changed = set_password(context, rotation, &admin).await;
+    let changed = set_password(context, rotation, Locked::by(own, &admin)).await;
     admin.close().await;
     changed.map(|storage| changed_with(rotation, storage, "the admin secret")).map_err(admin::lacks_right)
 }
 
-async fn set_password(context: &Context<'_>, rotation: &Rotation, session: &Session) -> Result<Storage, Error> {
+async fn set_password(context: &Context<'_>, rotation: &Rotation, sessions: Locked<'_>) -> Result<Storage, Error> {
     let pending = &rotation.pending()?.credentials;
-    let storage = storage(rotation, session).await?;
+    let storage = storage(rotation, sessions.acting).await?;
     let stored_form = pending.password.stored_form(&pending.username, storage);
-    let change = async || role::change_password(session, &pending.username, &stored_form, storage, End::Commit).await;
-    set_under_lock(context, rotation, session, change).await?;
+    let change = async || role::change_password(sessions.acting, &pending.username, &stored_form, storage, End::Commit).await;
+    set_under_lock(context, rotation, sessions, change).await?;
     Ok(storage)
 }
 
-/// Sets the password that the role has, and takes that back: whether the session may.
-pub(crate) async fn rehearse(rotation: &Rotation, session: &Session) -> Result<(), Error> {
-    let current = &rotation.current.credentials;
-    let storage = storage(rotation, session).await?;
-    let stored_form = current.password.stored_form(&current.username, storage);
-    let change = async || role::change_password(session, &current.username, &stored_form, storage, End::RollBack).await;
-    under_lock(rotation, session, async || Ok(()), change).await
+/// Sets a password that nobody is to have, and takes that back: whether the session may.
+pub(crate) async fn rehearse(rotation: &Rotation, own: &Session, acting: &Session, password: &Password) -> Result<(), Error> {
+    let username = &rotation.current.credentials.username;
+    let storage = storage(rotation, acting).await?;
+    let stored_form = password.stored_form(username, storage);
+    let change = async || role::change_password(acting, username, &stored_form, storage, End::RollBack).await;
+    under_lock(rotation, Locked::by(Some(own), acting), async || Ok(()), change).await
 }
 
 fn changed_with(rotation: &Rotation, storage: Storage, with: &str) -> Done {
