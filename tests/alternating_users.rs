@@ -449,7 +449,7 @@ async fn a_death_before_and_after_each_statement_is_mended_by_a_retry() {
     let pair = Pair::through(&wire).await;
     let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
-    let mut points = 0;
+    let (mut points, mut done) = (0, 0);
     for fault in [Fault::BreakBefore, Fault::BreakAfter] {
         for nth in 1.. {
             let (current, _) = pair.login_in("AWSCURRENT").await;
@@ -466,7 +466,9 @@ async fn a_death_before_and_after_each_statement_is_mended_by_a_retry() {
                 break;
             }
             points += 1;
-            assert_eq!(died.unwrap_err().kind, "ConnectionLost", "{fault:?} {nth}");
+            // When all is done, it is of no interest that the lock could not be released.
+            done += usize::from(died.is_ok());
+            assert!(died.is_ok() || died.is_err_and(|failure| failure.kind == "ConnectionLost"), "{fault:?} {nth}");
             pair.session("AWSCURRENT").await;
             function.restart();
             pair.application.steps(&function, &STEPS, &token).await;
@@ -475,7 +477,7 @@ async fn a_death_before_and_after_each_statement_is_mended_by_a_retry() {
             assert_eq!(settings(&pair.base).await, settings(&pair.clone).await, "{fault:?} {nth}");
         }
     }
-    assert!(points >= 16, "only {points} points");
+    assert!(points >= 20 && done == 2, "{points} points, {done} of them after all was done");
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ pub enum DatabaseFault {
     )]
     SettingNotPermitted,
     #[error(
-        "the host takes no start-up options, as a pooler or proxy does. Rotate through the database itself: set rotation_host in ROTATION_POLICY."
+        "the host takes no start-up options, or keeps them to itself, as a pooler or proxy does. Rotate through the database itself: set rotation_host in ROTATION_POLICY."
     )]
     ProxyInTheWay,
     #[error("another session holds a lock on the role. It succeeds on a retry once that session ends: look for it in pg_locks.")]
