@@ -34,7 +34,7 @@ test: check package ## run everything that needs no cloud account, the packaged 
 	@tests/world/install
 	terraform/check
 	cargo test --doc
-	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test drill --test outages --test integration
+	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test drill --test outages --test integration --test deployment
 
 test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, which are fetched from npm (VERSIONS="16 18": only those)
 	@tests/world/install $(VERSIONS)

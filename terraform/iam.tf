@@ -75,9 +75,16 @@ locals {
     {
       Sid    = "ManageInterfaces"
       Effect = "Allow"
-      Action = ["ec2:AssignPrivateIpAddresses", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"]
+      Action = ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"]
       # Interfaces have no name before they exist.
       Resource = ["arn:${local.partition}:ec2:${local.region}:${local.account}:network-interface/*"]
+    },
+    {
+      Sid    = "DeleteInterfaces"
+      Effect = "Allow"
+      Action = ["ec2:DeleteNetworkInterface"]
+      # Lambda asks for this one before there is an interface: AWS takes one by its id, or all that the account has.
+      Resource = ["arn:${local.partition}:ec2:${local.region}:${local.account}:*/*"]
     },
     {
       Sid    = "DescribeNetwork"

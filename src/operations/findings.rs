@@ -72,7 +72,10 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
                 opened.older = Some(session);
                 Verdict::Accepted
             }
-            Ok(None) => Verdict::Rejected,
+            Ok(None) => {
+                versions[0].reason = tried.left_out().map(str::to_owned);
+                Verdict::Rejected
+            }
             Err(error @ Error::Database { .. }) => {
                 versions[0].reason = Some(error.to_string());
                 Verdict::Unknown

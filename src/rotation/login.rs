@@ -14,6 +14,8 @@ const TRIED_BY_AN_OPERATION: usize = 10;
 /// Versions without a label that are read to find those.
 const UNLABELLED_READ: usize = 20;
 
+const UNLISTED: &str = "no version without label, which needs secretsmanager:ListSecretVersionIds";
+
 /// What the database accepts.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Found {
@@ -71,7 +73,7 @@ pub(crate) async fn older(
 async fn unlabelled(context: &Context<'_>, rotation: &Rotation, tried: &mut Tried) -> Result<Vec<String>, Error> {
     match context.store.unlabelled_versions(&rotation.secret).await {
         Err(Error::SecretsManager { fault: StoreFault::AccessDenied { .. }, .. }) => {
-            tried.labels.push("no version without label, which needs secretsmanager:ListSecretVersionIds");
+            tried.labels.push(UNLISTED);
             Ok(Vec::new())
         }
         versions => versions.map(|versions| versions.into_iter().take(UNLABELLED_READ).collect()),
@@ -107,6 +109,13 @@ impl Tried {
     pub(crate) fn rejected<'a>(versions: impl Iterator<Item = &'a Stored>) -> Self {
         let logins = versions.map(|version| (version.credentials.username.clone(), version.credentials.password.clone())).collect();
         Self { labels: Vec::new(), logins, unlabelled_left: TRIED_BY_AN_OPERATION }
+    }
+
+    /// What could not be tried for want of a right.
+    pub(crate) fn left_out(&self) -> Option<&'static str> {
+        self.labels
+            .contains(&UNLISTED)
+            .then_some("versions without a label were not tried, which needs secretsmanager:ListSecretVersionIds.")
     }
 
     fn has(&self, version: &Stored) -> bool {

@@ -140,17 +140,18 @@ run "what_the_role_may_do" {
         "arn:aws:ec2:eu-central-1:*:subnet/subnet-1", "arn:aws:ec2:eu-central-1:*:subnet/subnet-2",
       ]
       ManageInterfaces = ["arn:aws:ec2:eu-central-1:111122223333:network-interface/*"]
+      DeleteInterfaces = ["arn:aws:ec2:eu-central-1:111122223333:*/*"]
       DescribeNetwork  = ["*"]
     }
     error_message = "The interfaces' statements allow something else: ${aws_iam_role_policy.network.policy}"
   }
   assert {
     condition = alltrue([
-      for s in jsondecode(aws_iam_role_policy.network.policy).Statement : length(setsubtract(s.Action, local.network_statements[3].Action)) == 0
+      for s in jsondecode(aws_iam_role_policy.network.policy).Statement : length(setsubtract(s.Action, local.network_statements[4].Action)) == 0
       if s.Effect == "Allow"
-      ]) && jsondecode(aws_iam_role_policy.network.policy).Statement[3].Condition == { ArnEquals = {
+      ]) && jsondecode(aws_iam_role_policy.network.policy).Statement[4].Condition == { ArnEquals = {
       "lambda:SourceFunctionArn" = "arn:aws:lambda:eu-central-1:111122223333:function:postgres-secret-rotation"
-    } } && jsondecode(aws_iam_role_policy.network.policy).Statement[3].Effect == "Deny"
+    } } && jsondecode(aws_iam_role_policy.network.policy).Statement[4].Effect == "Deny"
     error_message = "An action on interfaces is not denied to the function's own code."
   }
 }

@@ -36,10 +36,19 @@ impl Aws {
 
     /// A client as a person or a platform would use it.
     pub fn client(&self) -> Client {
+        self.client_of(&Value::Null)
+    }
+
+    /// A client with these credentials of a role, as a function's environment names them.
+    pub fn client_of(&self, credentials: &Value) -> Client {
+        let text = |name: &str| credentials[name].as_str().map(ToOwned::to_owned);
+        let key = |name: &str| text(name).unwrap_or_else(|| "testing".to_owned());
+        let credentials =
+            Credentials::new(key("AWS_ACCESS_KEY_ID"), key("AWS_SECRET_ACCESS_KEY"), text("AWS_SESSION_TOKEN"), None, "tests");
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static(REGION))
-            .credentials_provider(Credentials::new("testing", "testing", None, None, "tests"))
+            .credentials_provider(credentials)
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .endpoint_url(&self.url)
             .build();
@@ -48,7 +57,34 @@ impl Aws {
 
     /// How the rotation with that token goes, as only the emulator can tell: `state` and `steps`.
     pub async fn rotation(&self, token: &str) -> Value {
-        let answer = reqwest::get(format!("{}/_world/rotations/{token}", self.url)).await.expect("the emulator answers");
-        serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON")
+        self.world("rotations", token).await
+    }
+
+    /// What AWS does not tell, of that kind and name; null where there is nothing of the name.
+    pub async fn world(&self, kind: &str, name: &str) -> Value {
+        self.tell("GET", kind, name, String::new()).await
+    }
+
+    pub async fn tell(&self, method: &str, kind: &str, name: &str, body: String) -> Value {
+        let (status, answer) = self.send(method, &format!("/_world/{kind}/{name}"), &[], body).await;
+        if status == 200 { serde_json::from_str(&answer).expect("JSON") } else { Value::Null }
+    }
+
+    /// One call of AWS's API as the holder of that access key, for the services that there is no client of: the status and the answer.
+    pub async fn call(&self, service: &str, key: &str, method: &str, path: &str, body: String) -> (u16, String) {
+        let credential =
+            format!("AWS4-HMAC-SHA256 Credential={key}/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0");
+        let kind = if body.starts_with("Action=") { "application/x-www-form-urlencoded" } else { "application/json" };
+        self.send(method, path, &[("authorization", &credential), ("content-type", kind)], body).await
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> (u16, String) {
+        let method = method.parse().expect("a method");
+        let mut request = reqwest::Client::new().request(method, format!("{}{path}", self.url)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.expect("the emulator answers");
+        (answer.status().as_u16(), answer.text().await.expect("a body"))
     }
 }

@@ -15,6 +15,8 @@ from moto.secretsmanager import exceptions, models, responses, urls
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
+# The credentials that may do everything; all others are a role's.
+TESTS = "testing"
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 SCHEDULE = r"rate\((\d+) (hour|day)s?\)|cron\(0 \S+ \S+ \S+ \S+ \*\)"
@@ -23,6 +25,14 @@ SCHEDULE = r"rate\((\d+) (hour|day)s?\)|cron\(0 \S+ \S+ \S+ \S+ \*\)"
 STATE = threading.RLock()
 OPTIONS = argparse.Namespace()
 ROTATIONS = {}
+
+
+def account():
+    """Lambda, and with it the rest of the account. Loading it takes seconds, which the tests that deploy nothing are spared."""
+    import aws_lambda
+
+    aws_lambda.install(invoke)
+    return aws_lambda
 
 
 def present(answer):
@@ -40,16 +50,15 @@ def holder(secret, label):
     return next((token for token, version in secret.versions.items() if label in version["version_stages"]), None)
 
 
-def call_function(arn, event):
-    """Invoke answers 200 for a function that failed, and says so in a header."""
-    url = f"{OPTIONS.function_url}/2015-03-31/functions/{arn.rpartition(':')[2]}/invocations"
-    request = urllib.request.Request(url, json.dumps(event).encode(), {"Content-Type": "application/json"})
+def invoke(name, event):
+    """Whether the function failed, and its answer; Invoke answers 200 for a function that failed, and says so in a header."""
+    url = f"{OPTIONS.function_url}/2015-03-31/functions/{name}/invocations"
+    request = urllib.request.Request(url, event.encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=900) as answer:
-            body = answer.read().decode(errors="replace")
-            return body or "no message" if "x-amz-function-error" in answer.headers else None
+            return "x-amz-function-error" in answer.headers, answer.read().decode(errors="replace")
     except Exception as error:
-        return f"the function cannot be invoked: {error!r}"
+        return True, f"the function cannot be invoked: {error!r}"
 
 
 class Secret(models.FakeSecret):
@@ -126,7 +135,8 @@ class Rotation:
         if self.state != "running":
             return False
         started = time.monotonic()
-        error = call_function(self.secret.rotation_lambda_arn, {"Step": step} | self.event)
+        failed, answer = invoke(self.secret.rotation_lambda_arn.rpartition(":")[2], json.dumps({"Step": step} | self.event))
+        error = (answer or "no message") if failed else None
         self.log.append({"step": step, "ms": round((time.monotonic() - started) * 1000), "error": error})
         return error is None
 
@@ -222,6 +232,9 @@ class SecretsManager(models.SecretsManagerBackend):
             refuse("InvalidParameter", f"The rotation rules are not valid: {json.dumps(rules)}")
         if not arn:
             refuse("InvalidRequest", "You tried to enable rotation on a secret that doesn't already have a Lambda function ARN configured and you didn't include such an ARN as a parameter in this call.")
+        function = "aws_lambda" in sys.modules and account().find(arn.rpartition(":")[2])
+        if function and not function.lets_in(secret.arn):
+            refuse("AccessDenied", "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
         if holder(secret, PENDING) not in (None, holder(secret, CURRENT)):
             refuse("InvalidRequest", "A previous rotation isn't complete. That rotation will be reattempted.")
         if token in secret.versions:
@@ -254,10 +267,35 @@ class Api(responses.SecretsManagerResponse):
         found, rest = page(entries, self._get_int_param("MaxResults"), self._get_param("NextToken"))
         return secret.reply(Versions=found, NextToken=rest)
 
+    def check(self, key):
+        """What the role's policies, and the key that encrypts the secret, have to allow before the call has any effect."""
+        import aws_iam
+
+        caller = aws_iam.session(key)
+        action, asked = self._get_action(), self._get_param("SecretId")
+        secret = self.backend.secrets.get(asked)
+        arn = secret.arn if secret else asked if asked.startswith("arn:") else f"{aws_iam.SECRETS}:{asked}"
+        context = {"secretsmanager:secretid": arn}
+        if secret:
+            tags = {aws_iam.TAG + tag["Key"].lower(): tag["Value"] for tag in secret.tags or []}
+            context |= tags | {"secretsmanager:resource/allowrotationlambdaarn": secret.rotation_lambda_arn or None}
+        if reason := aws_iam.refusal(caller, f"secretsmanager:{action}", arn, context):
+            refuse("AccessDenied", reason)
+        used = {"GetSecretValue": "kms:Decrypt", "PutSecretValue": "kms:GenerateDataKey"}.get(action)
+        if used and secret and secret.kms_key_id not in (None, self.backend.DEFAULT_KMS_KEY_ALIAS):
+            through = {"kms:viaservice": f"secretsmanager.{aws_iam.REGION}.amazonaws.com", "kms:encryptioncontext:secretarn": arn}
+            if aws_iam.refusal(caller, used, secret.kms_key_id, through):
+                refuse("AccessDenied", "Access to KMS is not allowed")
+
     def call_action(self):
         """What the caller did wrong is a 400 with its text in Message; moto uses 404 and "message"."""
         with STATE:
-            status, headers, body = super().call_action()
+            try:
+                if (key := re.search("Credential=([^/]+)", self.headers["Authorization"])[1]) != TESTS:
+                    self.check(key)
+                status, headers, body = super().call_action()
+            except exceptions.SecretsManagerClientError as error:
+                status, headers, body = error.code, {}, error.get_body()
         if 400 <= status < 500:
             error = json.loads(body)
             status, body = 400, json.dumps({"__type": error["__type"], "Message": error["message"]})
@@ -267,13 +305,17 @@ class Api(responses.SecretsManagerResponse):
 
 class World(DomainDispatcherApplication):
     def __call__(self, environ, start_response):
-        """AWS, and beside it what AWS does not tell: how the rotation with a ClientRequestToken went."""
-        path, _, token = environ["PATH_INFO"].rpartition("/")
-        if path != "/_world/rotations":
-            return super().__call__(environ, start_response)
-        rotation = ROTATIONS.get(token)
-        report = json.dumps({"state": rotation.state, "steps": rotation.log} if rotation else {})
-        return Response(report, 200 if rotation else 404, mimetype="application/json")(environ, start_response)
+        """AWS, and beside it what AWS does not tell, e.g. how the rotation with a ClientRequestToken went."""
+        place, _, name = environ["PATH_INFO"].rpartition("/")
+        if not place.startswith("/_world/"):
+            ours = "/secretsmanager/" in environ.get("HTTP_AUTHORIZATION", "")
+            return (not ours and account().guard(environ) or super().__call__)(environ, start_response)
+        rotation = ROTATIONS.get(name)
+        report = {"state": rotation.state, "steps": rotation.log} if rotation else None
+        if place != "/_world/rotations":
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode()
+            report = account().answer(environ["REQUEST_METHOD"], place.removeprefix("/_world/"), name, body)
+        return Response(json.dumps(report or {}), 200 if report else 404, mimetype="application/json")(environ, start_response)
 
 
 def main():

@@ -98,8 +98,10 @@ impl Gateway {
 
 async fn invoked_by_aws(State(functions): State<Functions>, Path(name): Path<String>, event: Bytes) -> Response {
     let function = functions.lock().expect("no test panics here").get(&name).cloned();
+    let deployed = if function.is_none() && name != BY_HAND { world().aws.world("functions", &name).await } else { Value::Null };
     let answer = match function {
         Some(queue) => send(&queue, event.to_vec()).await,
+        None if deployed.is_object() => Function::deployed(&name, &deployed, event.to_vec()).await,
         None => Err(Failure { kind: "ByHand".to_owned(), message: "this rotation is driven by the test".to_owned() }),
     };
     match answer {
@@ -120,6 +122,33 @@ async fn send(queue: &Queue, event: Vec<u8>) -> Answer {
 impl Function {
     /// Starts the binary with these variables beside those that Lambda itself sets.
     pub fn start(environment: &[(&str, &str)]) -> Self {
+        let function = Self::launch(unique("rotation-"), environment);
+        let queue = function.runtime.queue.clone();
+        world().gateway.functions.lock().expect("no test panics here").insert(function.name.clone(), queue);
+        function
+    }
+
+    /// A cold start of a function that was deployed, with the variables and the credentials that it has by now.
+    async fn deployed(name: &str, configuration: &Value, event: Vec<u8>) -> Answer {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let variables = ["variables", "credentials"].into_iter().filter_map(|key| configuration[key].as_object()).flatten();
+        let mut environment: Vec<_> = variables.map(|(name, value)| (name.clone(), text(value))).collect();
+        // The name of an endpoint that is not there.
+        environment.push(("SECRETS_MANAGER_ENDPOINT".to_owned(), String::new()));
+        let owned = name.to_owned();
+        let launch = move || {
+            let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            Self::launch(owned, &environment)
+        };
+        let function = tokio::task::spawn_blocking(launch).await.expect("the function starts");
+        function.set_timeout(Duration::from_secs(configuration["timeout"].as_u64().unwrap_or(3)));
+        let answer = send(&function.runtime.queue, event).await;
+        let output = tokio::task::spawn_blocking(move || function.end()).await.expect("the function ends");
+        world().aws.tell("POST", "functions", name, output).await;
+        answer
+    }
+
+    fn launch(name: String, environment: &[(&str, &str)]) -> Self {
         let (queue, waiting) = mpsc::unbounded_channel();
         let runtime = Arc::new(Runtime {
             queue,
@@ -135,8 +164,6 @@ impl Function {
             .route("/2018-06-01/runtime/invocation/{id}/error", post(fail))
             .with_state(Arc::clone(&runtime));
         let address = serve(router);
-        let name = unique("rotation-");
-        world().gateway.functions.lock().expect("no test panics here").insert(name.clone(), runtime.queue.clone());
         let environment = [
             ("AWS_LAMBDA_RUNTIME_API", address.trim_start_matches("http://")),
             ("AWS_LAMBDA_FUNCTION_NAME", &name),
@@ -202,6 +229,15 @@ impl Function {
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
         Usage { init: ready - started, cpu: Duration::from_nanos(nanoseconds), peak_memory_kib: peak.expect("VmHWM") }
+    }
+
+    /// Ends the process, and gives all that it has written.
+    fn end(self) -> String {
+        drop(self.process);
+        while Arc::strong_count(&self.output) > 1 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.output.lock().expect("no test panics here").clone()
     }
 
     /// All that the processes have written to standard output and standard error.

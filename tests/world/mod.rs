@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod print;
 pub mod proxy;
 pub mod stage;
+pub mod terraform;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
