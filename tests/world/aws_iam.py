@@ -131,17 +131,17 @@ def refusal(caller, action, resource, context):
 
 
 def guard(environ):
-    """Refuses what a role may not do with EC2; of the other services, Secrets Manager apart, the function calls none."""
+    """Refuses what a role may not do with EC2 and STS; of the other services, Secrets Manager apart, the function calls none."""
     who = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     if not who or who[1] == TESTS:
         return None
     caller = session(who[1])
-    if who[2] != "ec2":
+    if who[2] not in ("ec2", "sts"):
         raise NotImplementedError(f"a role that calls {who[2]}")
     body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
     environ["wsgi.input"] = io.BytesIO(body)
-    action = urllib.parse.parse_qs(body.decode())["Action"][0]
-    if not (reason := refusal(caller, f"ec2:{action}", "*", {})):
+    asked = urllib.parse.parse_qs(body.decode())
+    if not (reason := refusal(caller, f"{who[2]}:{asked['Action'][0]}", asked.get("RoleArn", ["*"])[0], {})):
         return None
     message = f"You are not authorized to perform this operation. {reason}"
     error = f"<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>{message}</Message></Error></Errors></Response>"
