@@ -384,13 +384,36 @@ async fn the_admins_password_is_not_shown_to_a_host_that_only_the_rotated_secret
 
 #[tokio::test]
 async fn an_admin_does_nothing_behind_a_pooler_that_keeps_the_options_to_itself() {
-    let wire = Wire::without_options();
+    let (wire, dbname) = (Wire::without_options(), unique("shop_"));
+    admin().await.batch_execute(&format!("CREATE DATABASE {dbname}")).await.unwrap();
     let pair = Pair::through(&wire).await;
+    pair.superuser(&format!("ALTER DATABASE {dbname} OWNER TO :base")).await;
+    // What the owner of a database may have everybody's `=` mean there.
+    let owner = world().postgres.login_to(&dbname, &pair.base, &pair.application.password).await.unwrap();
+    let trap = format!(
+        "CREATE SCHEMA trap; GRANT USAGE ON SCHEMA trap TO PUBLIC; CREATE FUNCTION trap.equal(text, text) RETURNS bool LANGUAGE plpgsql AS $$ \
+         BEGIN IF current_user OPERATOR(pg_catalog.=) '{}' THEN EXECUTE 'ALTER ROLE :base CREATEROLE'; END IF; \
+         RETURN $1 OPERATOR(pg_catalog.=) $2; END $$; CREATE OPERATOR trap.= (LEFTARG = text, RIGHTARG = text, FUNCTION = trap.equal); \
+         ALTER DATABASE {dbname} SET search_path = trap, pg_catalog",
+        pair.admin
+    );
+    owner.batch_execute(&pair.filled(&trap)).await.unwrap();
+    let mut document = pair.application.document.clone();
+    document["dbname"] = json!(dbname);
+    pair.application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
     let function = Function::start(&[("ROTATION_POLICY", &json!({"defaults": {"allow_plaintext": true}}).to_string())]);
     let token = pair.application.begin().await;
     pair.application.steps(&function, &STEPS[..1], &token).await;
     let refused = pair.application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "ProxyInTheWay", "{}", refused.message);
+    let powers = "SELECT rolcreaterole FROM pg_roles WHERE rolname = $1";
+    assert!(!admin().await.query_one(powers, &[&pair.base]).await.unwrap().get::<_, bool>(0), "the trap was sprung");
+}
+
+#[tokio::test]
+async fn a_role_is_not_changed_behind_a_pooler_that_keeps_the_options_to_itself() {
+    let wire = Wire::without_options();
+    let function = Function::start(&[("ROTATION_POLICY", &json!({"defaults": {"allow_plaintext": true}}).to_string())]);
     let application = wire.application(|_| {}).await;
     let token = application.begin().await;
     application.steps(&function, &STEPS[..1], &token).await;

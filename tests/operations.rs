@@ -8,6 +8,7 @@ use crate::world::application::{Application, STEPS};
 use crate::world::lambda::{Answer, Function};
 use crate::world::pair::Pair;
 use crate::world::postgres::{ADMIN, HOST, admin, at_work_on, free_port, waits_for_it};
+use crate::world::proxy::{AwsProxy, Fault};
 use crate::world::wire::{self, Wire};
 use crate::world::{eventually, random_hex, unique, world};
 
@@ -201,6 +202,17 @@ async fn a_password_that_no_label_leads_to_is_found() {
     assert_eq!(report["Done"], json!(["RestoreCurrent", "TakeOffPending"]), "{report}");
     assert!(application.accepts(&application.password).await);
     assert_in_order(&function, &application).await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_looked_for_is_said() {
+    let proxy = AwsProxy::start();
+    let (application, function) = (Application::new().await, Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]));
+    application.set_password("somebody changed it by hand").await;
+    proxy.fail("ListSecretVersionIds", 1, Fault::Refuse(400, "AccessDeniedException"));
+    let refused = operate(&function, "recover", &application, json!({})).await.unwrap_err();
+    assert_eq!(refused.kind, "NotRecovered");
+    assert!(refused.message.contains("needs secretsmanager:ListSecretVersionIds"), "{}", refused.message);
 }
 
 #[tokio::test]

@@ -150,6 +150,19 @@ async fn a_role_that_was_never_in_the_secret_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_current_user_that_is_in_aws_previous_too_is_left_alone() {
+    let (pair, function) = (Pair::new().await, at_once());
+    pair.turn(&function).await;
+    // A person edits another key of the secret.
+    let mut document: Value = serde_json::from_str(&pair.application.value("AWSCURRENT").await.unwrap()).unwrap();
+    document["note"] = json!("another key");
+    pair.application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
+    let report = retire(&function, &pair.application, true).await.unwrap();
+    assert_eq!(report["Retired"], false, "{report}");
+    pair.session("AWSCURRENT").await;
+}
+
+#[tokio::test]
 async fn nothing_that_only_a_rotation_needs_is_in_its_way() {
     let (pair, function) = (Pair::new().await, at_once());
     pair.turn(&function).await;

@@ -195,7 +195,8 @@ impl Deployment {
         let (theirs, ours) = (world().aws.client(), world().aws.client_of(&credentials));
         let key = credentials["AWS_ACCESS_KEY_ID"].as_str().unwrap();
         let interface = "Action=CreateNetworkInterface&Version=2016-11-15&SubnetId=subnet-1".to_owned();
-        let assume = "Action=AssumeRole&Version=2011-06-15&RoleSessionName=x&RoleArn=arn:aws:iam::123456789012:role/somebody-elses".to_owned();
+        let assume =
+            "Action=AssumeRole&Version=2011-06-15&RoleSessionName=x&RoleArn=arn:aws:iam::123456789012:role/somebody-elses".to_owned();
         let with = |secret: &str, function: &str| theirs.rotate_secret().secret_id(secret).rotation_lambda_arn(arn(function)).send();
         let mut tried = vec![
             ("status of a secret that is not listed", operate("status", other).await.unwrap_err(), "secretsmanager:DescribeSecret"),
