@@ -14,6 +14,7 @@ use crate::rotation::set_secret::{alternating_users, single_user};
 use crate::rotation::{Context, Rotation, admin, labels, requirements};
 use crate::secret::store::{self, Which};
 
+const UNCHANGED: &str = "Nothing was changed.";
 const ADMIN: &str = "admin secret, and its login";
 
 /// Never fails itself: what failed is a hop.
@@ -35,7 +36,9 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Operati
         }
         .to_owned(),
         Some(Hop { hop, message, .. }) => {
-            format!("A rotation would fail: {hop}. {} Nothing was changed.", message.as_deref().unwrap_or_default())
+            // Some errors say so themselves.
+            let reason = message.as_deref().unwrap_or_default().trim_end_matches(UNCHANGED).trim_end();
+            format!("A rotation would fail: {hop}. {reason} {UNCHANGED}")
         }
     };
     let details = Details::Preflight { ready: failed.is_none(), hops: hops.0 };
