@@ -132,13 +132,17 @@ async fn make_roles(maker: &tokio_postgres::Client, roles: &[&str], password: &s
 /// What Amazon RDS does beside the secret that it manages: the role. Then its session.
 async fn master() -> tokio_postgres::Client {
     let client = world().aws.client();
-    let secret = loop {
-        let listed = client.list_secrets().send().await.expect("the secrets").secret_list.unwrap_or_default();
-        if let Some(secret) = listed.into_iter().find(|secret| secret.name().is_some_and(|name| name.starts_with("rds!"))) {
-            break secret.arn.expect("an ARN");
+    let made = async {
+        loop {
+            let listed = client.list_secrets().send().await.expect("the secrets").secret_list.unwrap_or_default();
+            if let Some(secret) = listed.into_iter().find(|secret| secret.name().is_some_and(|name| name.starts_with("rds!"))) {
+                return secret.arn.expect("an ARN");
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
     };
+    // Much comes before the database in an apply.
+    let secret = tokio::time::timeout(Duration::from_mins(6), made).await.expect("the secret that RDS manages");
     let (user, password) = login(&secret).await;
     let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
     admin().await.batch_execute(&format!("CREATE ROLE {user} LOGIN CREATEROLE PASSWORD {verifier}")).await.expect("the master is made");

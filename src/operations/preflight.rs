@@ -49,10 +49,7 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Operati
 async fn secret(context: &Context<'_>, secret: &str, hops: &mut Hops) -> Option<Rotation> {
     let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
     let description = hops.run("secretsmanager:DescribeSecret", context.store.describe(secret)).await?;
-    let ready = labels::may_rotate(&description).and_then(|()| match description.under_way() {
-        Some(version) => Err(RotationFault::UnderWay(version.to_owned())),
-        None => Ok(()),
-    });
+    let ready = labels::may_rotate(&description).and_then(|()| labels::at_rest(&description));
     hops.note("labels", Duration::ZERO, ready.map_err(fault));
     let current = async { context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent)) };
     let current = hops.run("secretsmanager:GetSecretValue", current).await?;

@@ -43,13 +43,10 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
 
 /// The labels, if no rotation is under way: it may be about to give the user another password.
 async fn settled(context: &Context<'_>, secret: &str) -> Result<Description, Error> {
-    let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
     let description = context.store.describe(secret).await?;
-    labels::not_managed(&description).map_err(fault)?;
-    match description.under_way() {
-        Some(version) => Err(fault(RotationFault::UnderWay(version.to_owned()))),
-        None => Ok(description),
-    }
+    let settled = labels::not_managed(&description).and_then(|()| labels::at_rest(&description));
+    settled.map_err(|fault| Error::Rotation { secret: secret.to_owned(), fault })?;
+    Ok(description)
 }
 
 async fn login(context: &Context<'_>, rotation: &Rotation, version: &Stored, operation: &'static str) -> Result<Login, Error> {

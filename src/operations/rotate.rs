@@ -13,10 +13,7 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
     let secret = operation.secret_id.as_str();
     let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
     let description = context.store.describe(secret).await?;
-    labels::may_rotate(&description).map_err(fault)?;
-    if let Some(version) = description.under_way() {
-        return Err(fault(RotationFault::UnderWay(version.to_owned())));
-    }
+    labels::may_rotate(&description).and_then(|()| labels::at_rest(&description)).map_err(fault)?;
     let current = context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent))?;
     let token = new_token();
     let rotation = Rotation::of(context.config, current, &token)?;

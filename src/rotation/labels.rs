@@ -24,6 +24,11 @@ pub(crate) fn may_rotate(description: &Description) -> Result<(), RotationFault>
     if description.rotation_enabled == Some(false) { Err(RotationFault::Disabled) } else { Ok(()) }
 }
 
+/// Refuses to meddle with a rotation that is under way, or got stuck.
+pub(crate) fn at_rest(description: &Description) -> Result<(), RotationFault> {
+    description.under_way().map_or(Ok(()), |version| Err(RotationFault::UnderWay(version.to_owned())))
+}
+
 /// What the labels say of the version that `token` names.
 pub(super) fn state(description: &Description, token: &str) -> Result<State, RotationFault> {
     may_rotate(description)?;
