@@ -9,7 +9,8 @@ use crate::policy::Policies;
 use crate::secret::password::{ExcludedTypes, PasswordPolicy};
 
 const DEFAULT_LENGTH: usize = 32;
-/// What AWS's own rotation functions leave out: the characters that RDS refuses and those that break connection strings and shells.
+/// What AWS's own rotation functions leave out: the characters that RDS refuses and those that
+/// break connection strings and shells.
 const DEFAULT_EXCLUDED: &str = ":/@\"'\\";
 
 /// What the environment says, checked.
@@ -39,17 +40,23 @@ pub fn on_lambda() -> bool {
 }
 
 impl LogFormat {
-    /// From `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`. It cannot fail: what Lambda does not define counts as INFO and text.
+    /// From `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`. It cannot fail: what Lambda does
+    /// not define counts as INFO and text.
     #[must_use]
     pub fn from_env() -> Self {
-        let level = match environment("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default().to_ascii_uppercase().as_str() {
+        let level = match environment("AWS_LAMBDA_LOG_LEVEL")
+            .unwrap_or_default()
+            .to_ascii_uppercase()
+            .as_str()
+        {
             "TRACE" => LevelFilter::TRACE,
             "DEBUG" => LevelFilter::DEBUG,
             "WARN" => LevelFilter::WARN,
             "ERROR" | "FATAL" => LevelFilter::ERROR,
             _ => LevelFilter::INFO,
         };
-        let json = environment("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+        let json = environment("AWS_LAMBDA_LOG_FORMAT")
+            .is_some_and(|format| format.eq_ignore_ascii_case("json"));
         Self { level, json }
     }
 }
@@ -67,7 +74,9 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Configuration`] with the variable's name.
-    pub fn from_variables(variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Self, Error> {
+    pub fn from_variables(
+        variable: &dyn Fn(&'static str) -> Option<String>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             password: password_policy(variable)?,
             policies: variable("ROTATION_POLICY")
@@ -80,11 +89,16 @@ impl Config {
     }
 }
 
-fn password_policy(variable: &dyn Fn(&'static str) -> Option<String>) -> Result<PasswordPolicy, Error> {
+fn password_policy(
+    variable: &dyn Fn(&'static str) -> Option<String>,
+) -> Result<PasswordPolicy, Error> {
     const LENGTH: &str = "PASSWORD_LENGTH";
     let length = match variable(LENGTH) {
         None => DEFAULT_LENGTH,
-        Some(text) => text.trim().parse().map_err(|_| invalid(LENGTH)(format!("{text:?} is not a whole number.")))?,
+        Some(text) => text
+            .trim()
+            .parse()
+            .map_err(|_| invalid(LENGTH)(format!("{text:?} is not a whole number.")))?,
     };
     let on = |name: &'static str, default: bool| match variable(name) {
         None => Ok(default),
@@ -107,14 +121,17 @@ fn endpoint(url: String) -> Result<String, Error> {
     if url.starts_with("https://") || url.starts_with("http://") {
         return Ok(url);
     }
-    Err(invalid("SECRETS_MANAGER_ENDPOINT")(format!("{url:?} is not a URL; expected https://HOST.")))
+    Err(invalid("SECRETS_MANAGER_ENDPOINT")(format!(
+        "{url:?} is not a URL; expected https://HOST."
+    )))
 }
 
 fn invalid(variable: &'static str) -> impl Fn(String) -> Error {
     move |problem| Error::Configuration { variable, problem }
 }
 
-/// A variable that is set to nothing counts as not set, since Terraform and consoles cannot tell the two apart.
+/// A variable that is set to nothing counts as not set, since Terraform and consoles cannot tell
+/// the two apart.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment(name: &'static str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -125,7 +142,9 @@ mod tests {
     use super::*;
 
     fn config(variables: &[(&str, &str)]) -> Result<Config, Error> {
-        Config::from_variables(&|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        Config::from_variables(&|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
@@ -163,7 +182,10 @@ mod tests {
         ] {
             let error = config(&[(name, value)]).unwrap_err();
             assert_eq!(error.kind(), "InvalidConfiguration");
-            assert!(error.to_string().starts_with(&format!("environment variable {name}: ")), "{error}");
+            assert!(
+                error.to_string().starts_with(&format!("environment variable {name}: ")),
+                "{error}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! When the invocation has to have answered: every wait is cut to what is left, so that an error is told before Lambda kills the function.
+//! When the invocation has to have answered: every wait is cut to what is left, so that an error is
+//! told before Lambda kills the function.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,7 +12,8 @@ pub struct Deadline(Instant);
 
 /// Nothing came within the time that was allowed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("nothing within {:.1} s{}", .waited.as_secs_f32(), if *.cut_short { ", when the function's own time was over: give it 30 s or more" } else { "" })]
+#[error("nothing within {:.1} s{}", .waited.as_secs_f32(), if *.cut_short { ", when the function's \
+    own time was over: give it 30 s or more" } else { "" })]
 pub struct Elapsed {
     pub waited: Duration,
     /// It was the end of the invocation that ended the wait.
@@ -42,8 +44,14 @@ impl Deadline {
     ///
     /// # Errors
     /// [`Elapsed`].
-    pub async fn limit<T>(&self, cap: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+    pub async fn limit<T>(
+        &self,
+        cap: Duration,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Elapsed> {
         let allowed = self.remaining(cap);
-        tokio::time::timeout(allowed, future).await.map_err(|_| Elapsed { waited: allowed, cut_short: allowed < cap })
+        tokio::time::timeout(allowed, future)
+            .await
+            .map_err(|_| Elapsed { waited: allowed, cut_short: allowed < cap })
     }
 }

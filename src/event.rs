@@ -1,4 +1,5 @@
-//! What comes in, as types: a step of a rotation that Secrets Manager asks for, or an operation that a person or a schedule asks for.
+//! What comes in, as types: a step of a rotation that Secrets Manager asks for, or an operation
+//! that a person or a schedule asks for.
 
 use secrecy::SecretString;
 use serde::{Serialize, Serializer};
@@ -6,10 +7,11 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"createSecret\" | \"setSecret\" | \"testSecret\" | \
-                        \"finishSecret\", \"SecretId\": \"...\", \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \
-                        \"status\" | \"preflight\" | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}, for recover also \
-                        \"DryRun\": true and \"Prefer\": \"back\", for retire \"Terminate\": true.";
+const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"createSecret\" | \
+    \"setSecret\" | \"testSecret\" | \"finishSecret\", \"SecretId\": \"...\", \
+    \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \"status\" | \"preflight\" \
+    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}, for recover also \"DryRun\": \
+    true and \"Prefer\": \"back\", for retire \"Terminate\": true.";
 
 /// What an invocation asks for.
 #[derive(Debug, Clone)]
@@ -64,7 +66,8 @@ pub struct Request {
     pub secret_id: String,
     /// The version that is being rotated in.
     pub token: String,
-    /// Proof that the caller is the rotation, which `PutSecretValue` needs across accounts. Not for any eyes.
+    /// Proof that the caller is the rotation, which `PutSecretValue` needs across accounts. Not for
+    /// any eyes.
     pub rotation_token: Option<SecretString>,
 }
 
@@ -139,7 +142,8 @@ impl Event {
 }
 
 impl OperationKind {
-    const ALL: [Self; 5] = [Self::Status, Self::Preflight, Self::Rotate, Self::Recover, Self::Retire];
+    const ALL: [Self; 5] =
+        [Self::Status, Self::Preflight, Self::Rotate, Self::Recover, Self::Retire];
 
     /// The name in events, logs and reports.
     #[must_use]
@@ -158,26 +162,42 @@ impl Operation {
     fn parse(event: &Value) -> Result<Self, Error> {
         let name = field(event, "Operation")?;
         let kind = OperationKind::ALL.into_iter().find(|kind| kind.name() == name);
-        let kind = kind.ok_or_else(|| Error::Event(format!("there is no Operation {name:?}. {EXPECTED}")))?;
+        let kind = kind
+            .ok_or_else(|| Error::Event(format!("there is no Operation {name:?}. {EXPECTED}")))?;
         let prefer = match &event["Prefer"] {
             Value::Null => Prefer::Forward,
             Value::String(prefer) if prefer == "forward" => Prefer::Forward,
             Value::String(prefer) if prefer == "back" => Prefer::Back,
-            _ => return Err(Error::Event(format!("\"Prefer\" is neither \"forward\" nor \"back\". {EXPECTED}"))),
+            _ => {
+                return Err(Error::Event(format!(
+                    "\"Prefer\" is neither \"forward\" nor \"back\". {EXPECTED}"
+                )));
+            }
         };
         let (dry_run, terminate) = (flag(event, "DryRun")?, flag(event, "Terminate")?);
         // A mistyped option must not make of a rehearsal the real thing.
         let known = ["Operation", "SecretId", "DryRun", "Prefer", "Terminate"];
-        if let Some(key) = event.as_object().and_then(|event| event.keys().find(|key| !known.contains(&key.as_str()))) {
+        if let Some(key) = event
+            .as_object()
+            .and_then(|event| event.keys().find(|key| !known.contains(&key.as_str())))
+        {
             return Err(Error::Event(format!("an operation has no key {key:?}. {EXPECTED}")));
         }
         if kind != OperationKind::Recover && (dry_run || prefer == Prefer::Back) {
-            return Err(Error::Event(format!("\"DryRun\" and \"Prefer\" are for recover alone. {EXPECTED}")));
+            return Err(Error::Event(format!(
+                "\"DryRun\" and \"Prefer\" are for recover alone. {EXPECTED}"
+            )));
         }
         if kind != OperationKind::Retire && terminate {
             return Err(Error::Event(format!("\"Terminate\" is for retire alone. {EXPECTED}")));
         }
-        Ok(Self { kind, secret_id: field(event, "SecretId")?.to_owned(), dry_run, prefer, terminate })
+        Ok(Self {
+            kind,
+            secret_id: field(event, "SecretId")?.to_owned(),
+            dry_run,
+            prefer,
+            terminate,
+        })
     }
 }
 
@@ -187,8 +207,9 @@ impl Request {
     /// ```
     /// use postgres_secret_rotation::event::{Request, Step};
     ///
-    /// let event = serde_json::json!({"Step": "createSecret", "SecretId": "shop/app", "ClientRequestToken": "6f1c..."});
-    /// assert_eq!(Request::parse(&event)?.step, Step::CreateSecret);
+    /// let event = serde_json::json!({"Step": "createSecret", "SecretId": "shop/app",
+    /// "ClientRequestToken": "6f1c..."}); assert_eq!(Request::parse(&event)?.step,
+    /// Step::CreateSecret);
     /// # Ok::<(), postgres_secret_rotation::error::Error>(())
     /// ```
     ///
@@ -199,11 +220,14 @@ impl Request {
             return Err(Error::Event(format!("it is not a JSON object. {EXPECTED}")));
         }
         let step = field(event, "Step")?;
-        let step = Step::parse(step).ok_or_else(|| Error::Event(format!("there is no Step {step:?}. {EXPECTED}")))?;
+        let step = Step::parse(step)
+            .ok_or_else(|| Error::Event(format!("there is no Step {step:?}. {EXPECTED}")))?;
         let rotation_token = match &event["RotationToken"] {
             Value::Null => None,
             Value::String(token) => Some(SecretString::from(token.as_str())),
-            _ => return Err(Error::Event(format!("\"RotationToken\" is not a string. {EXPECTED}"))),
+            _ => {
+                return Err(Error::Event(format!("\"RotationToken\" is not a string. {EXPECTED}")));
+            }
         };
         Ok(Self {
             step,
@@ -251,14 +275,16 @@ mod tests {
             ("finishSecret", Step::FinishSecret),
             ("finish_secret", Step::FinishSecret),
         ] {
-            let event = json!({"Step": name, "SecretId": "s", "ClientRequestToken": "t", "Future": [1]});
+            let event =
+                json!({"Step": name, "SecretId": "s", "ClientRequestToken": "t", "Future": [1]});
             assert_eq!(Request::parse(&event).unwrap().step, step);
         }
     }
 
     #[test]
     fn the_rotation_token_is_taken_and_never_shown() {
-        let event = json!({"Step": "setSecret", "SecretId": "s", "ClientRequestToken": "t", "RotationToken": "canary"});
+        let event = json!({"Step": "setSecret", "SecretId": "s", "ClientRequestToken": "t",
+            "RotationToken": "canary"});
         let request = Request::parse(&event).unwrap();
         assert!(request.rotation_token.is_some());
         assert!(!format!("{request:?}").contains("canary"));
@@ -267,7 +293,8 @@ mod tests {
     #[test]
     fn a_bad_event_is_answered_with_what_is_accepted() {
         let event = |changes: Value| {
-            let mut event = json!({"Step": "setSecret", "SecretId": "s", "ClientRequestToken": "t"});
+            let mut event =
+                json!({"Step": "setSecret", "SecretId": "s", "ClientRequestToken": "t"});
             for (key, value) in changes.as_object().unwrap() {
                 event[key] = value.clone();
             }
@@ -281,12 +308,24 @@ mod tests {
             (json!({"Operation": "rotate"}), "\"SecretId\" is missing"),
             (json!({"Operation": "Rotate", "SecretId": "s"}), "there is no Operation \"Rotate\""),
             (json!({"Operation": 1, "SecretId": "s"}), "\"Operation\" is not a string"),
-            (json!({"Operation": "recover", "SecretId": "s", "DryRun": "yes"}), "\"DryRun\" is neither"),
+            (
+                json!({"Operation": "recover", "SecretId": "s", "DryRun": "yes"}),
+                "\"DryRun\" is neither",
+            ),
             (json!({"Operation": "recover", "SecretId": "s", "Dryrun": true}), "no key \"Dryrun\""),
-            (json!({"Operation": "recover", "SecretId": "s", "Prefer": "backwards"}), "\"Prefer\" is neither"),
+            (
+                json!({"Operation": "recover", "SecretId": "s", "Prefer": "backwards"}),
+                "\"Prefer\" is neither",
+            ),
             (json!({"Operation": "rotate", "SecretId": "s", "DryRun": true}), "for recover alone"),
-            (json!({"Operation": "retire", "SecretId": "s", "Terminate": 1}), "\"Terminate\" is neither"),
-            (json!({"Operation": "recover", "SecretId": "s", "Terminate": true}), "for retire alone"),
+            (
+                json!({"Operation": "retire", "SecretId": "s", "Terminate": 1}),
+                "\"Terminate\" is neither",
+            ),
+            (
+                json!({"Operation": "recover", "SecretId": "s", "Terminate": true}),
+                "for retire alone",
+            ),
             (event(json!({"Step": "SetSecret"})), "there is no Step \"SetSecret\""),
             (event(json!({"Step": 1})), "\"Step\" is not a string"),
             (event(json!({"Step": ""})), "\"Step\" is empty"),
@@ -297,7 +336,12 @@ mod tests {
             (event(json!({"RotationToken": 1})), "\"RotationToken\" is not a string"),
         ] {
             let error = Event::parse(&event).unwrap_err().to_string();
-            assert!(error.contains(expected) && error.contains("createSecret") && error.contains("Nothing was changed"), "{error}");
+            assert!(
+                error.contains(expected)
+                    && error.contains("createSecret")
+                    && error.contains("Nothing was changed"),
+                "{error}"
+            );
         }
     }
 }

@@ -3,16 +3,17 @@
 //! # The way of the data
 //!
 //! ```text
-//! event ──> event::Event ──> rotation: labels and values ──> database: login, ALTER ROLE ──> report::Answer
-//!               │            become a valid Rotation,        secret::store: versions,
-//!               │            one file per step acts on it    labels
+//! event ──> event::Event ──> rotation: labels and values ──> database: login, ALTER ROLE ──┐
+//!               │            become a valid Rotation,        secret::store: versions,      │
+//!               │            one file per step acts on it    labels         report::Answer <┘
 //!               └──────────> operations: one file per thing that a person asks for
 //! ```
 //!
-//! `error` tells every failure apart, `config` and `policy` hold what the environment says, `deadline` cuts every wait to what Lambda
-//! has left, `telemetry` logs.
+//! `error` tells every failure apart, `config` and `policy` hold what the environment says,
+//! `deadline` cuts every wait to what Lambda has left, `telemetry` logs.
 //!
-//! Modules import downwards only: `main` > `lib` > `operations` > `rotation` > {`database`, `secret::store`} > {`secret::credentials`,
+//! Modules import downwards only: `main` > `lib` > `operations` > `rotation` > {`database`,
+//! `secret::store`} > {`secret::credentials`,
 //! `secret::password`} > `error`. `tests/architecture.rs` keeps it true.
 
 pub mod config;
@@ -50,7 +51,8 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the files that the configuration names and prepares the AWS client; no request is sent.
+    /// Reads the files that the configuration names and prepares the AWS client; no request is
+    /// sent.
     ///
     /// # Errors
     /// [`Error::Configuration`] when a file cannot be used.
@@ -70,15 +72,23 @@ pub async fn handle(app: &App, event: &Event, deadline: Deadline) -> Result<Answ
     let context = Context { config: &app.config, tls: &app.tls, store, deadline };
     match event {
         Event::Step(request) => rotation::run(&context, request).await.map(Answer::Step),
-        Event::Operation(operation) => operations::run(&context, operation).await.map(Answer::Operation),
+        Event::Operation(operation) => {
+            operations::run(&context, operation).await.map(Answer::Operation)
+        }
     }
 }
 
-/// Answers one invocation, and logs and measures it. A function that could not start answers every event with the reason.
+/// Answers one invocation, and logs and measures it. A function that could not start answers every
+/// event with the reason.
 ///
 /// # Errors
 /// The error's kind and text, as Lambda hands them to the caller.
-pub async fn answer(app: &Result<App, Error>, log: LogFormat, event: &Value, deadline: Deadline) -> Result<Answer, Diagnostic> {
+pub async fn answer(
+    app: &Result<App, Error>,
+    log: LogFormat,
+    event: &Value,
+    deadline: Deadline,
+) -> Result<Answer, Diagnostic> {
     let started = Instant::now();
     let event = Event::parse(event);
     let result = match (app, &event) {

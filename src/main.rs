@@ -1,4 +1,5 @@
-//! The Lambda function's process: reads the environment once, then answers events until Lambda ends it.
+//! The Lambda function's process: reads the environment once, then answers events until Lambda ends
+//! it.
 
 use std::process::ExitCode;
 
@@ -14,7 +15,10 @@ async fn main() -> ExitCode {
     let log = LogFormat::from_env();
     telemetry::start(log);
     if !config::on_lambda() {
-        tracing::error!("this is an AWS Lambda function (AWS_LAMBDA_RUNTIME_API is not set); `make demo` runs it locally");
+        tracing::error!(
+            "this is an AWS Lambda function (AWS_LAMBDA_RUNTIME_API is not set); `make demo` runs \
+             it locally"
+        );
         return ExitCode::from(2);
     }
     let app = match Config::from_env() {

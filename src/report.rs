@@ -118,10 +118,12 @@ pub struct Diagnosis {
     pub done: Vec<Remedy>,
     /// The versions with a label, as they were at the beginning.
     pub versions: Vec<VersionReport>,
-    /// Open sessions of the users, beside those of the function; none where nobody could log in to count them.
+    /// Open sessions of the users, beside those of the function; none where nobody could log in to
+    /// count them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sessions: BTreeMap<String, u64>,
-    /// How the server stores the users' passwords, where a session may see it: `scram-sha-256`, `md5` or `none`.
+    /// How the server stores the users' passwords, where a session may see it: `scram-sha-256`,
+    /// `md5` or `none`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub password_stored_as: BTreeMap<String, String>,
     pub schedule: Schedule,
@@ -211,7 +213,8 @@ pub enum Remedy {
     Nothing,
     /// The database has the pending password: test it, and finish.
     RollForward,
-    /// The pending password never reached the database, or is not wanted: take AWSPENDING off, so that the next rotation can begin.
+    /// The pending password never reached the database, or is not wanted: take AWSPENDING off, so
+    /// that the next rotation can begin.
     TakeOffPending,
     /// The database has another of the secret's passwords: give it AWSCURRENT's again.
     RestoreCurrent,
@@ -231,9 +234,21 @@ impl Serialize for Strategy {
 
 impl Operation {
     /// What is to be told of it; how long it took is known later.
-    pub(crate) fn report(&self, strategy: impl Into<Option<Strategy>>, message: String, details: Details) -> OperationReport {
+    pub(crate) fn report(
+        &self,
+        strategy: impl Into<Option<Strategy>>,
+        message: String,
+        details: Details,
+    ) -> OperationReport {
         let (operation, secret) = (self.kind, self.secret_id.clone());
-        OperationReport { operation, secret, strategy: strategy.into(), message, details, duration: Duration::ZERO }
+        OperationReport {
+            operation,
+            secret,
+            strategy: strategy.into(),
+            message,
+            details,
+            duration: Duration::ZERO,
+        }
     }
 }
 
@@ -275,17 +290,31 @@ impl Remedy {
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Self::Nothing => "The secret is in order: the database accepts AWSCURRENT, and no rotation is stuck.",
-            Self::RollForward => "The database has the pending password: test it, and move AWSCURRENT to it.",
-            Self::TakeOffPending => {
-                "The database accepts AWSCURRENT; AWSPENDING is on a version that is not needed: take it off, so that a rotation can begin."
+            Self::Nothing => {
+                "The secret is in order: the database accepts AWSCURRENT, and no rotation is stuck."
             }
-            Self::RestoreCurrent => "The database has an older or the pending password: set AWSCURRENT's again.",
-            Self::ResetByAdmin => "The database accepts nothing that the secret holds: have the admin secret set AWSCURRENT's password.",
-            Self::Wait => "Whether the database accepts a password could not be found out: nothing may be done until it can.",
+            Self::RollForward => {
+                "The database has the pending password: test it, and move AWSCURRENT to it."
+            }
+            Self::TakeOffPending => {
+                "The database accepts AWSCURRENT; AWSPENDING is on a version that is not needed: \
+                 take it off, so that a rotation can begin."
+            }
+            Self::RestoreCurrent => {
+                "The database has an older or the pending password: set AWSCURRENT's again."
+            }
+            Self::ResetByAdmin => {
+                "The database accepts nothing that the secret holds: have the admin secret set \
+                 AWSCURRENT's password."
+            }
+            Self::Wait => {
+                "Whether the database accepts a password could not be found out: nothing may be \
+                 done until it can."
+            }
             Self::AskForHelp => {
-                "What the database has is not in the secret, or it accepts any password: store the right one with `aws secretsmanager \
-                 put-secret-value`, or allow admin_reset in ROTATION_POLICY."
+                "What the database has is not in the secret, or it accepts any password: store the \
+                 right one with `aws secretsmanager put-secret-value`, or allow admin_reset in \
+                 ROTATION_POLICY."
             }
         }
     }

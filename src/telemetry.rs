@@ -1,4 +1,5 @@
-//! What the function says of itself: one log event per invocation with everything in it, and a metric in CloudWatch's embedded format.
+//! What the function says of itself: one log event per invocation with everything in it, and a
+//! metric in CloudWatch's embedded format.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};
@@ -17,14 +18,20 @@ use crate::report::{Answer, Details, Report};
 
 const NAMESPACE: &str = "PostgresSecretRotation";
 
-/// Starts logging. The level is for this crate alone: libraries log requests and statements at the finer levels.
+/// Starts logging. The level is for this crate alone: libraries log requests and statements at the
+/// finer levels.
 pub fn start(format: LogFormat) {
-    let levels = Targets::new().with_target(env!("CARGO_CRATE_NAME"), format.level).with_default(format.level.min(LevelFilter::WARN));
+    let levels = Targets::new()
+        .with_target(env!("CARGO_CRATE_NAME"), format.level)
+        .with_default(format.level.min(LevelFilter::WARN));
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
     let registry = tracing_subscriber::registry();
     // A second call finds the first one's subscriber in place, which is what it wanted.
     let _ = if format.json {
-        registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).with(levels).try_init()
+        registry
+            .with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false))
+            .with(levels)
+            .try_init()
     } else {
         registry.with(layer).with(levels).try_init()
     };
@@ -36,7 +43,9 @@ pub fn answer(answer: &Answer) {
         Answer::Step(step) => report(step),
         Answer::Operation(operation) => {
             let (steps, remedy) = match &operation.details {
-                Details::Diagnosis(diagnosis) => (diagnosis.steps.as_slice(), Some(diagnosis.remedy)),
+                Details::Diagnosis(diagnosis) => {
+                    (diagnosis.steps.as_slice(), Some(diagnosis.remedy))
+                }
                 Details::Rotation { steps } => (steps.as_slice(), None),
                 Details::Preflight { .. } | Details::Retirement(_) => (&[][..], None),
             };
@@ -84,7 +93,9 @@ fn report(report: &Report) {
 /// Logs why a step, or an event that was not understood, failed.
 pub fn failure(event: Option<&Event>, error: &Error, duration: Duration) {
     let (role, host) = match error {
-        Error::Database { role, host, .. } | Error::NoCredentialAccepted { role, host, .. } => (role.as_str(), host.as_str()),
+        Error::Database { role, host, .. } | Error::NoCredentialAccepted { role, host, .. } => {
+            (role.as_str(), host.as_str())
+        }
         _ => ("", ""),
     };
     let (step, operation) = match event {
@@ -118,11 +129,13 @@ pub fn metric(format: LogFormat, event: Option<&Event>, error: Option<&Error>, d
         json!([{
             "Namespace": NAMESPACE,
             "Dimensions": dimensions,
-            "Metrics": [{"Name": "Duration", "Unit": "Milliseconds"}, {"Name": "Failures", "Unit": "Count"}],
+            "Metrics": [{"Name": "Duration", "Unit": "Milliseconds"}, {"Name": "Failures",
+            "Unit": "Count"}],
         }])
     };
     let mut line = json!({
-        "_aws": {"Timestamp": milliseconds(timestamp), "CloudWatchMetrics": metrics(&[&[], &["Step"]])},
+        "_aws": {"Timestamp": milliseconds(timestamp),
+        "CloudWatchMetrics": metrics(&[&[], &["Step"]])},
         "Step": event.map_or("none", Event::name),
         "Duration": milliseconds(duration),
         "Failures": u8::from(error.is_some()),

@@ -1,4 +1,5 @@
-//! Two users that take turns: what the admin must not do, may not do, or is told not to do, is refused with the reason, and changes nothing.
+//! Two users that take turns: what the admin must not do, may not do, or is told not to do, is
+//! refused with the reason, and changes nothing.
 
 use postgres_protocol::escape::escape_identifier;
 use serde_json::{Value, json};
@@ -16,14 +17,15 @@ fn policy(pair: &Pair, fields: &Value) -> String {
 
 /// All that a turn may change in the database.
 async fn roles(pair: &Pair) -> Vec<String> {
-    let sql = "SELECT a::text || ARRAY(SELECT m::text FROM pg_auth_members AS m WHERE m.member = a.oid)::text \
-                    || ARRAY(SELECT s::text FROM pg_db_role_setting AS s WHERE s.setrole = a.oid)::text \
-               FROM pg_authid AS a WHERE rolname = ANY($1) ORDER BY 1";
+    let sql = "SELECT a::text || ARRAY(SELECT m::text FROM pg_auth_members AS m WHERE m.member = \
+        a.oid)::text || ARRAY(SELECT s::text FROM pg_db_role_setting AS s WHERE s.setrole = \
+        a.oid)::text FROM pg_authid AS a WHERE rolname = ANY($1) ORDER BY 1";
     let names = vec![pair.base.clone(), pair.clone.clone(), pair.admin.clone()];
     admin().await.query(sql, &[&names]).await.unwrap().into_iter().map(|row| row.get(0)).collect()
 }
 
-/// Sends `setSecret`, which has to be refused and to change nothing; then what is left goes on where it was.
+/// Sends `setSecret`, which has to be refused and to change nothing; then what is left goes on
+/// where it was.
 async fn refused(pair: &Pair, function: &Function) -> Failure {
     let token = pair.application.begin_again().await;
     pair.application.steps(function, &["createSecret"], &token).await;
@@ -36,7 +38,8 @@ async fn refused(pair: &Pair, function: &Function) -> Failure {
 
 /// The statements that an error asks a person to run.
 fn statements<'a>(failure: &'a Failure, after: &str) -> &'a str {
-    let (_, rest) = failure.message.split_once(after).unwrap_or_else(|| panic!("{}", failure.message));
+    let (_, rest) =
+        failure.message.split_once(after).unwrap_or_else(|| panic!("{}", failure.message));
     rest.trim_end_matches(" Nothing was changed.").trim_end_matches('.')
 }
 
@@ -50,10 +53,18 @@ async fn a_name_that_does_not_fit_is_refused_before_anything_is_touched() {
         for step in STEPS {
             let refused = pair.application.step(&function, step, &token).await.unwrap_err();
             assert_eq!(refused.kind, "InvalidSecret");
-            assert!(refused.message.contains("58 bytes") && refused.message.contains("Nothing was changed"), "{}", refused.message);
+            assert!(
+                refused.message.contains("58 bytes")
+                    && refused.message.contains("Nothing was changed"),
+                "{}",
+                refused.message
+            );
         }
         let client = world().aws.client();
-        let call = client.update_secret_version_stage().secret_id(&pair.application.secret).version_stage("AWSPENDING");
+        let call = client
+            .update_secret_version_stage()
+            .secret_id(&pair.application.secret)
+            .version_stage("AWSPENDING");
         call.remove_from_version_id(&token).send().await.unwrap();
         assert_eq!(pair.application.snapshot().await, before);
     }
@@ -61,12 +72,19 @@ async fn a_name_that_does_not_fit_is_refused_before_anything_is_touched() {
 
 #[tokio::test]
 async fn a_pair_without_an_admin_secret_is_refused_before_anything_is_touched() {
-    let application = Application::edited(|document| document["rotation"] = json!({"strategy": "alternating-users"})).await;
+    let application = Application::edited(|document| {
+        document["rotation"] = json!({"strategy": "alternating-users"})
+    })
+    .await;
     let function = Function::start(&[]);
     let token = application.begin().await;
     let refused = application.step(&function, "createSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "InvalidSecret");
-    assert!(refused.message.contains("masterarn") && refused.message.contains("admin_secret"), "{}", refused.message);
+    assert!(
+        refused.message.contains("masterarn") && refused.message.contains("admin_secret"),
+        "{}",
+        refused.message
+    );
     assert_eq!(application.value("AWSPENDING").await, None);
 }
 
@@ -78,7 +96,10 @@ async fn roles_that_the_admin_must_not_touch() {
         ("CREATE ROLE :clone CREATEROLE; GRANT :base TO :clone", "has not: CREATEROLE"),
         ("CREATE ROLE :clone REPLICATION; GRANT :base TO :clone", "has not: REPLICATION"),
         ("CREATE ROLE :clone BYPASSRLS; GRANT :base TO :clone", "has not: BYPASSRLS"),
-        ("CREATE ROLE :clone; GRANT :base, pg_execute_server_program TO :clone", "has not: pg_execute_server_program"),
+        (
+            "CREATE ROLE :clone; GRANT :base, pg_execute_server_program TO :clone",
+            "has not: pg_execute_server_program",
+        ),
         ("CREATE ROLE :clone; GRANT :base TO :clone; GRANT :admin TO :clone", "has not: SUPERUSER"),
         ("ALTER ROLE :base SUPERUSER", "it is a superuser"),
         ("GRANT postgres TO :base", "is a superuser, or may act as one"),
@@ -87,7 +108,11 @@ async fn roles_that_the_admin_must_not_touch() {
         pair.superuser(&format!("{prepare}; ALTER ROLE :admin SUPERUSER")).await;
         let refused = refused(&pair, &function).await;
         assert_eq!(refused.kind, "AdminRefused", "{}", refused.message);
-        assert!(refused.message.contains(expected) && refused.message.contains("Nothing was changed"), "{}", refused.message);
+        assert!(
+            refused.message.contains(expected) && refused.message.contains("Nothing was changed"),
+            "{}",
+            refused.message
+        );
     }
 }
 
@@ -98,14 +123,35 @@ async fn the_admin_itself_takes_no_turn() {
     // The admin's name is what the second user would be called, or the first one is the admin.
     for (admin_role, current) in [(format!("{base}_clone"), base.clone()), (base.clone(), base)] {
         let (role, current_role) = (escape_identifier(&admin_role), escape_identifier(&current));
-        let make = format!("DROP ROLE IF EXISTS {role}, {current_role}; CREATE ROLE {current_role} LOGIN PASSWORD '{password}'");
+        let make = format!(
+            "DROP ROLE IF EXISTS {role}, {current_role}; CREATE ROLE {current_role} LOGIN PASSWORD \
+             '{password}'"
+        );
         admin().await.batch_execute(&make).await.unwrap();
         if admin_role != current {
-            admin().await.batch_execute(&format!("CREATE ROLE {role} LOGIN CREATEROLE PASSWORD '{password}'")).await.unwrap();
+            admin()
+                .await
+                .batch_execute(&format!(
+                    "CREATE ROLE {role} LOGIN CREATEROLE PASSWORD '{password}'"
+                ))
+                .await
+                .unwrap();
         }
-        let document = json!({"username": admin_role, "password": password, "host": HOST, "port": world().postgres.port});
-        let secret = Application::storing(&admin_role, "", document.clone(), &document.to_string(), "admin/").await.secret;
-        let application = Application::over(&current, &password, |document| document["masterarn"] = json!(secret)).await;
+        let document = json!({"username": admin_role, "password": password, "host": HOST,
+            "port": world().postgres.port});
+        let secret = Application::storing(
+            &admin_role,
+            "",
+            document.clone(),
+            &document.to_string(),
+            "admin/",
+        )
+        .await
+        .secret;
+        let application = Application::over(&current, &password, |document| {
+            document["masterarn"] = json!(secret)
+        })
+        .await;
         let token = application.begin().await;
         application.steps(&function, &["createSecret"], &token).await;
         let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
@@ -126,8 +172,10 @@ async fn a_role_that_only_happens_to_have_the_name_is_nobodys_second_user() {
 
     // The other way round: whoever has "x_clone" gets no hold of "x".
     let (victim, function) = (Pair::new().await, Function::start(&[]));
-    let attacker = Pair::named(&victim.clone, |document| document["username"] = json!(victim.clone)).await;
-    let victims_admin: Value = serde_json::from_str(&victim.application.value("AWSCURRENT").await.unwrap()).unwrap();
+    let attacker =
+        Pair::named(&victim.clone, |document| document["username"] = json!(victim.clone)).await;
+    let victims_admin: Value =
+        serde_json::from_str(&victim.application.value("AWSCURRENT").await.unwrap()).unwrap();
     let mut document = attacker.application.document.clone();
     document["masterarn"] = victims_admin["masterarn"].clone();
     attacker.application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
@@ -144,14 +192,23 @@ async fn a_role_that_only_happens_to_have_the_name_is_nobodys_second_user() {
 async fn an_owner_role_that_is_missing_or_not_the_pairs_is_refused() {
     let pair = Pair::new().await;
     let owner = unique("owner_");
-    let function = Function::start(&[("ROTATION_POLICY", &policy(&pair, &json!({"owner_role": owner})))]);
+    let function =
+        Function::start(&[("ROTATION_POLICY", &policy(&pair, &json!({"owner_role": owner})))]);
     let missing = refused(&pair, &function).await;
     assert_eq!(missing.kind, "UsersNotReady");
-    assert!(missing.message.contains(&owner) && missing.message.contains("does not exist"), "{}", missing.message);
+    assert!(
+        missing.message.contains(&owner) && missing.message.contains("does not exist"),
+        "{}",
+        missing.message
+    );
     pair.as_admin().await.batch_execute(&format!("CREATE ROLE {owner}")).await.unwrap();
     let foreign = refused(&pair, &function).await;
     assert_eq!(foreign.kind, "UsersNotReady");
-    assert!(foreign.message.contains("gives a pair no role that it does not have"), "{}", foreign.message);
+    assert!(
+        foreign.message.contains("gives a pair no role that it does not have"),
+        "{}",
+        foreign.message
+    );
     pair.as_admin().await.batch_execute(statements(&foreign, "run ")).await.unwrap();
     pair.superuser(&format!("ALTER SCHEMA :base OWNER TO {owner}")).await;
     // Until it acts as that role, what it creates would be its own alone.
@@ -169,8 +226,11 @@ async fn nobody_gets_hold_of_another_role_by_a_role_that_both_have() {
     let (victim, group) = (Pair::new().await, unique("group_"));
     victim.superuser(&format!("CREATE ROLE {group}; GRANT {group} TO :base")).await;
     // Whoever has "x_clone" may set which role it acts as, and both are members of a group.
-    let attacker = Pair::named(&victim.clone, |document| document["username"] = json!(victim.clone)).await;
-    attacker.superuser(&format!("GRANT {group} TO :base; GRANT {group} TO :admin WITH ADMIN OPTION")).await;
+    let attacker =
+        Pair::named(&victim.clone, |document| document["username"] = json!(victim.clone)).await;
+    attacker
+        .superuser(&format!("GRANT {group} TO :base; GRANT {group} TO :admin WITH ADMIN OPTION"))
+        .await;
     let own = world().postgres.login(&victim.clone, &attacker.application.password).await.unwrap();
     own.batch_execute(&format!("ALTER ROLE {} SET role = '{group}'", victim.clone)).await.unwrap();
     let token = attacker.application.begin().await;
@@ -178,7 +238,11 @@ async fn nobody_gets_hold_of_another_role_by_a_role_that_both_have() {
     let stored = victim.application.stored().await;
     let refused = attacker.application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "UsersNotReady", "{}", refused.message);
-    assert!(refused.message.contains("nothing shows that it is the second user"), "{}", refused.message);
+    assert!(
+        refused.message.contains("nothing shows that it is the second user"),
+        "{}",
+        refused.message
+    );
     assert_eq!(victim.application.stored().await, stored);
 }
 
@@ -186,11 +250,20 @@ async fn nobody_gets_hold_of_another_role_by_a_role_that_both_have() {
 async fn a_membership_that_the_current_user_has_granted_itself_proves_nothing() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     pair.superuser("CREATE ROLE :clone LOGIN").await;
-    let granted = pair.session("AWSCURRENT").await.batch_execute(&pair.filled("GRANT :base TO :clone")).await;
-    assert_eq!(granted.is_ok(), version().await < 150_000, "only before PostgreSQL 15 a role may grant itself: {granted:?}");
+    let granted =
+        pair.session("AWSCURRENT").await.batch_execute(&pair.filled("GRANT :base TO :clone")).await;
+    assert_eq!(
+        granted.is_ok(),
+        version().await < 150_000,
+        "only before PostgreSQL 15 a role may grant itself: {granted:?}"
+    );
     let refused = refused(&pair, &function).await;
     assert_eq!(refused.kind, "UsersNotReady", "{}", refused.message);
-    assert!(refused.message.contains("nothing shows that it is the second user"), "{}", refused.message);
+    assert!(
+        refused.message.contains("nothing shows that it is the second user"),
+        "{}",
+        refused.message
+    );
 }
 
 #[tokio::test]
@@ -198,7 +271,8 @@ async fn a_role_that_the_database_sets_for_everybody_is_refused() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     let (database, owner) = (unique("shop_"), unique("owner_"));
     pair.superuser(&format!(
-        "CREATE ROLE {owner}; GRANT {owner} TO :base; GRANT {owner} TO :admin WITH ADMIN OPTION; ALTER SCHEMA :base OWNER TO {owner}"
+        "CREATE ROLE {owner}; GRANT {owner} TO :base; GRANT {owner} TO :admin WITH ADMIN OPTION; \
+         ALTER SCHEMA :base OWNER TO {owner}"
     ))
     .await;
     pair.superuser(&format!("CREATE DATABASE {database}")).await;
@@ -208,7 +282,11 @@ async fn a_role_that_the_database_sets_for_everybody_is_refused() {
     pair.application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
     let refusal = refused(&pair, &function).await;
     assert_eq!(refusal.kind, "UsersNotReady");
-    assert!(refusal.message.contains("as a setting of the database has everybody do"), "{}", refusal.message);
+    assert!(
+        refusal.message.contains("as a setting of the database has everybody do"),
+        "{}",
+        refusal.message
+    );
     pair.superuser(statements(&refusal, "Run ")).await;
     pair.turn(&function).await;
     pair.turn(&function).await;
@@ -228,7 +306,10 @@ async fn a_clone_whose_base_user_is_gone_is_refused() {
     let refused = refused(&pair, &function).await;
     assert_eq!(refused.kind, "UsersNotReady");
     assert!(
-        refused.message.contains(&format!("role \"{}\", as which both users are to act, does not exist", pair.base)),
+        refused.message.contains(&format!(
+            "role \"{}\", as which both users are to act, does not exist",
+            pair.base
+        )),
         "{}",
         refused.message
     );
@@ -238,17 +319,32 @@ async fn a_clone_whose_base_user_is_gone_is_refused() {
 async fn what_the_admin_lacks_is_named_and_what_is_named_is_enough() {
     let function = Function::start(&[]);
     let options = version().await >= 160_000;
-    // The two sets of rules: CREATEROLE for all but two attributes, which took a superuser; ADMIN OPTION, and one's own attributes alone.
+    // The two sets of rules: CREATEROLE for all but two attributes, which took a superuser; ADMIN
+    // OPTION, and one's own attributes alone.
     for (prepare, before_16, from_16) in [
-        ("ALTER ROLE :admin NOCREATEROLE", Some("ALTER ROLE :admin CREATEROLE"), Some("ALTER ROLE :admin CREATEROLE")),
-        // As after an upgrade from PostgreSQL 15: nobody has ADMIN OPTION on roles that were there before.
+        (
+            "ALTER ROLE :admin NOCREATEROLE",
+            Some("ALTER ROLE :admin CREATEROLE"),
+            Some("ALTER ROLE :admin CREATEROLE"),
+        ),
+        // As after an upgrade from PostgreSQL 15: nobody has ADMIN OPTION on roles that were there
+        // before.
         ("REVOKE :base FROM :admin", None, Some("GRANT :base TO :admin WITH ADMIN OPTION")),
-        ("CREATE ROLE :clone; GRANT :base TO :clone", None, Some("GRANT :clone TO :admin WITH ADMIN OPTION")),
+        (
+            "CREATE ROLE :clone; GRANT :base TO :clone",
+            None,
+            Some("GRANT :clone TO :admin WITH ADMIN OPTION"),
+        ),
         ("ALTER ROLE :base CREATEDB", None, Some("ALTER ROLE :admin CREATEDB")),
-        ("ALTER ROLE :base REPLICATION", Some("ALTER ROLE :admin SUPERUSER"), Some("ALTER ROLE :admin REPLICATION")),
+        (
+            "ALTER ROLE :base REPLICATION",
+            Some("ALTER ROLE :admin SUPERUSER"),
+            Some("ALTER ROLE :admin REPLICATION"),
+        ),
         (
             "CREATE ROLE :clone; GRANT :base TO :clone; ALTER ROLE :base BYPASSRLS; \
-             DO $$ BEGIN IF current_setting('server_version_num')::int >= 160000 THEN GRANT :clone TO :admin WITH ADMIN OPTION; END IF; END $$",
+             DO $$ BEGIN IF current_setting('server_version_num')::int >= 160000 THEN GRANT :clone \
+             TO :admin WITH ADMIN OPTION; END IF; END $$",
             Some("ALTER ROLE :clone BYPASSRLS"),
             Some("ALTER ROLE :admin BYPASSRLS"),
         ),
@@ -258,7 +354,12 @@ async fn what_the_admin_lacks_is_named_and_what_is_named_is_enough() {
         if let Some(expected) = if options { from_16 } else { before_16 } {
             let refused = refused(&pair, &function).await;
             assert_eq!(refused.kind, "AdminLacksRight", "{}", refused.message);
-            assert!(refused.message.contains(&pair.admin) && refused.message.contains("Nothing was changed"), "{}", refused.message);
+            assert!(
+                refused.message.contains(&pair.admin)
+                    && refused.message.contains("Nothing was changed"),
+                "{}",
+                refused.message
+            );
             let named = statements(&refused, "run: ");
             assert_eq!(named, pair.filled(expected));
             pair.superuser(named).await;
@@ -289,8 +390,9 @@ async fn an_admin_option_that_the_admin_does_not_inherit_is_none_for_a_grant() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     let (owner, boss) = (unique("owner_"), unique("boss_"));
     pair.superuser(&format!(
-        "CREATE ROLE {owner}; CREATE ROLE {boss}; GRANT {owner} TO {boss} WITH ADMIN OPTION; GRANT {owner} TO :base; \
-         ALTER ROLE :base SET role = {owner}; ALTER SCHEMA :base OWNER TO {owner}; ALTER ROLE :admin NOINHERIT; GRANT {boss} TO :admin"
+        "CREATE ROLE {owner}; CREATE ROLE {boss}; GRANT {owner} TO {boss} WITH ADMIN OPTION; GRANT \
+         {owner} TO :base; ALTER ROLE :base SET role = {owner}; ALTER SCHEMA :base OWNER TO \
+         {owner}; ALTER ROLE :admin NOINHERIT; GRANT {boss} TO :admin"
     ))
     .await;
     if version().await >= 160_000 {
@@ -309,7 +411,12 @@ async fn a_setting_that_the_admin_may_not_set_is_named() {
     pair.superuser("ALTER ROLE :base SET log_duration = on").await;
     let refused = refused(&pair, &function).await;
     assert_eq!(refused.kind, "AdminLacksRight");
-    assert!(refused.message.contains("log_duration") && refused.message.contains("GRANT SET ON PARAMETER"), "{}", refused.message);
+    assert!(
+        refused.message.contains("log_duration")
+            && refused.message.contains("GRANT SET ON PARAMETER"),
+        "{}",
+        refused.message
+    );
     if version().await >= 150_000 {
         pair.superuser("GRANT SET ON PARAMETER log_duration TO :admin").await;
         pair.turn(&function).await;
@@ -323,20 +430,26 @@ async fn a_value_that_is_not_valid_any_more_is_not_shown() {
     // Nobody can set it so; it is what an upgrade may leave behind.
     pair.superuser(&format!(
         "ALTER ROLE :base SET DateStyle = 'german'; \
-         UPDATE pg_db_role_setting SET setconfig = ARRAY['DateStyle={canary}'] WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = '{}')",
+         UPDATE pg_db_role_setting SET setconfig = ARRAY['DateStyle={canary}'] WHERE setrole = \
+         (SELECT oid FROM pg_roles WHERE rolname = '{}')",
         pair.base
     ))
     .await;
     let refused = refused(&pair, &function).await;
     assert_eq!(refused.kind, "DatabaseError");
-    assert!(refused.message.contains("copying the settings") && refused.message.contains("22023"), "{}", refused.message);
+    assert!(
+        refused.message.contains("copying the settings") && refused.message.contains("22023"),
+        "{}",
+        refused.message
+    );
     assert!(!refused.message.contains(&canary), "{}", refused.message);
 }
 
 #[tokio::test]
 async fn nobody_is_created_and_nothing_granted_where_the_policy_says_so() {
     let pair = Pair::new().await;
-    let function = Function::start(&[("ROTATION_POLICY", &policy(&pair, &json!({"create_users": false})))]);
+    let function =
+        Function::start(&[("ROTATION_POLICY", &policy(&pair, &json!({"create_users": false})))]);
     let refusal = refused(&pair, &function).await;
     assert_eq!(refusal.kind, "UsersNotReady");
     assert!(refusal.message.contains("create_users is false"), "{}", refusal.message);
@@ -346,23 +459,40 @@ async fn nobody_is_created_and_nothing_granted_where_the_policy_says_so() {
         assert_eq!(pair.login_in("AWSCURRENT").await.0, *user);
     }
     let sent = world().postgres.log();
-    let by_admin: Vec<_> = sent.lines().filter(|line| line.contains(&format!("|{}|postgres-secret-rotation|", pair.admin))).collect();
-    assert!(!by_admin.is_empty() && !by_admin.iter().any(|line| line.contains("GRANT") || line.contains("CREATE")), "{by_admin:#?}");
+    let by_admin: Vec<_> = sent
+        .lines()
+        .filter(|line| line.contains(&format!("|{}|postgres-secret-rotation|", pair.admin)))
+        .collect();
+    assert!(
+        !by_admin.is_empty()
+            && !by_admin.iter().any(|line| line.contains("GRANT") || line.contains("CREATE")),
+        "{by_admin:#?}"
+    );
 }
 
 #[tokio::test]
 async fn another_cluster_is_refused() {
     let elsewhere = Cluster::start(&Settings::default());
-    let document = json!({"username": "postgres", "password": elsewhere.admin_password, "host": HOST, "port": elsewhere.port});
-    let admin_secret = Application::storing("postgres", "", document.clone(), &document.to_string(), "admin/").await.secret;
+    let document = json!({"username": "postgres", "password": elsewhere.admin_password,
+        "host": HOST, "port": elsewhere.port});
+    let admin_secret =
+        Application::storing("postgres", "", document.clone(), &document.to_string(), "admin/")
+            .await
+            .secret;
     let pair = Pair::edited(|document| document["masterarn"] = json!(admin_secret)).await;
     let bundle = world().postgres.ca_file.with_file_name(unique("both-"));
-    let roots = [&world().postgres.ca_file, &elsewhere.ca_file].map(|file| std::fs::read_to_string(file).unwrap()).join("\n");
+    let roots = [&world().postgres.ca_file, &elsewhere.ca_file]
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .join("\n");
     std::fs::write(&bundle, roots).unwrap();
     let function = Function::start(&[("CA_BUNDLE_FILE", bundle.to_str().unwrap())]);
     let refused = refused(&pair, &function).await;
     assert_eq!(refused.kind, "AdminRefused");
-    assert!(refused.message.contains("not the one that the secret's role logs in to"), "{}", refused.message);
+    assert!(
+        refused.message.contains("not the one that the secret's role logs in to"),
+        "{}",
+        refused.message
+    );
 }
 
 #[tokio::test]
@@ -378,7 +508,8 @@ async fn a_current_password_that_the_database_does_not_have_stops_the_turn() {
     assert!(refused.message.contains("admin_reset"), "{}", refused.message);
     assert_eq!(roles(&pair).await, before);
 
-    let function = Function::start(&[("ROTATION_POLICY", &policy(&pair, &json!({"admin_reset": true})))]);
+    let function =
+        Function::start(&[("ROTATION_POLICY", &policy(&pair, &json!({"admin_reset": true})))]);
     pair.application.steps(&function, &STEPS, &token).await;
     pair.session("AWSCURRENT").await;
 }
@@ -400,23 +531,26 @@ async fn nothing_of_the_databases_own_runs_with_the_admins_rights() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     pair.superuser("ALTER ROLE :admin SUPERUSER").await;
     let trap = pair.filled(
-        "CREATE TABLE :base.caught (who text, what text); GRANT ALL ON :base.caught TO PUBLIC; GRANT USAGE ON SCHEMA :base TO PUBLIC; \
-         CREATE FUNCTION :base.format(text, VARIADIC \"any\") RETURNS text LANGUAGE internal AS 'text_format'; \
-         CREATE FUNCTION :base.set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql AS $$ BEGIN \
-             INSERT INTO :base.caught VALUES (current_user, 'set_config'); RETURN $2; END $$; \
-         CREATE FUNCTION :base.current_setting(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN \
-             INSERT INTO :base.caught VALUES (current_user, 'current_setting'); RETURN ''; END $$; \
-         CREATE FUNCTION :base.same(name, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN \
-             INSERT INTO :base.caught VALUES (current_user, '='); RETURN true; END $$; \
-         CREATE OPERATOR :base.= (LEFTARG = name, RIGHTARG = text, FUNCTION = :base.same); \
-         ALTER ROLE :base SET search_path = :base, pg_catalog",
+        "CREATE TABLE :base.caught (who text, what text); GRANT ALL ON :base.caught TO PUBLIC; \
+         GRANT USAGE ON SCHEMA :base TO PUBLIC; CREATE FUNCTION :base.format(text, VARIADIC \
+         \"any\") RETURNS text LANGUAGE internal AS 'text_format'; CREATE FUNCTION \
+         :base.set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT \
+         INTO :base.caught VALUES (current_user, 'set_config'); RETURN $2; END $$; CREATE FUNCTION \
+         :base.current_setting(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO \
+         :base.caught VALUES (current_user, 'current_setting'); RETURN ''; END $$; CREATE FUNCTION \
+         :base.same(name, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO \
+         :base.caught VALUES (current_user, '='); RETURN true; END $$; CREATE OPERATOR :base.= \
+         (LEFTARG = name, RIGHTARG = text, FUNCTION = :base.same); ALTER ROLE :base SET \
+         search_path = :base, pg_catalog",
     );
     // The function that C code stands behind takes a superuser to make.
     admin().await.batch_execute(&trap).await.unwrap();
     pair.superuser("ALTER FUNCTION :base.set_config(text, text, boolean) OWNER TO :base").await;
     pair.turn(&function).await;
     pair.turn(&function).await;
-    let caught = admin().await.query(&pair.filled("SELECT who, what FROM :base.caught"), &[]).await.unwrap();
-    let caught: Vec<(String, String)> = caught.into_iter().map(|row| (row.get(0), row.get(1))).collect();
+    let caught =
+        admin().await.query(&pair.filled("SELECT who, what FROM :base.caught"), &[]).await.unwrap();
+    let caught: Vec<(String, String)> =
+        caught.into_iter().map(|row| (row.get(0), row.get(1))).collect();
     assert!(caught.is_empty(), "{caught:?}");
 }

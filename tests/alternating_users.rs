@@ -15,7 +15,8 @@ use crate::world::{eventually, project, random_hex, unique, world};
 
 /// Who a session is, and whose rights it has.
 async fn identity(session: &Client) -> (String, String) {
-    let row = session.query_one("SELECT session_user::text, current_user::text", &[]).await.unwrap();
+    let row =
+        session.query_one("SELECT session_user::text, current_user::text", &[]).await.unwrap();
     (row.get(0), row.get(1))
 }
 
@@ -27,8 +28,9 @@ fn owner_policy(pair: &Pair, owner: &str) -> String {
 async fn move_to_owner(pair: &Pair, owner: &str) {
     let quoted = escape_identifier(owner);
     pair.superuser(&format!(
-        "CREATE ROLE {quoted} NOLOGIN; GRANT {quoted} TO :base; GRANT {quoted} TO :admin WITH ADMIN OPTION; ALTER ROLE :base SET role = {quoted}; \
-         ALTER SCHEMA :base OWNER TO {quoted}; GRANT CREATE ON DATABASE postgres TO {quoted}"
+        "CREATE ROLE {quoted} NOLOGIN; GRANT {quoted} TO :base; GRANT {quoted} TO :admin WITH \
+         ADMIN OPTION; ALTER ROLE :base SET role = {quoted}; ALTER SCHEMA :base OWNER TO {quoted}; \
+         GRANT CREATE ON DATABASE postgres TO {quoted}"
     ))
     .await;
 }
@@ -41,8 +43,14 @@ async fn the_second_user_is_made_and_the_first_goes_on() {
     assert_eq!(pair.login_in("AWSPREVIOUS").await, first);
     let second = pair.login_in("AWSCURRENT").await;
     assert_eq!(second.0, pair.clone);
-    assert_eq!(identity(&pair.session("AWSCURRENT").await).await, (pair.clone.clone(), pair.base.clone()));
-    assert_eq!(identity(&pair.session("AWSPREVIOUS").await).await, (pair.base.clone(), pair.base.clone()));
+    assert_eq!(
+        identity(&pair.session("AWSCURRENT").await).await,
+        (pair.clone.clone(), pair.base.clone())
+    );
+    assert_eq!(
+        identity(&pair.session("AWSPREVIOUS").await).await,
+        (pair.base.clone(), pair.base.clone())
+    );
 
     pair.turn(&function).await;
     assert_eq!(pair.login_in("AWSPREVIOUS").await, second);
@@ -66,21 +74,24 @@ async fn secrets_manager_rotates_a_secret_made_for_awss_functions() {
 /// What an application makes in the `n`th turn, in the schema `app`.
 fn objects(schema: &str, n: usize) -> String {
     format!(
-        "CREATE TABLE {schema}.t{n} (id serial PRIMARY KEY, kind int); CREATE VIEW {schema}.v{n} AS SELECT id FROM {schema}.t{n}; \
-         CREATE MATERIALIZED VIEW {schema}.m{n} AS SELECT id FROM {schema}.t{n}; CREATE SEQUENCE {schema}.s{n}; \
-         CREATE FUNCTION {schema}.f{n}() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM {schema}.t{n}'; \
-         CREATE TYPE {schema}.e{n} AS ENUM ('a'); REVOKE EXECUTE ON FUNCTION {schema}.f{n}() FROM PUBLIC; \
-         REVOKE USAGE ON TYPE {schema}.e{n} FROM PUBLIC; ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC; \
-         CREATE SCHEMA {schema}_{n} CREATE TABLE inner_{n} (id int); SELECT lo_create(0)"
+        "CREATE TABLE {schema}.t{n} (id serial PRIMARY KEY, kind int); CREATE VIEW {schema}.v{n} \
+         AS SELECT id FROM {schema}.t{n}; CREATE MATERIALIZED VIEW {schema}.m{n} AS SELECT id FROM \
+         {schema}.t{n}; CREATE SEQUENCE {schema}.s{n}; CREATE FUNCTION {schema}.f{n}() RETURNS \
+         bigint LANGUAGE sql AS 'SELECT count(*) FROM {schema}.t{n}'; CREATE TYPE {schema}.e{n} AS \
+         ENUM ('a'); REVOKE EXECUTE ON FUNCTION {schema}.f{n}() FROM PUBLIC; REVOKE USAGE ON TYPE \
+         {schema}.e{n} FROM PUBLIC; ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} REVOKE EXECUTE ON \
+         FUNCTIONS FROM PUBLIC; CREATE SCHEMA {schema}_{n} CREATE TABLE inner_{n} (id int); SELECT \
+         lo_create(0)"
     )
 }
 
 /// Everything that an owner may do to it, and that therefore both users must be able to do.
 fn uses(schema: &str, n: usize) -> String {
     format!(
-        "INSERT INTO {schema}.t{n} (kind) VALUES (1); SELECT * FROM {schema}.v{n}; REFRESH MATERIALIZED VIEW {schema}.m{n}; \
-         SELECT nextval('{schema}.s{n}'), {schema}.f{n}(), 'a'::{schema}.e{n}; ALTER TABLE {schema}.t{n} ALTER COLUMN kind SET DEFAULT 2; \
-         INSERT INTO {schema}_{n}.inner_{n} VALUES (1); COMMENT ON TABLE {schema}.t{n} IS 'ours'"
+        "INSERT INTO {schema}.t{n} (kind) VALUES (1); SELECT * FROM {schema}.v{n}; REFRESH \
+         MATERIALIZED VIEW {schema}.m{n}; SELECT nextval('{schema}.s{n}'), {schema}.f{n}(), \
+         'a'::{schema}.e{n}; ALTER TABLE {schema}.t{n} ALTER COLUMN kind SET DEFAULT 2; INSERT \
+         INTO {schema}_{n}.inner_{n} VALUES (1); COMMENT ON TABLE {schema}.t{n} IS 'ours'"
     )
 }
 
@@ -89,13 +100,18 @@ async fn twenty_turns(pair: &Pair, function: &Function) {
     pair.superuser(&format!("CREATE ROLE {reader}")).await;
     for n in 0..20 {
         let current = pair.session("AWSCURRENT").await;
-        current.batch_execute(&objects(&pair.base, n)).await.unwrap_or_else(|error| panic!("turn {n}: {error:?}"));
+        current
+            .batch_execute(&objects(&pair.base, n))
+            .await
+            .unwrap_or_else(|error| panic!("turn {n}: {error:?}"));
         pair.turn(function).await;
         for stage in ["AWSCURRENT", "AWSPREVIOUS"] {
             let session = pair.session(stage).await;
             for made in 0..=n {
                 let used = session.batch_execute(&uses(&pair.base, made)).await;
-                used.unwrap_or_else(|error| panic!("turn {n}, {stage}, objects of turn {made}: {error:?}"));
+                used.unwrap_or_else(|error| {
+                    panic!("turn {n}, {stage}, objects of turn {made}: {error:?}")
+                });
             }
         }
         if n == 0 {
@@ -103,14 +119,23 @@ async fn twenty_turns(pair: &Pair, function: &Function) {
             let default = format!("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {reader}");
             pair.session("AWSCURRENT").await.batch_execute(&default).await.unwrap();
         } else {
-            let may = admin().await.query_one("SELECT has_table_privilege($1, $2, 'SELECT')", &[&reader, &format!("{schema}.t{n}")]).await;
+            let may = admin()
+                .await
+                .query_one(
+                    "SELECT has_table_privilege($1, $2, 'SELECT')",
+                    &[&reader, &format!("{schema}.t{n}")],
+                )
+                .await;
             assert!(may.unwrap().get::<_, bool>(0), "turn {n}: default privileges");
         }
         // The session that was there before the turn goes on, too.
         current.batch_execute(&uses(&pair.base, n)).await.unwrap();
     }
     let count = format!("SELECT count(*) FROM {schema}.t0");
-    assert_eq!(pair.session("AWSCURRENT").await.query_one(&count, &[]).await.unwrap().get::<_, i64>(0), 41);
+    assert_eq!(
+        pair.session("AWSCURRENT").await.query_one(&count, &[]).await.unwrap().get::<_, i64>(0),
+        41
+    );
 }
 
 #[tokio::test]
@@ -145,7 +170,9 @@ fn migration(pair: &Pair, owner: &str) -> String {
     });
     let sql = lines.collect::<Vec<_>>().join("\n");
     assert!(sql.contains("RENAME TO app_owner") && sql.contains(&verifier), "{sql}");
-    sql.replace("app_owner", owner).replace(" app ", &format!(" {} ", pair.base)).replace(" app;", &format!(" {};", pair.base))
+    sql.replace("app_owner", owner)
+        .replace(" app ", &format!(" {} ", pair.base))
+        .replace(" app;", &format!(" {};", pair.base))
 }
 
 #[tokio::test]
@@ -154,7 +181,8 @@ async fn the_readmes_migration_loses_nothing() {
     let function = Function::start(&[("ROTATION_POLICY", &owner_policy(&pair, &owner))]);
     let table = unique("foreign_");
     pair.superuser(&format!(
-        "GRANT CREATE ON DATABASE postgres TO :base; CREATE TABLE public.{table} (id int); GRANT SELECT ON public.{table} TO :base"
+        "GRANT CREATE ON DATABASE postgres TO :base; CREATE TABLE public.{table} (id int); GRANT \
+         SELECT ON public.{table} TO :base"
     ))
     .await;
     let open = pair.session("AWSCURRENT").await;
@@ -187,8 +215,8 @@ async fn what_is_granted_and_revoked_between_turns_holds_for_both() {
     let table = unique("foreign_");
     let group = unique("group_");
     pair.superuser(&format!(
-        "CREATE TABLE public.{table} (id int, secret int); CREATE ROLE {group}; GRANT SELECT ON public.{table} TO {group}; \
-         GRANT {group} TO :admin WITH ADMIN OPTION"
+        "CREATE TABLE public.{table} (id int, secret int); CREATE ROLE {group}; GRANT SELECT ON \
+         public.{table} TO {group}; GRANT {group} TO :admin WITH ADMIN OPTION"
     ))
     .await;
     let read = format!("SELECT id FROM public.{table}");
@@ -224,15 +252,20 @@ async fn a_membership_of_the_current_user_is_given_to_the_other_one_with_its_opt
         pair.as_admin().await.batch_execute(&format!("CREATE ROLE {group}")).await.unwrap();
     }
     // The clone is the current one: these are memberships that the base user has not.
-    pair.superuser(&format!("GRANT {plain} TO :clone; GRANT {with_admin} TO :clone WITH ADMIN OPTION")).await;
+    pair.superuser(&format!(
+        "GRANT {plain} TO :clone; GRANT {with_admin} TO :clone WITH ADMIN OPTION"
+    ))
+    .await;
     pair.turn(&function).await;
-    let sql = "SELECT pg_has_role($1, $2, 'MEMBER'), pg_has_role($1, $2, 'MEMBER WITH ADMIN OPTION')";
+    let sql =
+        "SELECT pg_has_role($1, $2, 'MEMBER'), pg_has_role($1, $2, 'MEMBER WITH ADMIN OPTION')";
     for (group, expected) in [(plain, (true, false)), (with_admin, (true, true))] {
         let row = admin().await.query_one(sql, &[&pair.base, group]).await.unwrap();
         assert_eq!((row.get(0), row.get(1)), expected, "{group}");
     }
 
-    // Nobody can tell whether it was given to the wrong one of the two, or taken from the other on purpose: it is left, and said.
+    // Nobody can tell whether it was given to the wrong one of the two, or taken from the other on
+    // purpose: it is left, and said.
     pair.superuser(&format!("GRANT {surplus} TO :clone")).await;
     let token = pair.application.begin().await;
     pair.application.steps(&function, &["createSecret"], &token).await;
@@ -245,8 +278,9 @@ async fn a_membership_of_the_current_user_is_given_to_the_other_one_with_its_opt
 /// Settings of a role, by database and name.
 async fn settings(role: &str) -> Vec<String> {
     let sql = "SELECT COALESCE(d.datname, '') || ' ' || e AS entry \
-               FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS e LEFT JOIN pg_database AS d ON d.oid = s.setdatabase \
-               WHERE s.setrole = (SELECT oid FROM pg_roles WHERE rolname = $1) AND e NOT LIKE 'role=%' ORDER BY 1";
+               FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS e LEFT JOIN \
+               pg_database AS d ON d.oid = s.setdatabase WHERE s.setrole = (SELECT oid FROM \
+               pg_roles WHERE rolname = $1) AND e NOT LIKE 'role=%' ORDER BY 1";
     admin().await.query(sql, &[&role]).await.unwrap().into_iter().map(|row| row.get(0)).collect()
 }
 
@@ -258,14 +292,23 @@ async fn settings_follow_the_current_user_in_every_database() {
     pair.superuser(&format!("CREATE DATABASE {quoted}")).await;
     for change in [
         "ALTER ROLE :current SET search_path = \"$user\", \"Odd, Schema\", public".to_owned(),
-        "ALTER ROLE :current SET statement_timeout = 5000; ALTER ROLE :current SET work_mem = '64MB'".to_owned(),
+        "ALTER ROLE :current SET statement_timeout = 5000; ALTER ROLE :current SET work_mem = \
+         '64MB'"
+            .to_owned(),
         format!(
-            "ALTER ROLE :current IN DATABASE {quoted} SET search_path = one, two; ALTER ROLE :current IN DATABASE {quoted} SET TimeZone = 'europe/berlin'"
+            "ALTER ROLE :current IN DATABASE {quoted} SET search_path = one, two; ALTER ROLE \
+             :current IN DATABASE {quoted} SET TimeZone = 'europe/berlin'"
         ),
-        "ALTER ROLE :current SET statement_timeout = '6s'; ALTER ROLE :current SET DateStyle = 'german'".to_owned(),
-        "ALTER ROLE :current RESET work_mem; ALTER ROLE :current SET application_name = 'it''s ours, \"really\" = 1'".to_owned(),
+        "ALTER ROLE :current SET statement_timeout = '6s'; ALTER ROLE :current SET DateStyle = \
+         'german'"
+            .to_owned(),
+        "ALTER ROLE :current RESET work_mem; ALTER ROLE :current SET application_name = 'it''s \
+         ours, \"really\" = 1'"
+            .to_owned(),
         format!("ALTER ROLE :current IN DATABASE {quoted} RESET ALL"),
-        "ALTER ROLE :current SET temp_tablespaces = ''; ALTER ROLE :current SET default_transaction_read_only = off".to_owned(),
+        "ALTER ROLE :current SET temp_tablespaces = ''; ALTER ROLE :current SET \
+         default_transaction_read_only = off"
+            .to_owned(),
     ] {
         let (current, _) = pair.login_in("AWSCURRENT").await;
         let other = if current == pair.base { &pair.clone } else { &pair.base };
@@ -280,16 +323,25 @@ async fn settings_follow_the_current_user_in_every_database() {
 
 #[tokio::test]
 async fn the_value_of_a_setting_is_seen_nowhere() {
-    let (pair, function) = (Pair::new().await, Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]));
+    let (pair, function) =
+        (Pair::new().await, Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]));
     let key = random_hex();
     // Only a superuser may set what no extension has defined.
     pair.superuser("ALTER ROLE :admin SUPERUSER").await;
     let hidden = admin().await;
     hidden.batch_execute("SET log_statement = 'none'").await.unwrap();
-    hidden.batch_execute(&pair.filled(&format!("ALTER ROLE :base SET app.jwt_secret = '{key}'"))).await.unwrap();
+    hidden
+        .batch_execute(&pair.filled(&format!("ALTER ROLE :base SET app.jwt_secret = '{key}'")))
+        .await
+        .unwrap();
     pair.turn(&function).await;
     assert_eq!(settings(&pair.clone).await, [format!(" app.jwt_secret={key}")]);
-    let seen = pair.session("AWSCURRENT").await.query_one("SELECT current_setting('app.jwt_secret')", &[]).await.unwrap();
+    let seen = pair
+        .session("AWSCURRENT")
+        .await
+        .query_one("SELECT current_setting('app.jwt_secret')", &[])
+        .await
+        .unwrap();
     assert_eq!(seen.get::<_, String>(0), key);
     let log = world().postgres.log();
     assert!(log.contains("FROM CURRENT") && !log.contains(&key), "the server's log");
@@ -300,21 +352,44 @@ async fn the_value_of_a_setting_is_seen_nowhere() {
 async fn attributes_follow_the_current_user() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     // The admin's own way to write dates must not become another date.
-    pair.superuser("ALTER ROLE :admin SET DateStyle = 'SQL, DMY'; ALTER ROLE :admin SET TimeZone = 'Asia/Kolkata'").await;
-    pair.superuser("ALTER ROLE :admin CREATEDB; ALTER ROLE :base CREATEDB CONNECTION LIMIT 7 NOINHERIT VALID UNTIL '2199-12-31 12:00+00'")
-        .await;
-    let sql = "SELECT rolcreatedb, rolconnlimit, rolinherit, rolvaliduntil::text, rolcanlogin FROM pg_roles WHERE rolname = $1";
+    pair.superuser(
+        "ALTER ROLE :admin SET DateStyle = 'SQL, DMY'; ALTER ROLE :admin SET TimeZone = \
+        'Asia/Kolkata'",
+    )
+    .await;
+    pair.superuser(
+        "ALTER ROLE :admin CREATEDB; ALTER ROLE :base CREATEDB CONNECTION LIMIT 7 \
+        NOINHERIT VALID UNTIL '2199-12-31 12:00+00'",
+    )
+    .await;
+    let sql = "SELECT rolcreatedb, rolconnlimit, rolinherit, rolvaliduntil::text, rolcanlogin FROM \
+        pg_roles WHERE rolname = $1";
     let attributes = async |role: &str| {
         let row = admin().await.query_one(sql, &[&role]).await.unwrap();
-        (row.get::<_, bool>(0), row.get::<_, i32>(1), row.get::<_, bool>(2), row.get::<_, Option<String>>(3), row.get::<_, bool>(4))
+        (
+            row.get::<_, bool>(0),
+            row.get::<_, i32>(1),
+            row.get::<_, bool>(2),
+            row.get::<_, Option<String>>(3),
+            row.get::<_, bool>(4),
+        )
     };
     pair.turn(&function).await;
     assert_eq!(attributes(&pair.clone).await, attributes(&pair.base).await);
-    pair.superuser("ALTER ROLE :clone NOCREATEDB CONNECTION LIMIT -1 VALID UNTIL 'infinity'; ALTER ROLE :base NOLOGIN").await;
+    pair.superuser(
+        "ALTER ROLE :clone NOCREATEDB CONNECTION LIMIT -1 VALID UNTIL 'infinity'; ALTER \
+        ROLE :base NOLOGIN",
+    )
+    .await;
     let token = pair.application.begin().await;
     pair.application.steps(&function, &["createSecret"], &token).await;
     let report = pair.application.step(&function, "setSecret", &token).await.unwrap();
-    assert!(report["Warnings"].to_string().contains("NOCREATEDB, CONNECTION LIMIT -1, VALID UNTIL 'infinity'"), "{report}");
+    assert!(
+        report["Warnings"]
+            .to_string()
+            .contains("NOCREATEDB, CONNECTION LIMIT -1, VALID UNTIL 'infinity'"),
+        "{report}"
+    );
     pair.application.steps(&function, &["testSecret", "finishSecret"], &token).await;
     let (create_db, limit, _, until, login) = attributes(&pair.base).await;
     assert_eq!((create_db, limit, until.as_deref(), login), (false, -1, Some("infinity"), true));
@@ -325,9 +400,15 @@ async fn every_name_that_postgresql_allows_takes_turns() {
     let function = Function::start(&[]);
     let longest = format!("{}é", "n".repeat(55));
     assert_eq!(longest.len(), 57);
-    for name in
-        ["Upper Pair", "dollar $settings$ $$", "quote'd \"pair\" \\", ":names :target :powerful", "名前", "tab\tnew\nline", &longest]
-    {
+    for name in [
+        "Upper Pair",
+        "dollar $settings$ $$",
+        "quote'd \"pair\" \\",
+        ":names :target :powerful",
+        "名前",
+        "tab\tnew\nline",
+        &longest,
+    ] {
         let pair = Pair::named(name, |_| {}).await;
         pair.superuser("ALTER ROLE :base SET search_path = :base").await;
         for user in [&pair.clone, &pair.base] {
@@ -342,16 +423,23 @@ async fn every_name_that_postgresql_allows_takes_turns() {
 #[tokio::test]
 async fn a_rotation_keeps_to_the_budget_and_fails_no_login() {
     let proxy = AwsProxy::start();
-    let (pair, function) = (Pair::new().await, Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]));
+    let (pair, function) =
+        (Pair::new().await, Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]));
     for turn in 1..=2 {
         let before = proxy.calls().len();
         pair.turn(&function).await;
-        let calls: Vec<_> = proxy.calls().into_iter().skip(before).map(|(operation, _)| operation).collect();
+        let calls: Vec<_> =
+            proxy.calls().into_iter().skip(before).map(|(operation, _)| operation).collect();
         assert!(calls.len() <= 13, "{} calls: {calls:?}", calls.len());
-        let of_ours = |line: &str| [&pair.base, &pair.clone, &pair.admin].iter().any(|role| line.contains(&format!("|{role}|")));
+        let of_ours = |line: &str| {
+            [&pair.base, &pair.clone, &pair.admin]
+                .iter()
+                .any(|role| line.contains(&format!("|{role}|")))
+        };
         let lines = eventually("the end of four sessions in the server's log", async || {
             let log = world().postgres.log();
-            let lines: Vec<_> = log.lines().filter(|line| of_ours(line)).map(str::to_owned).collect();
+            let lines: Vec<_> =
+                log.lines().filter(|line| of_ours(line)).map(str::to_owned).collect();
             let ends = lines.iter().filter(|line| line.contains("disconnection")).count();
             // The admin's own session, in which it made the base user, is one more.
             (ends > turn * 4).then_some(lines)
@@ -360,15 +448,20 @@ async fn a_rotation_keeps_to_the_budget_and_fails_no_login() {
         let sessions = lines.iter().filter(|line| line.contains("connection authorized")).count();
         assert_eq!(sessions, turn * 4 + 1, "{lines:#?}");
         let trouble = ["FATAL", "ERROR", "WARNING", "could not", "unexpected EOF"];
-        assert!(lines.iter().all(|line| !trouble.iter().any(|text| line.contains(text))), "{lines:#?}");
+        assert!(
+            lines.iter().all(|line| !trouble.iter().any(|text| line.contains(text))),
+            "{lines:#?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_master_secret_that_rds_manages_is_enough() {
-    let pair = Pair::edited(|document| drop(document.as_object_mut().unwrap().remove("masterarn"))).await;
+    let pair =
+        Pair::edited(|document| drop(document.as_object_mut().unwrap().remove("masterarn"))).await;
     let admin_secret = pair.managed_admin_secret().await;
-    let policy = json!({"secrets": {&pair.application.secret: {"admin_secret": admin_secret}}}).to_string();
+    let policy =
+        json!({"secrets": {&pair.application.secret: {"admin_secret": admin_secret}}}).to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     for user in [&pair.clone, &pair.base] {
         pair.turn(&function).await;
@@ -393,7 +486,11 @@ async fn rotate_immediately_false_tests_what_there_is() {
     for step in ["createSecret", "setSecret", "finishSecret"] {
         let refused = pair.application.step(&function, step, &token).await.unwrap_err();
         assert_eq!(refused.kind, "PendingMismatch", "{step}");
-        assert!(refused.message.contains(&pair.clone) && refused.message.contains("alternating-users"), "{}", refused.message);
+        assert!(
+            refused.message.contains(&pair.clone) && refused.message.contains("alternating-users"),
+            "{}",
+            refused.message
+        );
     }
 }
 
@@ -404,8 +501,10 @@ async fn every_step_may_be_sent_twice_and_run_twice_at_once() {
     for turn in 0..4 {
         let token = pair.application.begin().await;
         for step in STEPS {
-            let (one, two) =
-                tokio::join!(pair.application.step(&functions[0], step, &token), pair.application.step(&functions[1], step, &token));
+            let (one, two) = tokio::join!(
+                pair.application.step(&functions[0], step, &token),
+                pair.application.step(&functions[1], step, &token)
+            );
             assert!(one.is_ok() && two.is_ok(), "turn {turn}, {step}: {one:?} {two:?}");
             let again = pair.application.step(&functions[0], step, &token).await;
             assert!(again.is_ok(), "turn {turn}, {step}: {again:?}");
@@ -454,7 +553,11 @@ async fn a_death_before_and_after_each_statement_is_mended_by_a_retry() {
         for nth in 1.. {
             let (current, _) = pair.login_in("AWSCURRENT").await;
             // A setting that has changed has to be copied, which takes a statement of its own.
-            pair.superuser(&format!("ALTER ROLE {} SET work_mem = '{nth}MB'", escape_identifier(&current))).await;
+            pair.superuser(&format!(
+                "ALTER ROLE {} SET work_mem = '{nth}MB'",
+                escape_identifier(&current)
+            ))
+            .await;
             let token = pair.application.begin().await;
             pair.application.steps(&function, &["createSecret"], &token).await;
             wire.arm(nth, fault);
@@ -468,7 +571,10 @@ async fn a_death_before_and_after_each_statement_is_mended_by_a_retry() {
             points += 1;
             // When all is done, it is of no interest that the lock could not be released.
             done += usize::from(died.is_ok());
-            assert!(died.is_ok() || died.is_err_and(|failure| failure.kind == "ConnectionLost"), "{fault:?} {nth}");
+            assert!(
+                died.is_ok() || died.is_err_and(|failure| failure.kind == "ConnectionLost"),
+                "{fault:?} {nth}"
+            );
             pair.session("AWSCURRENT").await;
             function.restart();
             pair.application.steps(&function, &STEPS, &token).await;
@@ -486,8 +592,9 @@ async fn a_role_that_a_user_acts_as_in_one_database_alone_is_kept_to_it() {
     let (elsewhere, owner) = (unique("elsewhere_"), unique("owner_"));
     pair.superuser(&format!("CREATE DATABASE {elsewhere}")).await;
     pair.superuser(&format!(
-        "CREATE ROLE {owner}; GRANT {owner} TO :base; GRANT {owner} TO :admin WITH ADMIN OPTION; ALTER SCHEMA :base OWNER TO {owner}; \
-         ALTER ROLE :base IN DATABASE postgres SET role = {owner}; GRANT CREATE ON DATABASE {elsewhere} TO :base"
+        "CREATE ROLE {owner}; GRANT {owner} TO :base; GRANT {owner} TO :admin WITH ADMIN OPTION; \
+         ALTER SCHEMA :base OWNER TO {owner}; ALTER ROLE :base IN DATABASE postgres SET role = \
+         {owner}; GRANT CREATE ON DATABASE {elsewhere} TO :base"
     ))
     .await;
     for n in 0..4 {
@@ -510,10 +617,18 @@ async fn an_application_that_creates_roles_of_its_own_takes_turns() {
     pair.superuser("ALTER ROLE :base CREATEROLE").await;
     let tenants = [unique("tenant_"), unique("tenant_"), unique("tenant_")];
     for tenant in &tenants {
-        pair.session("AWSCURRENT").await.batch_execute(&format!("CREATE ROLE {tenant}")).await.unwrap();
+        pair.session("AWSCURRENT")
+            .await
+            .batch_execute(&format!("CREATE ROLE {tenant}"))
+            .await
+            .unwrap();
         pair.turn(&function).await;
         for stage in ["AWSCURRENT", "AWSPREVIOUS"] {
-            pair.session(stage).await.batch_execute(&format!("ALTER ROLE {tenant} CONNECTION LIMIT 3")).await.unwrap();
+            pair.session(stage)
+                .await
+                .batch_execute(&format!("ALTER ROLE {tenant} CONNECTION LIMIT 3"))
+                .await
+                .unwrap();
         }
     }
 }
@@ -524,27 +639,45 @@ async fn admin_option_is_not_taken_away_by_a_turn() {
     pair.turn(&function).await;
     let group = unique("group_");
     pair.as_admin().await.batch_execute(&format!("CREATE ROLE {group}")).await.unwrap();
-    let sql = pair.filled(&format!("GRANT {group} TO :base WITH ADMIN OPTION; GRANT {group} TO :clone"));
+    let sql =
+        pair.filled(&format!("GRANT {group} TO :base WITH ADMIN OPTION; GRANT {group} TO :clone"));
     pair.as_admin().await.batch_execute(&sql).await.unwrap();
     if version().await >= 160_000 {
-        pair.as_admin().await.batch_execute(&pair.filled(&format!("GRANT {group} TO :base WITH INHERIT FALSE, SET FALSE"))).await.unwrap();
+        pair.as_admin()
+            .await
+            .batch_execute(
+                &pair.filled(&format!("GRANT {group} TO :base WITH INHERIT FALSE, SET FALSE")),
+            )
+            .await
+            .unwrap();
     }
     pair.turn(&function).await;
     let admin_option = "SELECT pg_has_role($1, $2, 'MEMBER WITH ADMIN OPTION')";
-    assert!(admin().await.query_one(admin_option, &[&pair.base, &group]).await.unwrap().get::<_, bool>(0));
+    assert!(
+        admin()
+            .await
+            .query_one(admin_option, &[&pair.base, &group])
+            .await
+            .unwrap()
+            .get::<_, bool>(0)
+    );
 }
 
 #[tokio::test]
 async fn a_rotation_of_one_user_that_got_stuck_is_found_by_two() {
     let pair = Pair::new().await;
-    let single = json!({"secrets": {&pair.application.secret: {"strategy": "single-user"}}}).to_string();
+    let single =
+        json!({"secrets": {&pair.application.secret: {"strategy": "single-user"}}}).to_string();
     let (one, two) = (Function::start(&[("ROTATION_POLICY", &single)]), Function::start(&[]));
     let token = pair.application.begin().await;
     pair.application.steps(&one, &["createSecret", "setSecret"], &token).await;
     let token = pair.application.begin_again().await;
     pair.application.steps(&two, &["createSecret"], &token).await;
     let report = pair.application.step(&two, "setSecret", &token).await.unwrap();
-    assert!(report["Warnings"].to_string().contains("a version that has lost its label"), "{report}");
+    assert!(
+        report["Warnings"].to_string().contains("a version that has lost its label"),
+        "{report}"
+    );
     pair.application.steps(&two, &["testSecret", "finishSecret"], &token).await;
     pair.session("AWSCURRENT").await;
 }

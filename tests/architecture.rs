@@ -1,10 +1,12 @@
-//! The shape of the code, as `src/lib.rs` draws it: who may import whom, and who alone speaks to the outside.
+//! The shape of the code, as `src/lib.rs` draws it: who may import whom, and who alone speaks to
+//! the outside.
 
 use std::path::{Path, PathBuf};
 
 use crate::world::project;
 
-/// Each module and what it may import of this crate. `error`, `deadline` and `secret::password` stand at the bottom.
+/// Each module and what it may import of this crate. `error`, `deadline` and `secret::password`
+/// stand at the bottom.
 const IMPORTS: [(&str, &[&str]); 16] = [
     ("deadline", &[]),
     ("error", &["deadline"]),
@@ -18,9 +20,26 @@ const IMPORTS: [(&str, &[&str]); 16] = [
     ("report", &["event", "policy"]),
     ("telemetry", &["config", "error", "event", "policy", "report"]),
     ("database", &["deadline", "error", "policy", "secret::credentials", "secret::password"]),
-    ("rotation", &["config", "database", "deadline", "error", "event", "policy", "report", "secret"]),
+    (
+        "rotation",
+        &["config", "database", "deadline", "error", "event", "policy", "report", "secret"],
+    ),
     ("operations", &["database", "error", "event", "policy", "report", "rotation", "secret"]),
-    ("lib", &["config", "database", "deadline", "error", "event", "operations", "report", "rotation", "secret", "telemetry"]),
+    (
+        "lib",
+        &[
+            "config",
+            "database",
+            "deadline",
+            "error",
+            "event",
+            "operations",
+            "report",
+            "rotation",
+            "secret",
+            "telemetry",
+        ],
+    ),
     ("secret/mod", &[]),
 ];
 
@@ -62,12 +81,15 @@ fn belongs(name: &str, module: &str) -> bool {
 #[test]
 fn modules_import_downwards_only() {
     for (name, source) in sources() {
-        let (_, allowed) =
-            IMPORTS.iter().find(|(module, _)| belongs(&name, module)).unwrap_or_else(|| panic!("{name} has no place in the map"));
+        let (_, allowed) = IMPORTS
+            .iter()
+            .find(|(module, _)| belongs(&name, module))
+            .unwrap_or_else(|| panic!("{name} has no place in the map"));
         for (line, text) in source.lines().enumerate() {
             for import in text.split("crate::").skip(1) {
                 let known = allowed.iter().any(|module| import.starts_with(module));
-                let own = import.starts_with(name.split('/').next().unwrap_or_default()) && !name.starts_with("secret/");
+                let own = import.starts_with(name.split('/').next().unwrap_or_default())
+                    && !name.starts_with("secret/");
                 assert!(known || own, "src/{name}.rs:{}: may not import crate::{import}", line + 1);
             }
         }
@@ -78,9 +100,16 @@ fn modules_import_downwards_only() {
 fn each_thing_outside_is_named_in_one_place() {
     for (name, source) in sources() {
         for (outside, module) in OUTSIDE {
-            let code = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+            let code = source
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
             let code = code.split("#[cfg(test)]").next().unwrap_or_default();
-            assert!(belongs(&name, module) || !code.contains(outside), "src/{name}.rs names {outside}, which only {module} may");
+            assert!(
+                belongs(&name, module) || !code.contains(outside),
+                "src/{name}.rs names {outside}, which only {module} may"
+            );
         }
     }
 }
@@ -102,7 +131,10 @@ fn the_runbook_says_what_to_do_about_every_kind_of_error() {
         for line in source.lines().filter(|line| line.contains("=> \"")) {
             let kind = line.split('"').nth(1).unwrap();
             kinds += 1;
-            assert!(runbook.contains(&format!("`{kind}`")), "RUNBOOK.md does not mention {kind}, a kind in src/{name}.rs");
+            assert!(
+                runbook.contains(&format!("`{kind}`")),
+                "RUNBOOK.md does not mention {kind}, a kind in src/{name}.rs"
+            );
         }
     }
     assert!(kinds > 40, "only {kinds} kinds were found");

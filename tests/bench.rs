@@ -1,5 +1,11 @@
-//! `make bench`: what a rotation costs when each of its four steps is a cold start, against the budget. It fails when the budget is exceeded.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "it prints, and stops where it cannot go on")]
+//! `make bench`: what a rotation costs when each of its four steps is a cold start, against the
+//! budget. It fails when the budget is exceeded.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "it prints, and stops where it cannot go on"
+)]
 #![allow(clippy::cast_precision_loss, reason = "kibibytes and bytes of a few megabytes")]
 
 mod world;
@@ -32,20 +38,27 @@ async fn main() -> ExitCode {
         memory.extend(rotation.iter().map(|usage| usage.peak_memory_kib as f64 / 1024.0));
     }
     let archive = binary().with_extension("zip").metadata().map(|file| file.len() as f64 / 1e6);
-    println!("{ROTATIONS} rotations of a single user, a new process for each of the four steps, medians\n");
+    println!(
+        "{ROTATIONS} rotations of a single user, a new process for each of the four steps, \
+         medians\n"
+    );
     println!("{:<34} {:>9} {:>9} {:>9} {:>9}", "", "median", "min", "max", "budget");
     let mut kept = row("init of a cold start, ms", &mut init, 12.0);
     kept &= row("CPU of a rotation (4 starts), ms", &mut cpu, 70.0);
     kept &= row("peak memory, MiB", &mut memory, 16.0);
     kept &= row("bootstrap.zip, MB", &mut archive.map(|size| vec![size]).unwrap_or_default(), 4.6);
     let (equal, unequal) = parity().await;
-    println!("\nthe comparison of two users in a database of {TABLES} tables, on each of which the current one has two privileges\n");
+    println!(
+        "\nthe comparison of two users in a database of {TABLES} tables, on each of which the \
+         current one has two privileges\n"
+    );
     kept &= row("testSecret, nothing missing, ms", &mut [equal], 2_000.0);
     kept &= row("testSecret, all missing, ms", &mut [unequal], 2_000.0);
     if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// How long `testSecret` takes, in milliseconds, where the next user acts as the role that has all, and where the current user has it itself.
+/// How long `testSecret` takes, in milliseconds, where the next user acts as the role that has all,
+/// and where the current user has it itself.
 async fn parity() -> (f64, f64) {
     let function = Function::start(&[]);
     let test = async |pair: &Pair| {
@@ -75,6 +88,9 @@ fn row(name: &str, values: &mut [f64], budget: f64) -> bool {
         return false;
     };
     let median = values[values.len() / 2];
-    println!("{name:<34} {median:>9.1} {min:>9.1} {max:>9.1} {budget:>9.1}{}", if median > budget { "  EXCEEDED" } else { "" });
+    println!(
+        "{name:<34} {median:>9.1} {min:>9.1} {max:>9.1} {budget:>9.1}{}",
+        if median > budget { "  EXCEEDED" } else { "" }
+    );
     median <= budget
 }

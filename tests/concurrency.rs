@@ -32,7 +32,10 @@ async fn a_value_that_is_there_is_not_put_again() {
     let application = Application::new().await;
     let token = application.begin().await;
     application.steps(&function, &["createSecret", "createSecret"], &token).await;
-    assert_eq!(proxy.calls().iter().filter(|(operation, _)| operation == "PutSecretValue").count(), 1);
+    assert_eq!(
+        proxy.calls().iter().filter(|(operation, _)| operation == "PutSecretValue").count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -44,13 +47,18 @@ async fn a_value_that_is_written_while_create_secret_puts_its_own_is_kept_and_ch
         let token = application.begin().await;
         let released = Arc::new(Notify::new());
         proxy.fail("PutSecretValue", 1, Fault::Hold(Arc::clone(&released)));
-        let value = if valid { application.document_with("written by a person") } else { "[]".to_owned() };
-        let (result, ()) = tokio::join!(application.step(&function, "createSecret", &token), async {
-            proxy.arrived("PutSecretValue").await;
-            application.put(&token, &value, &["AWSPENDING"]).await;
-            released.notify_one();
-        });
-        let came_to = result.map_or_else(|failure| failure.kind, |report| report["Outcome"].as_str().unwrap().to_owned());
+        let value =
+            if valid { application.document_with("written by a person") } else { "[]".to_owned() };
+        let (result, ()) =
+            tokio::join!(application.step(&function, "createSecret", &token), async {
+                proxy.arrived("PutSecretValue").await;
+                application.put(&token, &value, &["AWSPENDING"]).await;
+                released.notify_one();
+            });
+        let came_to = result.map_or_else(
+            |failure| failure.kind,
+            |report| report["Outcome"].as_str().unwrap().to_owned(),
+        );
         assert_eq!(came_to, outcome);
         assert_eq!(application.value("AWSPENDING").await, Some(value));
     }
@@ -75,7 +83,10 @@ async fn every_step_may_run_twice_at_once() {
         let application = Application::new().await;
         let token = application.begin().await;
         for step in STEPS {
-            let (one, two) = tokio::join!(application.step(&functions[0], step, &token), application.step(&functions[1], step, &token));
+            let (one, two) = tokio::join!(
+                application.step(&functions[0], step, &token),
+                application.step(&functions[1], step, &token)
+            );
             assert!(one.is_ok() && two.is_ok(), "{step}: {one:?} {two:?}");
         }
         application.assert_rotated(&token, &application.password).await;
@@ -117,13 +128,19 @@ async fn a_death_right_after_each_write_to_secrets_manager_is_mended_by_a_retry(
         let pending = application.value("AWSPENDING").await;
         application.steps(&function, &STEPS, &token).await;
         application.assert_rotated(&token, &application.password).await;
-        assert_eq!(application.value("AWSPENDING").await, pending, "the value that was stored first is the one that stays");
+        assert_eq!(
+            application.value("AWSPENDING").await,
+            pending,
+            "the value that was stored first is the one that stays"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_connection_that_breaks_around_the_change_is_mended_by_a_retry() {
-    for (fault, again) in [(wire::Fault::BreakBefore, "PasswordSet"), (wire::Fault::BreakAfter, "AlreadySet")] {
+    for (fault, again) in
+        [(wire::Fault::BreakBefore, "PasswordSet"), (wire::Fault::BreakAfter, "AlreadySet")]
+    {
         let wire = Wire::start("ALTER ROLE", fault);
         let application = wire.application(|_| {}).await;
         let policy = serde_json::json!({"defaults": {"allow_plaintext": true}}).to_string();
@@ -146,7 +163,9 @@ async fn lost_answers_of_secrets_manager_change_nothing() {
     let function = Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]);
     let application = Application::new().await;
     let token = application.begin().await;
-    for operation in ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"] {
+    for operation in
+        ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
+    {
         proxy.fail(operation, 1, Fault::LoseAnswer);
     }
     application.steps(&function, &STEPS, &token).await;
@@ -159,15 +178,25 @@ async fn a_role_that_somebody_else_is_changing_is_changed_after_that() {
     let token = application.begin().await;
     application.steps(&function, &["createSecret"], &token).await;
     let other = admin().await;
-    other.batch_execute(&format!("BEGIN; ALTER ROLE {} CONNECTION LIMIT 50", application.role)).await.unwrap();
+    other
+        .batch_execute(&format!("BEGIN; ALTER ROLE {} CONNECTION LIMIT 50", application.role))
+        .await
+        .unwrap();
     let (report, ()) = tokio::join!(application.step(&function, "setSecret", &token), async {
         let watch = admin().await;
-        let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'";
-        eventually("the wait for the lock", async || watch.query_opt(waits, &[&application.role]).await.unwrap()).await;
+        let waits =
+            "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'";
+        eventually("the wait for the lock", async || {
+            watch.query_opt(waits, &[&application.role]).await.unwrap()
+        })
+        .await;
         other.batch_execute("COMMIT").await.unwrap();
     });
     assert_eq!(report.unwrap()["Outcome"], "PasswordSet");
-    assert!(world().postgres.log().contains("tuple concurrently updated"), "the server did refuse the first attempt");
+    assert!(
+        world().postgres.log().contains("tuple concurrently updated"),
+        "the server did refuse the first attempt"
+    );
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
 }
@@ -178,7 +207,10 @@ async fn a_lock_that_stays_is_told_and_not_waited_for_for_ever() {
     let token = application.begin().await;
     application.steps(&function, &["createSecret"], &token).await;
     let other = admin().await;
-    other.batch_execute(&format!("BEGIN; ALTER ROLE {} CONNECTION LIMIT 50", application.role)).await.unwrap();
+    other
+        .batch_execute(&format!("BEGIN; ALTER ROLE {} CONNECTION LIMIT 50", application.role))
+        .await
+        .unwrap();
     let failed = application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(failed.kind, "LockTimedOut");
     assert!(failed.message.contains("pg_locks"), "{}", failed.message);
@@ -213,11 +245,16 @@ async fn a_rotation_that_was_abandoned_is_carried_no_further() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let token = application.begin().await;
     application.steps(&function, &["createSecret"], &token).await;
-    application.put(&random_hex(), &application.document_with("written by a person"), &["AWSCURRENT"]).await;
+    application
+        .put(&random_hex(), &application.document_with("written by a person"), &["AWSCURRENT"])
+        .await;
     let before = application.snapshot().await;
     for step in STEPS {
         let refused = application.step(&function, step, &token).await.unwrap_err();
-        assert!(["VersionNotPending", "UnknownVersion"].contains(&refused.kind.as_str()), "{step}: {refused:?}");
+        assert!(
+            ["VersionNotPending", "UnknownVersion"].contains(&refused.kind.as_str()),
+            "{step}: {refused:?}"
+        );
     }
     assert_eq!(application.snapshot().await, before);
 }
@@ -234,9 +271,13 @@ async fn a_value_that_a_person_writes_while_set_secret_logs_in_stops_it_before_t
     proxy.fail("DescribeSecret", 1, Fault::Hold(Arc::clone(&released)));
     let stored = application.stored().await;
     let (refused, ()) = tokio::join!(application.step(&function, "setSecret", &token), async {
-        let held = || proxy.calls().iter().skip(described).any(|(operation, _)| operation == "DescribeSecret");
+        let held = || {
+            proxy.calls().iter().skip(described).any(|(operation, _)| operation == "DescribeSecret")
+        };
         eventually("the look at the labels", async || held().then_some(())).await;
-        application.put(&random_hex(), &application.document_with(&application.password), &["AWSCURRENT"]).await;
+        application
+            .put(&random_hex(), &application.document_with(&application.password), &["AWSCURRENT"])
+            .await;
         released.notify_one();
     });
     let refused = refused.unwrap_err();
@@ -255,12 +296,22 @@ async fn a_value_that_a_person_writes_while_set_secret_waits_for_another_one_sto
     // What another invocation holds while it changes the same role.
     let other = admin().await;
     let key = format!("postgres-secret-rotation {}", application.role);
-    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('{key}', 0))")).await.unwrap();
+    other
+        .batch_execute(&format!(
+            "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('{key}', 0))"
+        ))
+        .await
+        .unwrap();
     let (refused, ()) = tokio::join!(application.step(&function, "setSecret", &token), async {
         let watch = admin().await;
         let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'advisory'";
-        eventually("the wait for the lock", async || watch.query_opt(waits, &[&application.role]).await.unwrap()).await;
-        application.put(&random_hex(), &application.document_with(&application.password), &["AWSCURRENT"]).await;
+        eventually("the wait for the lock", async || {
+            watch.query_opt(waits, &[&application.role]).await.unwrap()
+        })
+        .await;
+        application
+            .put(&random_hex(), &application.document_with(&application.password), &["AWSCURRENT"])
+            .await;
         other.batch_execute("COMMIT").await.unwrap();
     });
     assert_eq!(refused.unwrap_err().kind, "UnknownVersion");
@@ -279,7 +330,9 @@ async fn a_value_that_a_person_writes_during_the_last_step_is_not_taken_away() {
     let written = random_hex();
     let (refused, ()) = tokio::join!(application.step(&function, "finishSecret", &token), async {
         proxy.arrived("UpdateSecretVersionStage").await;
-        application.put(&written, &application.document_with("written by a person"), &["AWSCURRENT"]).await;
+        application
+            .put(&written, &application.document_with("written by a person"), &["AWSCURRENT"])
+            .await;
         released.notify_one();
     });
     let refused = refused.unwrap_err();

@@ -1,4 +1,5 @@
-//! The environment: what cannot be met is told at cold start and to every event, and nothing is done.
+//! The environment: what cannot be met is told at cold start and to every event, and nothing is
+//! done.
 
 use std::process::Command;
 
@@ -18,12 +19,20 @@ async fn a_function_that_is_set_up_wrong_says_so_to_every_event() {
         ("SECRETS_MANAGER_ENDPOINT", "secretsmanager", "is not a URL"),
     ] {
         let function = Function::start(&[(variable, value)]);
-        let started = function.logged("the error at cold start", |event| event["error.kind"] == "InvalidConfiguration").await;
+        let started = function
+            .logged("the error at cold start", |event| {
+                event["error.kind"] == "InvalidConfiguration"
+            })
+            .await;
         assert!(started["message"].as_str().unwrap().contains(text), "{started}");
         for step in STEPS {
             let refused = application.step(&function, step, &token).await.unwrap_err();
             assert_eq!(refused.kind, "InvalidConfiguration");
-            assert!(refused.message.contains(variable) && refused.message.contains(text), "{}", refused.message);
+            assert!(
+                refused.message.contains(variable) && refused.message.contains(text),
+                "{}",
+                refused.message
+            );
         }
     }
     assert_eq!(application.snapshot().await, before);
@@ -31,12 +40,20 @@ async fn a_function_that_is_set_up_wrong_says_so_to_every_event() {
 
 #[tokio::test]
 async fn levels_and_formats_are_lambdas_own() {
-    let function = Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "DEBUG"), ("AWS_LAMBDA_LOG_FORMAT", "Text")]);
+    let function =
+        Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "DEBUG"), ("AWS_LAMBDA_LOG_FORMAT", "Text")]);
     let application = Application::new().await;
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
-    crate::world::eventually("the last step in the log", async || function.output().contains("AWSCURRENT moved").then_some(())).await;
-    assert!(function.output().contains("DEBUG") && function.output().contains("INFO"), "{}", function.output());
+    crate::world::eventually("the last step in the log", async || {
+        function.output().contains("AWSCURRENT moved").then_some(())
+    })
+    .await;
+    assert!(
+        function.output().contains("DEBUG") && function.output().contains("INFO"),
+        "{}",
+        function.output()
+    );
     assert_eq!(function.log(), Vec::<serde_json::Value>::new(), "text is text alone");
 
     let function = Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]);
@@ -44,13 +61,21 @@ async fn levels_and_formats_are_lambdas_own() {
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
     function.logged("the last metric", |event| event["Step"] == "finishSecret").await;
-    assert!(function.log().iter().all(|event| event.get("level").is_none()), "{}", function.output());
+    assert!(
+        function.log().iter().all(|event| event.get("level").is_none()),
+        "{}",
+        function.output()
+    );
 }
 
 #[test]
 fn outside_lambda_the_binary_says_what_it_is() {
-    let output = Command::new(env!("CARGO_BIN_EXE_postgres-secret-rotation")).env_clear().output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_postgres-secret-rotation")).env_clear().output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("this is an AWS Lambda function") && text.contains("make demo"), "{text}");
+    assert!(
+        text.contains("this is an AWS Lambda function") && text.contains("make demo"),
+        "{text}"
+    );
 }

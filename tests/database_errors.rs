@@ -1,4 +1,5 @@
-//! Every way in which a database, or the way to it, can fail: each has its real cause here, a kind of its own, and advice.
+//! Every way in which a database, or the way to it, can fail: each has its real cause here, a kind
+//! of its own, and advice.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -29,7 +30,11 @@ async fn fails(application: &Application, function: &Function, kind: &str, texts
 async fn what_is_wrong_with_the_role_is_told() {
     let function = Function::start(&[]);
     for (sql, kind, texts) in [
-        ("ALTER ROLE {} VALID UNTIL '2000-01-01'", "NoCredentialAccepted", &["VALID UNTIL", "localhost:"][..]),
+        (
+            "ALTER ROLE {} VALID UNTIL '2000-01-01'",
+            "NoCredentialAccepted",
+            &["VALID UNTIL", "localhost:"][..],
+        ),
         ("ALTER ROLE {} PASSWORD NULL", "NoCredentialAccepted", &["has no password"]),
         ("ALTER ROLE {} NOLOGIN", "LoginNotPermitted", &["ALTER ROLE ... LOGIN", "28000"]),
         ("ALTER ROLE {} CONNECTION LIMIT 0", "TooManyConnections", &["CONNECTION LIMIT", "53300"]),
@@ -56,7 +61,11 @@ async fn what_is_wrong_with_the_database_is_told() {
 
     let closed = unique("closed_");
     admin().await.batch_execute(&format!("CREATE DATABASE {closed}")).await.unwrap();
-    admin().await.batch_execute(&format!("REVOKE CONNECT ON DATABASE {closed} FROM PUBLIC")).await.unwrap();
+    admin()
+        .await
+        .batch_execute(&format!("REVOKE CONNECT ON DATABASE {closed} FROM PUBLIC"))
+        .await
+        .unwrap();
     let application = Application::edited(edit(&closed)).await;
     fails(&application, &function, "ConnectNotPermitted", &["GRANT CONNECT", "42501"]).await;
 }
@@ -64,18 +73,50 @@ async fn what_is_wrong_with_the_database_is_told() {
 #[tokio::test]
 async fn what_is_wrong_with_the_way_is_told() {
     let function = Function::start(&[]);
-    let with = |key: &'static str, value: Value| Application::edited(move |document| document[key] = value);
-    fails(&with("host", json!("no-such-host.invalid")).await, &function, "NameNotResolved", &["VPC's DNS"]).await;
-    fails(&with("port", json!(free_port())).await, &function, "DatabaseUnreachable", &["security groups"]).await;
-    fails(&with("host", json!("127.0.0.1")).await, &function, "TlsNameMismatch", &["tls_server_name"]).await;
+    let with = |key: &'static str, value: Value| {
+        Application::edited(move |document| document[key] = value)
+    };
+    fails(
+        &with("host", json!("no-such-host.invalid")).await,
+        &function,
+        "NameNotResolved",
+        &["VPC's DNS"],
+    )
+    .await;
+    fails(
+        &with("port", json!(free_port())).await,
+        &function,
+        "DatabaseUnreachable",
+        &["security groups"],
+    )
+    .await;
+    fails(
+        &with("host", json!("127.0.0.1")).await,
+        &function,
+        "TlsNameMismatch",
+        &["tls_server_name"],
+    )
+    .await;
 
     let unencrypted = Cluster::start(&Settings { ssl: false, ..Settings::default() });
-    fails(&with("port", json!(unencrypted.port)).await, &function, "TlsNotOffered", &["does not offer TLS"]).await;
+    fails(
+        &with("port", json!(unencrypted.port)).await,
+        &function,
+        "TlsNotOffered",
+        &["does not offer TLS"],
+    )
+    .await;
 
     let rds = Function::start(&[("CA_BUNDLE_FILE", "")]);
     fails(&Application::new().await, &rds, "TlsUntrusted", &["CA_BUNDLE_FILE", "Amazon RDS"]).await;
     let host = "shop.abc.xx-nowhere-9.rds.amazonaws.com";
-    fails(&with("host", json!(host)).await, &rds, "TlsRootsMissing", &["CA_BUNDLE_FILE", "xx-nowhere-9"]).await;
+    fails(
+        &with("host", json!(host)).await,
+        &rds,
+        "TlsRootsMissing",
+        &["CA_BUNDLE_FILE", "xx-nowhere-9"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -105,7 +146,13 @@ async fn a_server_that_never_answers_is_given_up_before_lambda_kills_the_functio
     let function = Function::start(&[]);
     function.set_timeout(Duration::from_secs(3));
     let started = Instant::now();
-    fails(&application, &function, "DatabaseTimedOut", &["no answer in time", &port.to_string(), "give it 30 s"]).await;
+    fails(
+        &application,
+        &function,
+        "DatabaseTimedOut",
+        &["no answer in time", &port.to_string(), "give it 30 s"],
+    )
+    .await;
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
@@ -133,14 +180,20 @@ async fn a_proxy_that_takes_no_start_up_options_is_told() {
 
 #[tokio::test]
 async fn a_standby_and_a_server_that_is_starting_up_are_told_apart() {
-    for (standby, kind, text) in
-        [(Standby::Readable, "DatabaseReadOnly", "standby"), (Standby::Closed, "DatabaseNotAccepting", "starting up")]
-    {
+    for (standby, kind, text) in [
+        (Standby::Readable, "DatabaseReadOnly", "standby"),
+        (Standby::Closed, "DatabaseNotAccepting", "starting up"),
+    ] {
         let role = unique("app_");
         let prepare = format!("CREATE ROLE {role} LOGIN PASSWORD 'on the standby'");
-        let server = Cluster::start(&Settings { standby: Some(standby), prepare, ..Settings::default() });
-        let function = Function::start(&[("CA_BUNDLE_FILE", &server.ca_file.display().to_string())]);
-        let application = Application::over(&role, "on the standby", |document| document["port"] = json!(server.port)).await;
+        let server =
+            Cluster::start(&Settings { standby: Some(standby), prepare, ..Settings::default() });
+        let function =
+            Function::start(&[("CA_BUNDLE_FILE", &server.ca_file.display().to_string())]);
+        let application = Application::over(&role, "on the standby", |document| {
+            document["port"] = json!(server.port)
+        })
+        .await;
         fails(&application, &function, kind, &[text]).await;
     }
 }
@@ -169,16 +222,24 @@ async fn what_the_server_says_of_the_change_is_told() {
 
 #[tokio::test]
 async fn cleartext_is_sent_only_where_the_policy_says_so_and_kept_out_of_errors() {
-    let fields = |storage: &str| json!({"defaults": {"allow_plaintext": true, "password_storage": storage}}).to_string();
+    let fields = |storage: &str| {
+        json!({"defaults": {"allow_plaintext": true, "password_storage": storage}}).to_string()
+    };
     let wire = Wire::start("ALTER ROLE", Fault::Refuse("22023"));
     let application = wire.application(|_| {}).await;
-    let function = Function::start(&[("ROTATION_POLICY", &fields("cleartext")), ("AWS_LAMBDA_LOG_LEVEL", "TRACE")]);
+    let function = Function::start(&[
+        ("ROTATION_POLICY", &fields("cleartext")),
+        ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+    ]);
     let token = application.begin().await;
     application.steps(&function, &["createSecret"], &token).await;
     let pending = application.password_in("AWSPENDING").await;
     let failed = application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(failed.kind, "PasswordRefused");
-    assert!(!failed.message.contains(&pending), "the server quoted the statement, the error does not");
+    assert!(
+        !failed.message.contains(&pending),
+        "the server quoted the statement, the error does not"
+    );
     let report = application.step(&function, "setSecret", &token).await.unwrap();
     assert!(report["Warnings"][0].as_str().unwrap().contains("in clear"), "{report}");
     assert!(!function.output().contains(&pending));
@@ -192,14 +253,16 @@ async fn a_failure_is_logged_with_its_fields() {
     let function = Function::start(&[]);
     let application = Application::edited(|document| document["port"] = json!(free_port())).await;
     fails(&application, &function, "DatabaseUnreachable", &[]).await;
-    let event = function.logged("the failure", |event| event["error.kind"] == "DatabaseUnreachable").await;
+    let event =
+        function.logged("the failure", |event| event["error.kind"] == "DatabaseUnreachable").await;
     assert_eq!(event["level"], "ERROR");
     assert_eq!(event["secret.arn"], application.secret.as_str());
     assert_eq!(event["rotation.step"], "setSecret");
     assert_eq!(event["db.role"], application.role.as_str());
     assert!(event["db.host"].as_str().unwrap().starts_with(HOST), "{event}");
     assert_eq!(event["error.retryable"], true);
-    let metric = function.logged("the metric", |event| event["ErrorKind"] == "DatabaseUnreachable").await;
+    let metric =
+        function.logged("the metric", |event| event["ErrorKind"] == "DatabaseUnreachable").await;
     assert_eq!(metric["Failures"], 1);
     assert_eq!(metric["_aws"]["CloudWatchMetrics"][0]["Namespace"], "PostgresSecretRotation");
 }

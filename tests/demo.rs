@@ -1,5 +1,11 @@
-//! `make demo`: rotations, watched from the outside, and the proof that it did what it says. It fails when the proof does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "it prints, and stops where it cannot go on")]
+//! `make demo`: rotations, watched from the outside, and the proof that it did what it says. It
+//! fails when the proof does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "it prints, and stops where it cannot go on"
+)]
 
 mod world;
 
@@ -47,29 +53,52 @@ async fn single_user(print: &Print) -> bool {
 
     let new_version = application.holder("AWSCURRENT").await.unwrap();
     let new = application.password_in("AWSCURRENT").await;
-    let rows = session.query_one("SELECT count(*) FROM shop.orders", &[]).await.map(|row| row.get::<_, i64>(0));
+    let rows = session
+        .query_one("SELECT count(*) FROM shop.orders", &[])
+        .await
+        .map(|row| row.get::<_, i64>(0));
     let accepts_new = application.accepts(&new).await;
     let failed_logins = refusals();
     let refuses_old = !application.accepts(&application.password).await;
     // The refusal just above is the last thing that the server has to log.
-    let log =
-        eventually("the refused login in the server's log", async || (refusals() > failed_logins).then(|| world().postgres.log())).await;
-    let changes = log.lines().filter(|line| line.contains("ALTER ROLE \"shop\" PASSWORD 'SCRAM-SHA-256$")).count();
+    let log = eventually("the refused login in the server's log", async || {
+        (refusals() > failed_logins).then(|| world().postgres.log())
+    })
+    .await;
+    let changes = log
+        .lines()
+        .filter(|line| line.contains("ALTER ROLE \"shop\" PASSWORD 'SCRAM-SHA-256$"))
+        .count();
     let unseen = |text: &str| !text.contains(&new) && !text.contains(&application.password);
     print.proofs(
         took,
         &[
             (succeeded, "Secrets Manager reports success".to_owned()),
-            (new_version != old_version, format!("AWSCURRENT moved to version {}", short(&new_version))),
+            (
+                new_version != old_version,
+                format!("AWSCURRENT moved to version {}", short(&new_version)),
+            ),
             (accepts_new, "the database accepts the new password".to_owned()),
             (refuses_old, "the database refuses the old one".to_owned()),
-            (rows.is_ok_and(|rows| rows == 3), "the session that was open all the time still reads its 3 orders".to_owned()),
+            (
+                rows.is_ok_and(|rows| rows == 3),
+                "the session that was open all the time still reads its 3 orders".to_owned(),
+            ),
             (failed_logins == 0, "no login failed during the rotation".to_owned()),
             (
                 changes == 1 && unseen(&log),
-                format!("no password in the server's log: {} lines, the ALTER ROLE among them", log.lines().count()),
+                format!(
+                    "no password in the server's log: {} lines, the ALTER ROLE among them",
+                    log.lines().count()
+                ),
             ),
-            (unseen(&function.output()), format!("no password in the function's log: {} lines", function.output().lines().count())),
+            (
+                unseen(&function.output()),
+                format!(
+                    "no password in the function's log: {} lines",
+                    function.output().lines().count()
+                ),
+            ),
         ],
     )
 }
@@ -79,12 +108,23 @@ async fn alternating_users(print: &Print) -> bool {
     let started = Instant::now();
     let function = Function::start(&[]);
     let pair = Pair::named("shop", |_| {}).await;
-    print.world(started, &pair.application.name, &pair.application.holder("AWSCURRENT").await.unwrap()).await;
+    print
+        .world(
+            started,
+            &pair.application.name,
+            &pair.application.holder("AWSCURRENT").await.unwrap(),
+        )
+        .await;
     print.line("admin", &format!("role {:?}: CREATEROLE, and no superuser", pair.admin));
     print.line("application", "reads AWSCURRENT, logs in and out, over and over");
 
     let busy = Busy::start(&pair);
-    let create = |table: &str| format!("CREATE TABLE shop.{table} (id serial, total int); INSERT INTO shop.{table} (total) VALUES (7)");
+    let create = |table: &str| {
+        format!(
+            "CREATE TABLE shop.{table} (id serial, total int); INSERT INTO shop.{table} (total) \
+             VALUES (7)"
+        )
+    };
     let mut logins = vec![pair.login_in("AWSCURRENT").await];
     let mut succeeded = true;
     let started = Instant::now();
@@ -103,7 +143,8 @@ async fn alternating_users(print: &Print) -> bool {
     for stage in ["AWSCURRENT", "AWSPREVIOUS"] {
         for table in ["orders", "invoices"] {
             let use_it = format!(
-                "INSERT INTO shop.{table} (total) SELECT total FROM shop.{table} LIMIT 1; ALTER TABLE shop.{table} ALTER total SET DEFAULT 1"
+                "INSERT INTO shop.{table} (total) SELECT total FROM shop.{table} LIMIT 1; ALTER \
+                 TABLE shop.{table} ALTER total SET DEFAULT 1"
             );
             both_use_all &= pair.session(stage).await.batch_execute(&use_it).await.is_ok();
         }
@@ -112,18 +153,39 @@ async fn alternating_users(print: &Print) -> bool {
     let owned: i64 = world::postgres::admin().await.query_one(owners, &[]).await.unwrap().get(0);
     let log = world().postgres.log();
     let unseen = |text: &str| logins.iter().all(|(_, password)| !text.contains(password));
-    let attempts = format!("{tried} logins of the application, and its queries, during the two turns: {failed} failed");
+    let attempts = format!(
+        "{tried} logins of the application, and its queries, during the two turns: {failed} failed"
+    );
     print.proofs(
         took,
         &[
             (succeeded, "Secrets Manager reports success, twice".to_owned()),
-            (users == ["shop", "shop_clone", "shop"], format!("AWSCURRENT was of {}", users.join(", then of "))),
+            (
+                users == ["shop", "shop_clone", "shop"],
+                format!("AWSCURRENT was of {}", users.join(", then of ")),
+            ),
             (tried > 0 && failed == 0, attempts),
-            (both_use_all, "AWSCURRENT and AWSPREVIOUS both log in, and read, write and alter both tables".to_owned()),
-            (owned == 2, "both tables belong to role \"shop\", whichever user has made them".to_owned()),
+            (
+                both_use_all,
+                "AWSCURRENT and AWSPREVIOUS both log in, and read, write and alter both tables"
+                    .to_owned(),
+            ),
+            (
+                owned == 2,
+                "both tables belong to role \"shop\", whichever user has made them".to_owned(),
+            ),
             (refusals() == 0, "no login failed at all".to_owned()),
-            (unseen(&log), format!("no password in the server's log: {} lines", log.lines().count())),
-            (unseen(&function.output()), format!("no password in the function's log: {} lines", function.output().lines().count())),
+            (
+                unseen(&log),
+                format!("no password in the server's log: {} lines", log.lines().count()),
+            ),
+            (
+                unseen(&function.output()),
+                format!(
+                    "no password in the function's log: {} lines",
+                    function.output().lines().count()
+                ),
+            ),
         ],
     )
 }
@@ -133,12 +195,24 @@ async fn rotate(print: &Print, application: &Application, function: &Function) -
     print.title("aws secretsmanager rotate-secret", "");
     let rotation = application.rotate(function).await;
     for step in STEPS {
-        let Some(call) = rotation["steps"].as_array().and_then(|steps| steps.iter().find(|call| call["step"] == step)) else { continue };
+        let Some(call) = rotation["steps"]
+            .as_array()
+            .and_then(|steps| steps.iter().find(|call| call["step"] == step))
+        else {
+            continue;
+        };
         let of_this = |event: &serde_json::Value| {
-            event["rotation.step"] == step && event["secret.version_id"] == rotation["token"] && event["level"] != "WARN"
+            event["rotation.step"] == step
+                && event["secret.version_id"] == rotation["token"]
+                && event["level"] != "WARN"
         };
         let event = function.logged(step, of_this).await;
-        print.step(call["ms"].as_u64().unwrap_or_default(), step, event["message"].as_str().unwrap_or_default(), call["error"].is_null());
+        print.step(
+            call["ms"].as_u64().unwrap_or_default(),
+            step,
+            event["message"].as_str().unwrap_or_default(),
+            call["error"].is_null(),
+        );
     }
     rotation["state"] == "succeeded"
 }
@@ -157,9 +231,14 @@ impl Busy {
             let (mut tried, mut failed) = (0, 0);
             let client = world().aws.client();
             while !stop.load(Ordering::SeqCst) {
-                let value = client.get_secret_value().secret_id(&secret).send().await.expect("AWSCURRENT");
-                let login: serde_json::Value = serde_json::from_str(value.secret_string().expect("text")).expect("JSON");
-                let (user, password) = (login["username"].as_str().expect("a user"), login["password"].as_str().expect("a password"));
+                let value =
+                    client.get_secret_value().secret_id(&secret).send().await.expect("AWSCURRENT");
+                let login: serde_json::Value =
+                    serde_json::from_str(value.secret_string().expect("text")).expect("JSON");
+                let (user, password) = (
+                    login["username"].as_str().expect("a user"),
+                    login["password"].as_str().expect("a password"),
+                );
                 tried += 1;
                 let done = async {
                     let session = world().postgres.login(user, password).await?;

@@ -1,6 +1,12 @@
-//! `terraform apply` of the module's examples to an emulated AWS that checks IAM, with the real function and the real PostgreSQL behind it;
-//! and the proof that the role which Terraform makes is enough, and that each of its actions is needed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "it prints, and stops where it cannot go on")]
+//! `terraform apply` of the module's examples to an emulated AWS that checks IAM, with the real
+//! function and the real PostgreSQL behind it; and the proof that the role which Terraform makes is
+//! enough, and that each of its actions is needed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "it prints, and stops where it cannot go on"
+)]
 
 #[path = "deployment/proof.rs"]
 mod proof;
@@ -21,11 +27,17 @@ use world::{eventually, random_hex, random_token, setting, world};
 #[tokio::main]
 async fn main() -> ExitCode {
     if !terraform::available().await {
-        println!("NOT RUN: terraform is missing, so the Terraform module was not applied. Install Terraform 1.11 or newer.");
+        println!(
+            "NOT RUN: terraform is missing, so the Terraform module was not applied. Install \
+             Terraform 1.11 or newer."
+        );
         return if setting("CI").is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     let (print, started) = (Print::new(), Instant::now());
-    print.title("Terraform", "each example is applied, rotated, planned again and destroyed; AWS is emulated, with IAM");
+    print.title(
+        "Terraform",
+        "each example is applied, rotated, planned again and destroyed; AWS is emulated, with IAM",
+    );
     prepare().await;
     let module = Module::copy().await;
     // Terraform's cache of providers, where there is no mirror, is not for several at once.
@@ -38,7 +50,8 @@ async fn main() -> ExitCode {
         proof::of_the_role(&print, &module),
     );
     let left = world().aws.world("resources", "all").await;
-    let nothing = left.as_object().unwrap().values().all(|names| names.as_array().unwrap().is_empty());
+    let nothing =
+        left.as_object().unwrap().values().all(|names| names.as_array().unwrap().is_empty());
     assert!(nothing, "terraform destroy has left {left}");
     let kinds: Vec<_> = left.as_object().unwrap().keys().map(String::as_str).collect();
     print.proof(true, &format!("terraform destroy left none of these: {}", kinds.join(", ")));
@@ -47,12 +60,13 @@ async fn main() -> ExitCode {
 }
 
 async fn prepare() {
-    let tables = "CREATE TABLE orders (id int); CREATE ROLE orders; GRANT SELECT, INSERT ON orders TO orders; CREATE ROLE billing; \
-                  GRANT SELECT ON orders TO billing";
+    let tables = "CREATE TABLE orders (id int); CREATE ROLE orders; GRANT SELECT, INSERT ON orders \
+        TO orders; CREATE ROLE billing; GRANT SELECT ON orders TO billing";
     admin().await.batch_execute(tables).await.expect("the tables are made");
 }
 
-/// Applies an example whose first rotation the apply itself starts, has Secrets Manager rotate once more, and takes all down again.
+/// Applies an example whose first rotation the apply itself starts, has Secrets Manager rotate once
+/// more, and takes all down again.
 async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
     let seed = random_hex();
     let port = world().postgres.port.to_string();
@@ -75,14 +89,21 @@ async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
     });
     let output = if roles.len() == 1 { "secret_arn" } else { "secret_arns" };
     let output = module.output(name, output).await;
-    let secrets: Vec<&str> =
-        output.as_str().into_iter().chain(output.as_object().into_iter().flatten().filter_map(|(_, arn)| arn.as_str())).collect();
+    let secrets: Vec<&str> = output
+        .as_str()
+        .into_iter()
+        .chain(output.as_object().into_iter().flatten().filter_map(|(_, arn)| arn.as_str()))
+        .collect();
     assert_eq!(secrets.len(), roles.len(), "{output}");
     let mut passwords = vec![seed.clone()];
     for secret in &secrets {
         settled(secret).await;
         let first = login(secret).await;
-        assert!(first.1 != seed, "{name}: the rotation that terraform apply has started failed: {}", log(module, name).await);
+        assert!(
+            first.1 != seed,
+            "{name}: the rotation that terraform apply has started failed: {}",
+            log(module, name).await
+        );
         assert!(accepted(&first).await, "{name}: AWSCURRENT, {}", first.0);
         let rotation = rotate(secret).await;
         assert_eq!(rotation["state"], "succeeded", "{name}: {rotation}");
@@ -92,7 +113,9 @@ async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
         assert_eq!(pair, first.0 != second.0, "{name}: {} and {}", first.0, second.0);
         passwords.extend([first.1, second.1]);
     }
-    let (code, plan) = module.run(name, &["plan", "-detailed-exitcode", "-no-color", "-input=false"], &variables).await;
+    let (code, plan) = module
+        .run(name, &["plan", "-detailed-exitcode", "-no-color", "-input=false"], &variables)
+        .await;
     assert!(code == Some(0), "{name}: a second plan would change something:\n{plan}");
     let log = log(module, name).await;
     assert!(log.contains("finishSecret"), "{name}: the function's log holds the rotation: {log}");
@@ -108,7 +131,8 @@ async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
     print.proof(
         true,
         &format!(
-            "{name}: {} rotated by the apply and by rotate-secret ({users}); second plan: no changes; no password in state, output or log",
+            "{name}: {} rotated by the apply and by rotate-secret ({users}); second plan: no \
+             changes; no password in state, output or log",
             secrets.len()
         ),
     );
@@ -123,9 +147,16 @@ async fn log(module: &Module, name: &str) -> String {
 async fn make_roles(maker: &tokio_postgres::Client, roles: &[&str], password: &str) {
     let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
     for role in roles {
-        let known = maker.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[role]).await.unwrap().is_some();
+        let known = maker
+            .query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[role])
+            .await
+            .unwrap()
+            .is_some();
         let verb = if known { "ALTER" } else { "CREATE" };
-        maker.batch_execute(&format!("{verb} ROLE {role} LOGIN PASSWORD {verifier}")).await.expect("the role is made");
+        maker
+            .batch_execute(&format!("{verb} ROLE {role} LOGIN PASSWORD {verifier}"))
+            .await
+            .expect("the role is made");
     }
 }
 
@@ -134,24 +165,40 @@ async fn master() -> tokio_postgres::Client {
     let client = world().aws.client();
     let made = async {
         loop {
-            let listed = client.list_secrets().send().await.expect("the secrets").secret_list.unwrap_or_default();
-            if let Some(secret) = listed.into_iter().find(|secret| secret.name().is_some_and(|name| name.starts_with("rds!"))) {
+            let listed = client
+                .list_secrets()
+                .send()
+                .await
+                .expect("the secrets")
+                .secret_list
+                .unwrap_or_default();
+            if let Some(secret) = listed
+                .into_iter()
+                .find(|secret| secret.name().is_some_and(|name| name.starts_with("rds!")))
+            {
                 return secret.arn.expect("an ARN");
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
     // Much comes before the database in an apply.
-    let secret = tokio::time::timeout(Duration::from_mins(6), made).await.expect("the secret that RDS manages");
+    let secret = tokio::time::timeout(Duration::from_mins(6), made)
+        .await
+        .expect("the secret that RDS manages");
     let (user, password) = login(&secret).await;
     let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
-    admin().await.batch_execute(&format!("CREATE ROLE {user} LOGIN CREATEROLE PASSWORD {verifier}")).await.expect("the master is made");
+    admin()
+        .await
+        .batch_execute(&format!("CREATE ROLE {user} LOGIN CREATEROLE PASSWORD {verifier}"))
+        .await
+        .expect("the master is made");
     world().postgres.login(&user, &password).await.expect("the master logs in")
 }
 
 /// The user and the password in AWSCURRENT.
 async fn login(secret: &str) -> (String, String) {
-    let value = world().aws.client().get_secret_value().secret_id(secret).send().await.expect("AWSCURRENT");
+    let value =
+        world().aws.client().get_secret_value().secret_id(secret).send().await.expect("AWSCURRENT");
     let value: Value = serde_json::from_str(value.secret_string().expect("text")).expect("JSON");
     let text = |key: &str| value[key].as_str().expect("text").to_owned();
     (text("username"), text("password"))
@@ -161,11 +208,23 @@ async fn accepted((user, password): &(String, String)) -> bool {
     world().postgres.login(user, password).await.is_ok()
 }
 
-/// Waits for the end of what `terraform apply` has started: a rotation, or the test that AWS runs instead where none is wanted.
+/// Waits for the end of what `terraform apply` has started: a rotation, or the test that AWS runs
+/// instead where none is wanted.
 async fn settled(secret: &str) {
     eventually("the end of what terraform apply has started", async || {
-        let labels = world().aws.client().describe_secret().secret_id(secret).send().await.unwrap().version_ids_to_stages.unwrap();
-        let Some(pending) = labels.iter().find(|(_, labels)| *labels == &["AWSPENDING"]) else { return Some(()) };
+        let labels = world()
+            .aws
+            .client()
+            .describe_secret()
+            .secret_id(secret)
+            .send()
+            .await
+            .unwrap()
+            .version_ids_to_stages
+            .unwrap();
+        let Some(pending) = labels.iter().find(|(_, labels)| *labels == &["AWSPENDING"]) else {
+            return Some(());
+        };
         (world().aws.rotation(pending.0).await["state"] != "running").then_some(())
     })
     .await;
@@ -174,7 +233,15 @@ async fn settled(secret: &str) {
 /// `aws secretsmanager rotate-secret`, with the function that Terraform has set, to its end.
 async fn rotate(secret: &str) -> Value {
     let token = random_token();
-    world().aws.client().rotate_secret().secret_id(secret).client_request_token(&token).send().await.expect("the rotation begins");
+    world()
+        .aws
+        .client()
+        .rotate_secret()
+        .secret_id(secret)
+        .client_request_token(&token)
+        .send()
+        .await
+        .expect("the rotation begins");
     eventually("the end of the rotation", async || {
         let rotation = world().aws.rotation(&token).await;
         (rotation["state"] != "running").then_some(rotation)

@@ -1,5 +1,11 @@
-//! `make drill`: a rotation is broken off after each of its steps in turn, and brought to an end by one call. It fails when that fails.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "it prints, and stops where it cannot go on")]
+//! `make drill`: a rotation is broken off after each of its steps in turn, and brought to an end by
+//! one call. It fails when that fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "it prints, and stops where it cannot go on"
+)]
 
 mod world;
 
@@ -19,11 +25,14 @@ async fn main() -> ExitCode {
     let print = Print::new();
     let started = Instant::now();
     let function = Function::start(&[]);
-    let (single, pair) = (Application::with("shop", |_| {}).await, Pair::named("store", |_| {}).await);
+    let (single, pair) =
+        (Application::with("shop", |_| {}).await, Pair::named("store", |_| {}).await);
     print.world(started, &single.name, &single.holder("AWSCURRENT").await.unwrap()).await;
     let started = Instant::now();
     let mut proofs = Vec::new();
-    for (title, application) in [("One user", &single), ("Two users that take turns", &pair.application)] {
+    for (title, application) in
+        [("One user", &single), ("Two users that take turns", &pair.application)]
+    {
         print.title(title, "the function is killed after the step, and recover is invoked");
         for done in 0..STEPS.len() {
             let token = application.begin().await;
@@ -32,7 +41,8 @@ async fn main() -> ExitCode {
             let before = works(application).await;
             let status = operate(&function, "status", application).await;
             let recovered = operate(&function, "recover", application).await;
-            let after = works(application).await && operate(&function, "status", application).await["Remedy"] == "Nothing";
+            let after = works(application).await
+                && operate(&function, "status", application).await["Remedy"] == "Nothing";
             let broken = if done == 0 { "before createSecret" } else { STEPS[done - 1] };
             let login = |works: bool| if works { "works" } else { "is refused" };
             println!(
@@ -41,20 +51,28 @@ async fn main() -> ExitCode {
                 text(&status["Remedy"]),
                 done_by(&recovered)
             );
-            proofs.push((after, format!("{title}, broken off {}: AWSCURRENT works, and the next rotation can begin", after_what(done))));
+            proofs.push((
+                after,
+                format!(
+                    "{title}, broken off {}: AWSCURRENT works, and the next rotation can begin",
+                    after_what(done)
+                ),
+            ));
         }
     }
     if print.proofs(started.elapsed(), &proofs) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn operate(function: &Function, operation: &str, application: &Application) -> Value {
-    let answer = function.invoke(json!({"Operation": operation, "SecretId": application.name})).await;
+    let answer =
+        function.invoke(json!({"Operation": operation, "SecretId": application.name})).await;
     answer.unwrap_or_else(|failure| json!({"Message": failure.message}))
 }
 
 /// Whether an application that reads the secret now can log in.
 async fn works(application: &Application) -> bool {
-    let value: Value = serde_json::from_str(&application.value("AWSCURRENT").await.unwrap()).unwrap();
+    let value: Value =
+        serde_json::from_str(&application.value("AWSCURRENT").await.unwrap()).unwrap();
     world().postgres.login(text(&value["username"]), text(&value["password"])).await.is_ok()
 }
 

@@ -1,4 +1,5 @@
-//! `setSecret` when the database does not have the current password: what was left behind is found, and what was lost is said.
+//! `setSecret` when the database does not have the current password: what was left behind is found,
+//! and what was lost is said.
 
 use serde_json::json;
 
@@ -41,13 +42,16 @@ async fn the_pending_password_that_the_database_has_already_is_left_alone() {
     let report = application.step(&function, "setSecret", &token).await.unwrap();
     assert_eq!(report["Outcome"], "AlreadySet");
     assert_eq!(application.stored().await, stored);
-    eventually("the one failed login", async || (failed_logins(&application) == 1).then_some(())).await;
+    eventually("the one failed login", async || (failed_logins(&application) == 1).then_some(()))
+        .await;
 }
 
 #[tokio::test]
 async fn the_previous_password_helps_where_the_current_one_never_arrived() {
     let (application, function) = (Application::new().await, Function::start(&[]));
-    application.put(&random_hex(), &application.document_with("never arrived"), &["AWSCURRENT"]).await;
+    application
+        .put(&random_hex(), &application.document_with("never arrived"), &["AWSCURRENT"])
+        .await;
     let token = application.begin().await;
     application.steps(&function, &["createSecret"], &token).await;
     let report = application.step(&function, "setSecret", &token).await.unwrap();
@@ -75,7 +79,9 @@ async fn versions_that_cannot_help_do_not_use_up_the_tries() {
     for _ in 0..4 {
         // An empty version each, and one that no label is on any more.
         application.begin_again().await;
-        application.put(&random_hex(), &application.document_with(&application.password), &["AWSCURRENT"]).await;
+        application
+            .put(&random_hex(), &application.document_with(&application.password), &["AWSCURRENT"])
+            .await;
     }
     let token = application.begin_again().await;
     application.steps(&function, &STEPS, &token).await;
@@ -101,7 +107,9 @@ async fn a_function_that_may_not_list_versions_does_without() {
 async fn versions_of_another_role_or_server_are_not_tried() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let other = Application::new().await;
-    for (key, value) in [("username", json!(other.role)), ("host", json!("old.example.com")), ("port", json!(1))] {
+    for (key, value) in
+        [("username", json!(other.role)), ("host", json!("old.example.com")), ("port", json!(1))]
+    {
         let mut document = application.document.clone();
         document[key] = value;
         document["password"] = json!(random_hex());
@@ -112,7 +120,8 @@ async fn versions_of_another_role_or_server_are_not_tried() {
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
     assert!(application.accepts(&application.password_in("AWSCURRENT").await).await);
-    eventually("the two failed logins", async || (failed_logins(&application) >= 2).then_some(())).await;
+    eventually("the two failed logins", async || (failed_logins(&application) >= 2).then_some(()))
+        .await;
     assert_eq!(failed_logins(&application), 2, "those with AWSCURRENT and AWSPENDING");
     assert_eq!(failed_logins(&other), 0);
 }
@@ -125,7 +134,9 @@ async fn the_three_newest_passwords_without_a_label_are_tried() {
         for password in &abandoned {
             application.put(&random_hex(), &application.document_with(password), &["MINE"]).await;
         }
-        application.put(&random_hex(), &application.document_with("has the label"), &["MINE"]).await;
+        application
+            .put(&random_hex(), &application.document_with("has the label"), &["MINE"])
+            .await;
         application.set_password(&abandoned[4 - age]).await;
         let token = application.begin().await;
         application.steps(&function, &["createSecret"], &token).await;
@@ -143,7 +154,12 @@ async fn a_password_that_nobody_knows_is_reported_with_what_to_do() {
     let before = application.snapshot().await;
     let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "NoCredentialAccepted");
-    assert!(refused.message.contains("AWSCURRENT, AWSPENDING") && refused.message.contains("put-secret-value"), "{}", refused.message);
+    assert!(
+        refused.message.contains("AWSCURRENT, AWSPENDING")
+            && refused.message.contains("put-secret-value"),
+        "{}",
+        refused.message
+    );
     assert_eq!(application.snapshot().await, before);
 }
 
@@ -175,11 +191,18 @@ async fn a_role_that_may_not_change_its_own_password_is_changed_by_the_admin() {
     let application = wire.application(|_| {}).await;
     let token = application.begin().await;
 
-    let alone = Function::start(&[("ROTATION_POLICY", &policy(&application, &json!({"allow_plaintext": true})))]);
+    let alone = Function::start(&[(
+        "ROTATION_POLICY",
+        &policy(&application, &json!({"allow_plaintext": true})),
+    )]);
     application.steps(&alone, &["createSecret"], &token).await;
     let refused = application.step(&alone, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "PermissionDenied");
-    assert!(refused.message.contains("rds_password") && refused.message.contains("admin_secret"), "{}", refused.message);
+    assert!(
+        refused.message.contains("rds_password") && refused.message.contains("admin_secret"),
+        "{}",
+        refused.message
+    );
 
     let wire = Wire::start("ALTER ROLE", Fault::Refuse("42501"));
     let application = wire.application(|_| {}).await;
@@ -209,8 +232,9 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
     .await;
     let roles: Vec<_> = (0..7).map(|_| unique("app_")).collect();
     let sql = format!(
-        "CREATE ROLE {0} LOGIN CREATEROLE; CREATE ROLE {1} LOGIN SUPERUSER; CREATE ROLE {2} LOGIN; GRANT {0} TO {2}; CREATE ROLE {3} LOGIN; \
-         GRANT pg_execute_server_program TO {3}; CREATE ROLE {4} LOGIN; CREATE ROLE {5} LOGIN REPLICATION; CREATE ROLE {6} LOGIN BYPASSRLS",
+        "CREATE ROLE {0} LOGIN CREATEROLE; CREATE ROLE {1} LOGIN SUPERUSER; CREATE ROLE {2} LOGIN; \
+         GRANT {0} TO {2}; CREATE ROLE {3} LOGIN; GRANT pg_execute_server_program TO {3}; CREATE \
+         ROLE {4} LOGIN; CREATE ROLE {5} LOGIN REPLICATION; CREATE ROLE {6} LOGIN BYPASSRLS",
         roles[0], roles[1], roles[2], roles[3], roles[4], roles[5], roles[6]
     );
     admin().await.batch_execute(&sql).await.unwrap();
@@ -247,22 +271,36 @@ async fn an_admin_of_another_server_is_refused_although_the_role_is_there_too() 
     let prepare = format!("CREATE ROLE {} LOGIN PASSWORD 'of production'", application.role);
     let production = Cluster::start(&Settings { prepare, ..Settings::default() });
     let admin = admin_secret("admin/", |document| {
-        *document = json!({"host": HOST, "port": production.port, "username": ADMIN, "password": production.admin_password});
+        *document = json!({"host": HOST, "port": production.port, "username": ADMIN,
+            "password": production.admin_password});
     })
     .await;
     let roots = scratch("roots").join("both.pem");
-    let both = [&world().postgres, &production].map(|server| std::fs::read_to_string(&server.ca_file).unwrap()).concat();
+    let both = [&world().postgres, &production]
+        .map(|server| std::fs::read_to_string(&server.ca_file).unwrap())
+        .concat();
     std::fs::write(&roots, both).unwrap();
     let fields = json!({"strategy": "single-user", "admin_secret": admin, "allow_plaintext": true});
-    let environment = [("ROTATION_POLICY", policy(&application, &fields)), ("CA_BUNDLE_FILE", roots.display().to_string())];
-    let function = Function::start(&environment.each_ref().map(|(name, value)| (*name, value.as_str())));
+    let environment = [
+        ("ROTATION_POLICY", policy(&application, &fields)),
+        ("CA_BUNDLE_FILE", roots.display().to_string()),
+    ];
+    let function =
+        Function::start(&environment.each_ref().map(|(name, value)| (*name, value.as_str())));
     let token = application.begin().await;
     application.steps(&function, &["createSecret"], &token).await;
     let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
     std::fs::remove_dir_all(roots.parent().unwrap()).unwrap();
     assert_eq!(refused.kind, "AdminRefused", "{}", refused.message);
-    assert!(refused.message.contains("not the one that the secret's role logs in to"), "{}", refused.message);
-    assert!(production.login(&application.role, "of production").await.is_ok(), "production's password is what it was");
+    assert!(
+        refused.message.contains("not the one that the secret's role logs in to"),
+        "{}",
+        refused.message
+    );
+    assert!(
+        production.login(&application.role, "of production").await.is_ok(),
+        "production's password is what it was"
+    );
 }
 
 #[tokio::test]
@@ -270,11 +308,15 @@ async fn no_operator_of_the_databases_own_decides_on_a_role() {
     let (role, database) = (unique("app_"), unique("shop_"));
     admin().await.batch_execute(&format!("CREATE ROLE {role} LOGIN SUPERUSER")).await.unwrap();
     admin().await.batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
-    let shop = world().postgres.login_to(&database, ADMIN, &world().postgres.admin_password).await.unwrap();
+    let shop = world()
+        .postgres
+        .login_to(&database, ADMIN, &world().postgres.admin_password)
+        .await
+        .unwrap();
     let sql = format!(
-        "CREATE SCHEMA mine; CREATE FUNCTION mine.no(oid, oid) RETURNS bool LANGUAGE sql AS 'SELECT false'; \
-         CREATE OPERATOR mine.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = mine.no); \
-         ALTER DATABASE {database} SET search_path = mine, pg_catalog"
+        "CREATE SCHEMA mine; CREATE FUNCTION mine.no(oid, oid) RETURNS bool LANGUAGE sql AS \
+         'SELECT false'; CREATE OPERATOR mine.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = \
+         mine.no); ALTER DATABASE {database} SET search_path = mine, pg_catalog"
     );
     shop.batch_execute(&sql).await.unwrap();
     let secret = admin_secret("admin/", |document| {
@@ -282,7 +324,8 @@ async fn no_operator_of_the_databases_own_decides_on_a_role() {
         document["dbname"] = json!(database);
     })
     .await;
-    let application = Application::over(&role, "wrong", |document| document["dbname"] = json!(database)).await;
+    let application =
+        Application::over(&role, "wrong", |document| document["dbname"] = json!(database)).await;
     let fields = json!({"strategy": "single-user", "admin_secret": secret, "admin_reset": true});
     let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
     let token = application.begin().await;
@@ -296,8 +339,10 @@ async fn the_admin_helps_past_a_proxy_and_only_where_a_right_is_missing() {
     for (code, kind) in [("42501", None), ("22023", Some("PasswordRefused"))] {
         let wire = Wire::start("ALTER ROLE", Fault::Refuse(code));
         let admin = admin_secret("admin/", located).await;
-        let application = wire.application(|document| document["host"] = json!("pooler.invalid")).await;
-        let fields = json!({"strategy": "single-user", "admin_secret": admin, "allow_plaintext": true, "rotation_host": "127.0.0.1"});
+        let application =
+            wire.application(|document| document["host"] = json!("pooler.invalid")).await;
+        let fields = json!({"strategy": "single-user", "admin_secret": admin,
+            "allow_plaintext": true, "rotation_host": "127.0.0.1"});
         let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields))]);
         let token = application.begin().await;
         application.steps(&function, &["createSecret"], &token).await;
@@ -311,7 +356,10 @@ async fn the_admin_helps_past_a_proxy_and_only_where_a_right_is_missing() {
 #[tokio::test]
 async fn a_session_that_is_not_of_the_role_in_the_secret_does_not_set_the_admin_on_that_role() {
     let (own, victim) = (Application::new().await, unique("victim_"));
-    let sql = format!("CREATE ROLE {victim} LOGIN PASSWORD 'of the victim'; GRANT plaintext_roles TO {}", own.role);
+    let sql = format!(
+        "CREATE ROLE {victim} LOGIN PASSWORD 'of the victim'; GRANT plaintext_roles TO {}",
+        own.role
+    );
     admin().await.batch_execute(&sql).await.unwrap();
     let wire = Wire::impersonating(&own.role);
     let admin = admin_secret("admin/", located).await;
@@ -326,13 +374,20 @@ async fn a_session_that_is_not_of_the_role_in_the_secret_does_not_set_the_admin_
     application.steps(&function, &["createSecret"], &token).await;
     let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "AdminRefused", "{}", refused.message);
-    assert!(world().postgres.login(&victim, "of the victim").await.is_ok(), "the victim's password is what it was");
+    assert!(
+        world().postgres.login(&victim, "of the victim").await.is_ok(),
+        "the victim's password is what it was"
+    );
 }
 
 #[tokio::test]
 async fn a_right_that_the_admin_lacks_is_named() {
     let weak = unique("admin_");
-    admin().await.batch_execute(&format!("CREATE ROLE {weak} LOGIN PASSWORD 'weak'")).await.unwrap();
+    admin()
+        .await
+        .batch_execute(&format!("CREATE ROLE {weak} LOGIN PASSWORD 'weak'"))
+        .await
+        .unwrap();
     let secret = admin_secret("admin/", |document| {
         located(document);
         document["username"] = json!(weak);
@@ -347,14 +402,22 @@ async fn a_right_that_the_admin_lacks_is_named() {
     application.steps(&function, &["createSecret"], &token).await;
     let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "AdminLacksRight", "{}", refused.message);
-    assert!(refused.message.contains("WITH ADMIN OPTION") && refused.message.contains(&weak), "{}", refused.message);
+    assert!(
+        refused.message.contains("WITH ADMIN OPTION") && refused.message.contains(&weak),
+        "{}",
+        refused.message
+    );
 }
 
 #[tokio::test]
 async fn the_admins_password_is_not_shown_to_a_host_that_only_the_rotated_secret_names() {
-    // An admin whose password is stored as md5: the server asks for it in a way that proves nothing.
+    // An admin whose password is stored as md5: the server asks for it in a way that proves
+    // nothing.
     let name = unique("admin_");
-    let sql = format!("SET password_encryption = 'md5'; CREATE ROLE {name} LOGIN SUPERUSER PASSWORD 'known to the server as md5'");
+    let sql = format!(
+        "SET password_encryption = 'md5'; CREATE ROLE {name} LOGIN SUPERUSER PASSWORD 'known to \
+         the server as md5'"
+    );
     admin().await.batch_execute(&sql).await.unwrap();
     let edit = |document: &mut serde_json::Value| {
         document["username"] = json!(name);
@@ -363,21 +426,30 @@ async fn the_admins_password_is_not_shown_to_a_host_that_only_the_rotated_secret
     let application = Application::new().await;
     application.set_password("somebody changed it by hand").await;
     let token = application.begin().await;
-    let fields = |admin: &str| json!({"strategy": "single-user", "admin_secret": admin, "admin_reset": true});
+    let fields = |admin: &str| {
+        json!({"strategy": "single-user", "admin_secret": admin,
+        "admin_reset": true})
+    };
 
     let hostless = admin_secret("rds!", edit).await;
-    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields(&hostless)))]);
+    let function =
+        Function::start(&[("ROTATION_POLICY", &policy(&application, &fields(&hostless)))]);
     application.steps(&function, &["createSecret"], &token).await;
     let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
-    assert!(refused.message.contains("scram-sha-256") && refused.message.contains("rotation_host"), "{}", refused.message);
+    assert!(
+        refused.message.contains("scram-sha-256") && refused.message.contains("rotation_host"),
+        "{}",
+        refused.message
+    );
 
     let with_host = admin_secret("admin/", |document| {
         edit(document);
         located(document);
     })
     .await;
-    let function = Function::start(&[("ROTATION_POLICY", &policy(&application, &fields(&with_host)))]);
+    let function =
+        Function::start(&[("ROTATION_POLICY", &policy(&application, &fields(&with_host)))]);
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
 }
@@ -389,31 +461,42 @@ async fn an_admin_does_nothing_behind_a_pooler_that_keeps_the_options_to_itself(
     let pair = Pair::through(&wire).await;
     pair.superuser(&format!("ALTER DATABASE {dbname} OWNER TO :base")).await;
     // What the owner of a database may have everybody's `=` mean there.
-    let owner = world().postgres.login_to(&dbname, &pair.base, &pair.application.password).await.unwrap();
+    let owner =
+        world().postgres.login_to(&dbname, &pair.base, &pair.application.password).await.unwrap();
     let trap = format!(
-        "CREATE SCHEMA trap; GRANT USAGE ON SCHEMA trap TO PUBLIC; CREATE FUNCTION trap.equal(text, text) RETURNS bool LANGUAGE plpgsql AS $$ \
-         BEGIN IF current_user OPERATOR(pg_catalog.=) '{}' THEN EXECUTE 'ALTER ROLE :base CREATEROLE'; END IF; \
-         RETURN $1 OPERATOR(pg_catalog.=) $2; END $$; CREATE OPERATOR trap.= (LEFTARG = text, RIGHTARG = text, FUNCTION = trap.equal); \
-         ALTER DATABASE {dbname} SET search_path = trap, pg_catalog",
+        "CREATE SCHEMA trap; GRANT USAGE ON SCHEMA trap TO PUBLIC; CREATE FUNCTION \
+         trap.equal(text, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN IF current_user \
+         OPERATOR(pg_catalog.=) '{}' THEN EXECUTE 'ALTER ROLE :base CREATEROLE'; END IF; RETURN $1 \
+         OPERATOR(pg_catalog.=) $2; END $$; CREATE OPERATOR trap.= (LEFTARG = text, RIGHTARG = \
+         text, FUNCTION = trap.equal); ALTER DATABASE {dbname} SET search_path = trap, pg_catalog",
         pair.admin
     );
     owner.batch_execute(&pair.filled(&trap)).await.unwrap();
     let mut document = pair.application.document.clone();
     document["dbname"] = json!(dbname);
     pair.application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
-    let function = Function::start(&[("ROTATION_POLICY", &json!({"defaults": {"allow_plaintext": true}}).to_string())]);
+    let function = Function::start(&[(
+        "ROTATION_POLICY",
+        &json!({"defaults": {"allow_plaintext": true}}).to_string(),
+    )]);
     let token = pair.application.begin().await;
     pair.application.steps(&function, &STEPS[..1], &token).await;
     let refused = pair.application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "ProxyInTheWay", "{}", refused.message);
     let powers = "SELECT rolcreaterole FROM pg_roles WHERE rolname = $1";
-    assert!(!admin().await.query_one(powers, &[&pair.base]).await.unwrap().get::<_, bool>(0), "the trap was sprung");
+    assert!(
+        !admin().await.query_one(powers, &[&pair.base]).await.unwrap().get::<_, bool>(0),
+        "the trap was sprung"
+    );
 }
 
 #[tokio::test]
 async fn a_role_is_not_changed_behind_a_pooler_that_keeps_the_options_to_itself() {
     let wire = Wire::without_options();
-    let function = Function::start(&[("ROTATION_POLICY", &json!({"defaults": {"allow_plaintext": true}}).to_string())]);
+    let function = Function::start(&[(
+        "ROTATION_POLICY",
+        &json!({"defaults": {"allow_plaintext": true}}).to_string(),
+    )]);
     let application = wire.application(|_| {}).await;
     let token = application.begin().await;
     application.steps(&function, &STEPS[..1], &token).await;

@@ -1,4 +1,5 @@
-//! A fault at every request to Secrets Manager and at every statement to PostgreSQL, and three ways out of it; all have to converge.
+//! A fault at every request to Secrets Manager and at every statement to PostgreSQL, and three ways
+//! out of it; all have to converge.
 
 use std::io::Write;
 use std::time::Duration;
@@ -31,8 +32,15 @@ const ENDS: [What; 3] = [What::FailsBefore, What::AnswerLost, What::KilledAfter]
 
 const WAYS: [WayOut; 3] = [WayOut::Retry, WayOut::Abandon, WayOut::Recover];
 
-/// One rotation with that fault, by one invocation or by two at once; whether the fault has come at all.
-async fn fail(stage: &Stage, racing: Option<&Function>, at: Where, what: What, token: &str) -> bool {
+/// One rotation with that fault, by one invocation or by two at once; whether the fault has come at
+/// all.
+async fn fail(
+    stage: &Stage,
+    racing: Option<&Function>,
+    at: Where,
+    what: What,
+    token: &str,
+) -> bool {
     match at {
         Where::Request(nth) => stage.proxy.arm(
             nth,
@@ -57,7 +65,8 @@ async fn fail(stage: &Stage, racing: Option<&Function>, at: Where, what: What, t
         match racing {
             None => stage.rotate(&stage.function, token).await,
             Some(other) => {
-                let (one, two) = tokio::join!(stage.rotate(&stage.function, token), stage.rotate(other, token));
+                let (one, two) =
+                    tokio::join!(stage.rotate(&stage.function, token), stage.rotate(other, token));
                 one.and(two)
             }
         }
@@ -90,14 +99,19 @@ async fn every_fault(pair: bool, whats: &[What], ways: &[WayOut], race: bool) {
     let racing = race.then(|| stage.another_function());
     let mut points = 0;
     for what in whats.iter().copied() {
-        for place in [Where::Request as fn(usize) -> Where, Where::Statement as fn(usize) -> Where] {
+        for place in [Where::Request as fn(usize) -> Where, Where::Statement as fn(usize) -> Where]
+        {
             for nth in 1.. {
                 let token = stage.application.begin().await;
                 let came = fail(&stage, racing.as_ref(), place(nth), what, &token).await;
                 let way = ways[nth % ways.len()];
                 let context = format!("{what:?} at {:?}, then {way:?}", place(nth));
-                // Two users: the one in use works at every moment. One user: its old password is refused from setSecret on.
-                assert!(!stage.pair || stage.login().await, "{context}: AWSCURRENT stopped working");
+                // Two users: the one in use works at every moment. One user: its old password is
+                // refused from setSecret on.
+                assert!(
+                    !stage.pair || stage.login().await,
+                    "{context}: AWSCURRENT stopped working"
+                );
                 if !came {
                     assert!(stage.login().await, "{context}: AWSCURRENT does not log in");
                     break;
@@ -109,7 +123,10 @@ async fn every_fault(pair: bool, whats: &[What], ways: &[WayOut], race: bool) {
     }
     let users = if pair { "two users" } else { "one user" };
     let raced = if race { " by two invocations at once" } else { "" };
-    let _ = writeln!(std::io::stderr(), "{points} points of a rotation of {users}{raced}, {whats:?}, then {ways:?}: all converge");
+    let _ = writeln!(
+        std::io::stderr(),
+        "{points} points of a rotation of {users}{raced}, {whats:?}, then {ways:?}: all converge"
+    );
     assert!(points >= 15 * whats.len(), "only {points} points");
 }
 

@@ -9,15 +9,30 @@ use crate::world::{random_hex, unique, world};
 #[tokio::test]
 async fn events_that_are_not_understood_are_answered_with_what_is_accepted() {
     let function = Function::start(&[]);
-    for event in [json!(null), json!({}), json!({"Step": "rotate"}), json!({"Operation": "status"}), json!([1]), json!("x")] {
+    for event in [
+        json!(null),
+        json!({}),
+        json!({"Step": "rotate"}),
+        json!({"Operation": "status"}),
+        json!([1]),
+        json!("x"),
+    ] {
         let refused = function.invoke(event.clone()).await.unwrap_err();
         assert_eq!(refused.kind, "InvalidEvent", "{event}");
         assert!(refused.message.contains("createSecret"), "{event}: {}", refused.message);
     }
 }
 
-/// The steps of a rotation that has begun, each of which has to be refused with this and change nothing.
-async fn refused(application: &Application, function: &Function, steps: &[&str], token: &str, kind: &str, text: &str) {
+/// The steps of a rotation that has begun, each of which has to be refused with this and change
+/// nothing.
+async fn refused(
+    application: &Application,
+    function: &Function,
+    steps: &[&str],
+    token: &str,
+    kind: &str,
+    text: &str,
+) {
     let before = application.snapshot().await;
     for step in steps {
         let refused = application.step(function, step, token).await.unwrap_err();
@@ -31,7 +46,8 @@ async fn refused(application: &Application, function: &Function, steps: &[&str],
 #[tokio::test]
 async fn values_that_are_no_credentials_are_refused_before_anything_is_changed() {
     let function = Function::start(&[]);
-    let good = json!({"engine": "postgres", "host": "localhost", "username": "app", "password": "canary"});
+    let good =
+        json!({"engine": "postgres", "host": "localhost", "username": "app", "password": "canary"});
     let with = |key: &str, value: Value| {
         let mut document = good.clone();
         document[key] = value;
@@ -40,7 +56,10 @@ async fn values_that_are_no_credentials_are_refused_before_anything_is_changed()
     for (text, problem) in [
         ("canary".to_owned(), "not JSON"),
         ("[\"canary\"]".to_owned(), "not an object"),
-        ("{\"password\": \"canary\", \"host\": \"a\", \"host\": \"b\"}".to_owned(), "\"host\" appears twice"),
+        (
+            "{\"password\": \"canary\", \"host\": \"a\", \"host\": \"b\"}".to_owned(),
+            "\"host\" appears twice",
+        ),
         (with("engine", json!("mysql canary")), "\"engine\" is neither"),
         (with("engine", Value::Null), "\"engine\" is missing"),
         (with("host", json!("")), "\"host\" is empty"),
@@ -66,16 +85,27 @@ async fn binary_secrets_are_refused() {
     let function = Function::start(&[]);
     let name = unique("bad/");
     let client = world().aws.client();
-    let made =
-        client.create_secret().name(&name).secret_binary(aws_sdk_secretsmanager::primitives::Blob::new(b"canary")).send().await.unwrap();
-    let application =
-        Application { role: "app".to_owned(), password: String::new(), secret: made.arn.unwrap(), name, document: Value::Null };
+    let made = client
+        .create_secret()
+        .name(&name)
+        .secret_binary(aws_sdk_secretsmanager::primitives::Blob::new(b"canary"))
+        .send()
+        .await
+        .unwrap();
+    let application = Application {
+        role: "app".to_owned(),
+        password: String::new(),
+        secret: made.arn.unwrap(),
+        name,
+        document: Value::Null,
+    };
     let token = application.begin().await;
-    refused(&application, &function, &["createSecret"], &token, "InvalidSecret", "binary data").await;
+    refused(&application, &function, &["createSecret"], &token, "InvalidSecret", "binary data")
+        .await;
 }
 
 #[tokio::test]
-async fn pending_values_that_change_more_than_the_password_are_refused_even_where_they_would_log_in() {
+async fn pending_values_that_change_more_than_the_password_are_refused_even_if_they_log_in() {
     let function = Function::start(&[]);
     let other = Application::new().await;
     for (key, value) in [
@@ -91,7 +121,8 @@ async fn pending_values_that_change_more_than_the_password_are_refused_even_wher
         document["password"] = json!(other.password);
         document[key] = value;
         application.put(&token, &document.to_string(), &["AWSPENDING"]).await;
-        refused(&application, &function, &STEPS, &token, "PendingMismatch", &format!("\"{key}\"")).await;
+        refused(&application, &function, &STEPS, &token, "PendingMismatch", &format!("\"{key}\""))
+            .await;
     }
 }
 
@@ -120,7 +151,15 @@ async fn tokens_that_name_no_pending_version_are_refused() {
 
     let unlabelled = random_hex();
     application.put(&unlabelled, &application.document_with("canary"), &["MINE"]).await;
-    refused(&application, &function, &STEPS, &unlabelled, "VersionNotPending", "does not carry AWSPENDING").await;
+    refused(
+        &application,
+        &function,
+        &STEPS,
+        &unlabelled,
+        "VersionNotPending",
+        "does not carry AWSPENDING",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -130,7 +169,10 @@ async fn the_token_of_the_current_version_succeeds_and_does_nothing() {
     application.steps(&function, &STEPS, &token).await;
     let before = application.snapshot().await;
     for step in STEPS {
-        assert_eq!(application.step(&function, step, &token).await.unwrap()["Outcome"], "AlreadyCurrent");
+        assert_eq!(
+            application.step(&function, step, &token).await.unwrap()["Outcome"],
+            "AlreadyCurrent"
+        );
     }
     assert_eq!(application.snapshot().await, before);
 }
@@ -139,14 +181,46 @@ async fn the_token_of_the_current_version_succeeds_and_does_nothing() {
 async fn a_rotation_that_is_switched_off_is_refused() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let token = application.begin().await;
-    world().aws.client().cancel_rotate_secret().secret_id(&application.secret).send().await.unwrap();
-    refused(&application, &function, &["createSecret"], &token, "RotationDisabled", "rotation is switched off").await;
+    world()
+        .aws
+        .client()
+        .cancel_rotate_secret()
+        .secret_id(&application.secret)
+        .send()
+        .await
+        .unwrap();
+    refused(
+        &application,
+        &function,
+        &["createSecret"],
+        &token,
+        "RotationDisabled",
+        "rotation is switched off",
+    )
+    .await;
 
     let token = application.begin_again().await;
     application.steps(&function, &["createSecret"], &token).await;
-    let cancel = async || world().aws.client().cancel_rotate_secret().secret_id(&application.secret).send().await.unwrap();
+    let cancel = async || {
+        world()
+            .aws
+            .client()
+            .cancel_rotate_secret()
+            .secret_id(&application.secret)
+            .send()
+            .await
+            .unwrap()
+    };
     cancel().await;
-    refused(&application, &function, &["setSecret"], &token, "RotationDisabled", "rotation is switched off").await;
+    refused(
+        &application,
+        &function,
+        &["setSecret"],
+        &token,
+        "RotationDisabled",
+        "rotation is switched off",
+    )
+    .await;
 
     // Once the database has the password, finishing is what an application needs.
     let token = application.begin_again().await;
@@ -160,7 +234,9 @@ async fn a_rotation_that_is_switched_off_is_refused() {
 async fn a_secret_that_another_service_manages_is_refused() {
     let function = Function::start(&[]);
     let document = json!({"username": "postgres", "password": "canary"});
-    let application = Application::storing("app", "canary", document.clone(), &document.to_string(), "rds!").await;
+    let application =
+        Application::storing("app", "canary", document.clone(), &document.to_string(), "rds!")
+            .await;
     refused(
         &application,
         &function,
@@ -176,7 +252,8 @@ async fn a_secret_that_another_service_manages_is_refused() {
 async fn a_secret_that_does_not_exist_is_named() {
     let function = Function::start(&[]);
     for step in STEPS {
-        let event = json!({"Step": step, "SecretId": "no/such/secret", "ClientRequestToken": random_hex()});
+        let event =
+            json!({"Step": step, "SecretId": "no/such/secret", "ClientRequestToken": random_hex()});
         let refused = function.invoke(event).await.unwrap_err();
         assert_eq!(refused.kind, "SecretNotFound", "{step}: {}", refused.message);
         assert!(refused.message.contains("no/such/secret"), "{}", refused.message);

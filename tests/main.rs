@@ -1,4 +1,5 @@
-//! The promises, proven on a real PostgreSQL with TLS, an emulated AWS over HTTP, and the real binary under the Lambda Runtime API.
+//! The promises, proven on a real PostgreSQL with TLS, an emulated AWS over HTTP, and the real
+//! binary under the Lambda Runtime API.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod world;

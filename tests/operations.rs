@@ -12,7 +12,12 @@ use crate::world::proxy::{AwsProxy, Fault};
 use crate::world::wire::{self, Wire};
 use crate::world::{eventually, random_hex, unique, world};
 
-async fn operate(function: &Function, operation: &str, application: &Application, more: Value) -> Answer {
+async fn operate(
+    function: &Function,
+    operation: &str,
+    application: &Application,
+    more: Value,
+) -> Answer {
     let mut event = json!({"Operation": operation, "SecretId": application.name});
     for (key, value) in more.as_object().into_iter().flatten() {
         event[key] = value.clone();
@@ -36,12 +41,27 @@ async fn a_forced_rotation_is_one_call() {
     for _ in 0..2 {
         let before = application.password_in("AWSCURRENT").await;
         let report = operate(&function, "rotate", &application, json!({})).await.unwrap();
-        let steps: Vec<_> = report["Steps"].as_array().unwrap().iter().map(|step| step["Step"].as_str().unwrap()).collect();
+        let steps: Vec<_> = report["Steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| step["Step"].as_str().unwrap())
+            .collect();
         assert_eq!(steps, STEPS);
-        assert!(report["Steps"].as_array().unwrap().iter().all(|step| step["DurationMs"].as_u64() > Some(0)), "{report}");
+        assert!(
+            report["Steps"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|step| step["DurationMs"].as_u64() > Some(0)),
+            "{report}"
+        );
         let token = report["Steps"][0]["VersionId"].as_str().unwrap();
         application.assert_rotated(token, &before).await;
-        assert!(!report.to_string().contains(&application.password_in("AWSCURRENT").await), "a password in the report");
+        assert!(
+            !report.to_string().contains(&application.password_in("AWSCURRENT").await),
+            "a password in the report"
+        );
     }
     let pair = Pair::new().await;
     let report = operate(&function, "rotate", &pair.application, json!({})).await.unwrap();
@@ -58,7 +78,11 @@ async fn a_forced_rotation_does_not_meddle_with_another_one() {
     let before = application.snapshot().await;
     let refused = operate(&function, "rotate", &application, json!({})).await.unwrap_err();
     assert_eq!(refused.kind, "RotationUnderWay");
-    assert!(refused.message.contains(&token) && refused.message.contains("\"recover\""), "{}", refused.message);
+    assert!(
+        refused.message.contains(&token) && refused.message.contains("\"recover\""),
+        "{}",
+        refused.message
+    );
     assert_eq!(application.snapshot().await, before);
 }
 
@@ -80,7 +104,14 @@ async fn a_rotation_that_is_switched_off_is_not_forced() {
 #[tokio::test]
 async fn a_secret_of_another_service_is_left_to_it() {
     let function = Function::start(&[]);
-    let application = Application::storing("app", "", json!({}), r#"{"username": "app", "password": "secret"}"#, "rds!cluster-").await;
+    let application = Application::storing(
+        "app",
+        "",
+        json!({}),
+        r#"{"username": "app", "password": "secret"}"#,
+        "rds!cluster-",
+    )
+    .await;
     for operation in ["rotate", "status", "recover"] {
         let refused = operate(&function, operation, &application, json!({})).await.unwrap_err();
         assert_eq!(refused.kind, "SecretManagedByService", "{operation}: {}", refused.message);
@@ -93,7 +124,11 @@ async fn a_healthy_secret_is_left_alone() {
     let before = application.snapshot().await;
     for operation in ["status", "recover"] {
         let report = operate(&function, operation, &application, json!({})).await.unwrap();
-        assert_eq!((&report["Remedy"], &report["Done"]), (&json!("Nothing"), &json!([])), "{report}");
+        assert_eq!(
+            (&report["Remedy"], &report["Done"]),
+            (&json!("Nothing"), &json!([])),
+            "{report}"
+        );
         assert_eq!(report["Versions"][0]["Database"], "accepted");
         assert!(report["Message"].as_str().unwrap().contains("in order"), "{report}");
     }
@@ -104,21 +139,39 @@ async fn a_healthy_secret_is_left_alone() {
 async fn status_says_what_there_is_to_know() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     assert_eq!(pair.application.rotate(&function).await["state"], "succeeded");
-    let _open = [pair.session("AWSCURRENT").await, pair.session("AWSPREVIOUS").await, pair.session("AWSPREVIOUS").await];
+    let _open = [
+        pair.session("AWSCURRENT").await,
+        pair.session("AWSPREVIOUS").await,
+        pair.session("AWSPREVIOUS").await,
+    ];
     let token = pair.application.begin().await;
     pair.application.steps(&function, &["createSecret"], &token).await;
     let status = operate(&function, "status", &pair.application, json!({})).await.unwrap();
     let versions = status["Versions"].as_array().unwrap();
     let seen: Vec<_> = versions
         .iter()
-        .map(|version| ["Label", "Role", "Database"].map(|key| version[key].as_str().unwrap_or_default().to_owned()))
+        .map(|version| {
+            ["Label", "Role", "Database"]
+                .map(|key| version[key].as_str().unwrap_or_default().to_owned())
+        })
         .collect();
-    let expected =
-        [["AWSCURRENT", &pair.clone, "accepted"], ["AWSPENDING", &pair.base, "rejected"], ["AWSPREVIOUS", &pair.base, "accepted"]];
+    let expected = [
+        ["AWSCURRENT", &pair.clone, "accepted"],
+        ["AWSPENDING", &pair.base, "rejected"],
+        ["AWSPREVIOUS", &pair.base, "accepted"],
+    ];
     assert_eq!(seen, expected.map(|row| row.map(str::to_owned)));
     assert!(versions.iter().all(|version| version["AgeSeconds"].is_u64()), "{status}");
-    assert_eq!((&status["Sessions"][&pair.clone], &status["Sessions"][&pair.base]), (&json!(1), &json!(2)), "{status}");
-    assert_eq!((&status["Schedule"]["RotationEnabled"], &status["Schedule"]["Overdue"]), (&json!(true), &json!(false)), "{status}");
+    assert_eq!(
+        (&status["Sessions"][&pair.clone], &status["Sessions"][&pair.base]),
+        (&json!(1), &json!(2)),
+        "{status}"
+    );
+    assert_eq!(
+        (&status["Schedule"]["RotationEnabled"], &status["Schedule"]["Overdue"]),
+        (&json!(true), &json!(false)),
+        "{status}"
+    );
     assert!(status["Schedule"]["LastRotatedSecondsAgo"].is_u64(), "{status}");
     assert!(status["Message"].as_str().unwrap().contains("take it off"), "{status}");
 }
@@ -132,7 +185,8 @@ async fn how_passwords_are_stored_is_said_where_the_role_may_see_it() {
         let role = &application.role;
         let password = escape_literal(&application.password);
         let sql = format!(
-            "GRANT SELECT ON pg_authid TO {role}; SET password_encryption = '{stored}'; SET log_statement = none; ALTER ROLE {role} PASSWORD {password}"
+            "GRANT SELECT ON pg_authid TO {role}; SET password_encryption = '{stored}'; SET \
+             log_statement = none; ALTER ROLE {role} PASSWORD {password}"
         );
         admin().await.batch_execute(&sql).await.unwrap();
         let status = operate(&function, "status", &application, json!({})).await.unwrap();
@@ -143,14 +197,25 @@ async fn how_passwords_are_stored_is_said_where_the_role_may_see_it() {
 #[tokio::test]
 async fn every_state_that_a_rotation_may_leave_is_recovered_from() {
     let function = Function::start(&[]);
-    for (done, remedy) in [(0, "TakeOffPending"), (1, "TakeOffPending"), (2, "RollForward"), (3, "RollForward"), (4, "Nothing")] {
+    for (done, remedy) in [
+        (0, "TakeOffPending"),
+        (1, "TakeOffPending"),
+        (2, "RollForward"),
+        (3, "RollForward"),
+        (4, "Nothing"),
+    ] {
         let application = Application::new().await;
         let token = application.begin().await;
         application.steps(&function, &STEPS[..done], &token).await;
         let before = application.snapshot().await;
         let status = operate(&function, "status", &application, json!({})).await.unwrap();
-        let plan = operate(&function, "recover", &application, json!({"DryRun": true})).await.unwrap();
-        assert_eq!((&status["Remedy"], &plan["Remedy"], &plan["Done"]), (&json!(remedy), &json!(remedy), &json!([])), "{done}: {plan}");
+        let plan =
+            operate(&function, "recover", &application, json!({"DryRun": true})).await.unwrap();
+        assert_eq!(
+            (&status["Remedy"], &plan["Remedy"], &plan["Done"]),
+            (&json!(remedy), &json!(remedy), &json!([])),
+            "{done}: {plan}"
+        );
         assert_eq!(application.snapshot().await, before, "{done}: nothing was changed");
         let report = operate(&function, "recover", &application, json!({})).await.unwrap();
         let done_now: Vec<&str> = if remedy == "Nothing" { vec![] } else { vec![remedy] };
@@ -172,7 +237,9 @@ async fn every_state_that_a_turn_may_leave_is_recovered_from() {
     ] {
         let token = pair.application.begin().await;
         pair.application.steps(&function, &STEPS[..done], &token).await;
-        let report = operate(&function, "recover", &pair.application, json!({"Prefer": prefer})).await.unwrap();
+        let report = operate(&function, "recover", &pair.application, json!({"Prefer": prefer}))
+            .await
+            .unwrap();
         assert_eq!(report["Done"], json!([remedy]), "{done} {prefer}: {report}");
         pair.session("AWSCURRENT").await;
         assert_in_order(&function, &pair.application).await;
@@ -185,9 +252,13 @@ async fn a_rotation_may_be_taken_back() {
     let token = application.begin().await;
     application.steps(&function, &STEPS[..2], &token).await;
     assert!(!application.accepts(&application.password).await);
-    let report = operate(&function, "recover", &application, json!({"Prefer": "back"})).await.unwrap();
+    let report =
+        operate(&function, "recover", &application, json!({"Prefer": "back"})).await.unwrap();
     assert_eq!(report["Done"], json!(["RestoreCurrent", "TakeOffPending"]), "{report}");
-    assert!(application.accepts(&application.password).await, "the database has AWSCURRENT's password again");
+    assert!(
+        application.accepts(&application.password).await,
+        "the database has AWSCURRENT's password again"
+    );
     assert_eq!(application.password_in("AWSCURRENT").await, application.password);
     assert_in_order(&function, &application).await;
 }
@@ -207,23 +278,36 @@ async fn a_password_that_no_label_leads_to_is_found() {
 #[tokio::test]
 async fn what_could_not_be_looked_for_is_said() {
     let proxy = AwsProxy::start();
-    let (application, function) = (Application::new().await, Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]));
+    let (application, function) =
+        (Application::new().await, Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]));
     application.set_password("somebody changed it by hand").await;
     proxy.fail("ListSecretVersionIds", 1, Fault::Refuse(400, "AccessDeniedException"));
     let refused = operate(&function, "recover", &application, json!({})).await.unwrap_err();
     assert_eq!(refused.kind, "NotRecovered");
-    assert!(refused.message.contains("needs secretsmanager:ListSecretVersionIds"), "{}", refused.message);
+    assert!(
+        refused.message.contains("needs secretsmanager:ListSecretVersionIds"),
+        "{}",
+        refused.message
+    );
 }
 
 #[tokio::test]
 async fn a_lost_password_is_reset_where_the_policy_allows_it_and_asked_for_where_not() {
-    let document = json!({"username": ADMIN, "password": world().postgres.admin_password, "host": HOST, "port": world().postgres.port});
-    let admin_secret = Application::storing(ADMIN, "", document.clone(), &document.to_string(), "admin/").await.secret;
+    let document = json!({"username": ADMIN, "password": world().postgres.admin_password,
+        "host": HOST, "port": world().postgres.port});
+    let admin_secret =
+        Application::storing(ADMIN, "", document.clone(), &document.to_string(), "admin/")
+            .await
+            .secret;
     for admin_reset in [false, true] {
         let application = Application::new().await;
         application.set_password("somebody changed it by hand").await;
-        let fields = json!({"strategy": "single-user", "admin_secret": admin_secret, "admin_reset": admin_reset});
-        let function = Function::start(&[("ROTATION_POLICY", &json!({"secrets": {&application.name: fields}}).to_string())]);
+        let fields = json!({"strategy": "single-user", "admin_secret": admin_secret,
+            "admin_reset": admin_reset});
+        let function = Function::start(&[(
+            "ROTATION_POLICY",
+            &json!({"secrets": {&application.name: fields}}).to_string(),
+        )]);
         let before = application.snapshot().await;
         let answer = operate(&function, "recover", &application, json!({})).await;
         if admin_reset {
@@ -233,10 +317,19 @@ async fn a_lost_password_is_reset_where_the_policy_allows_it_and_asked_for_where
         } else {
             let failure = answer.unwrap_err();
             assert_eq!(failure.kind, "NotRecovered");
-            assert!(failure.message.contains("put-secret-value") && failure.message.contains("admin_reset"), "{}", failure.message);
+            assert!(
+                failure.message.contains("put-secret-value")
+                    && failure.message.contains("admin_reset"),
+                "{}",
+                failure.message
+            );
             assert_eq!(application.snapshot().await, before);
             let status = operate(&function, "status", &application, json!({})).await.unwrap();
-            assert_eq!((&status["Remedy"], &status["Versions"][0]["Database"]), (&json!("AskForHelp"), &json!("rejected")), "{status}");
+            assert_eq!(
+                (&status["Remedy"], &status["Versions"][0]["Database"]),
+                (&json!("AskForHelp"), &json!("rejected")),
+                "{status}"
+            );
         }
     }
 }
@@ -244,7 +337,8 @@ async fn a_lost_password_is_reset_where_the_policy_allows_it_and_asked_for_where
 #[tokio::test]
 async fn what_is_not_known_is_never_acted_on() {
     let role = unique("app_");
-    let application = Application::with(&role, |document| document["port"] = json!(free_port())).await;
+    let application =
+        Application::with(&role, |document| document["port"] = json!(free_port())).await;
     let function = Function::start(&[]);
     let token = application.begin().await;
     application.put(&token, &application.document_with("pending"), &["AWSPENDING"]).await;
@@ -253,7 +347,10 @@ async fn what_is_not_known_is_never_acted_on() {
     assert_eq!(status["Remedy"], "Wait", "{status}");
     for version in [0, 1] {
         assert_eq!(status["Versions"][version]["Database"], "unknown", "{status}");
-        assert!(status["Versions"][version]["Reason"].as_str().unwrap().contains("Connection refused"), "{status}");
+        assert!(
+            status["Versions"][version]["Reason"].as_str().unwrap().contains("Connection refused"),
+            "{status}"
+        );
     }
     let refused = operate(&function, "recover", &application, json!({})).await.unwrap_err();
     assert_eq!(refused.kind, "NotRecovered");
@@ -279,10 +376,13 @@ async fn a_rotation_that_begins_its_change_while_its_label_is_taken_off_is_stopp
     let (application, function) = (Application::new().await, Function::start(&[]));
     let token = application.begin().await;
     application.steps(&function, &["createSecret"], &token).await;
-    // Both at once: whichever comes first under the lock, AWSCURRENT works afterwards or recovery goes on from there.
+    // Both at once: whichever comes first under the lock, AWSCURRENT works afterwards or recovery
+    // goes on from there.
     let other = Function::start(&[]);
-    let (recovered, set) =
-        tokio::join!(operate(&function, "recover", &application, json!({})), application.step(&other, "setSecret", &token));
+    let (recovered, set) = tokio::join!(
+        operate(&function, "recover", &application, json!({})),
+        application.step(&other, "setSecret", &token)
+    );
     let current = application.password_in("AWSCURRENT").await;
     if recovered.is_ok() {
         assert!(application.accepts(&current).await, "{recovered:?} {set:?}");
@@ -292,18 +392,31 @@ async fn a_rotation_that_begins_its_change_while_its_label_is_taken_off_is_stopp
     assert_in_order(&function, &application).await;
 }
 
-/// A role that may not change its own password, and an admin secret that names another database than the role's own.
+/// A role that may not change its own password, and an admin secret that names another database
+/// than the role's own.
 async fn restricted(wire: &Wire) -> (Application, [Function; 2]) {
     let (name, password, dbname) = (unique("admin_"), random_hex(), unique("shop_"));
     let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
-    for sql in [format!("CREATE DATABASE {dbname}"), format!("CREATE ROLE {name} LOGIN CREATEROLE PASSWORD {verifier}")] {
+    for sql in [
+        format!("CREATE DATABASE {dbname}"),
+        format!("CREATE ROLE {name} LOGIN CREATEROLE PASSWORD {verifier}"),
+    ] {
         admin().await.batch_execute(&sql).await.unwrap();
     }
-    let document = json!({"username": name, "password": password, "host": HOST, "port": world().postgres.port, "dbname": "postgres"});
-    let secret = Application::storing(&name, "", document.clone(), &document.to_string(), "admin/").await.secret;
+    let document = json!({"username": name, "password": password, "host": HOST,
+        "port": world().postgres.port, "dbname": "postgres"});
+    let secret = Application::storing(&name, "", document.clone(), &document.to_string(), "admin/")
+        .await
+        .secret;
     let application = wire.application(|document| document["dbname"] = json!(dbname)).await;
-    admin().await.batch_execute(&format!("GRANT {} TO {name} WITH ADMIN OPTION", application.role)).await.unwrap();
-    let policy = json!({"defaults": {"allow_plaintext": true, "strategy": "single-user", "admin_secret": secret}}).to_string();
+    admin()
+        .await
+        .batch_execute(&format!("GRANT {} TO {name} WITH ADMIN OPTION", application.role))
+        .await
+        .unwrap();
+    let policy = json!({"defaults": {"allow_plaintext": true, "strategy": "single-user",
+        "admin_secret": secret}})
+    .to_string();
     (application, [(); 2].map(|()| Function::start(&[("ROTATION_POLICY", &policy)])))
 }
 
@@ -314,25 +427,48 @@ async fn the_lock_holds_whichever_database_the_admin_is_in() {
     let token = application.begin().await;
     application.steps(&one, &STEPS[..1], &token).await;
     wire.arm_for("ALTER ROLE", wire::Fault::Refuse("42501"));
-    // Somebody else holds the role's row, so that setSecret waits between its look at the labels and its commit.
+    // Somebody else holds the role's row, so that setSecret waits between its look at the labels
+    // and its commit.
     let other = admin().await;
-    other.batch_execute(&format!("BEGIN; ALTER ROLE {} CONNECTION LIMIT 77", application.role)).await.unwrap();
+    other
+        .batch_execute(&format!("BEGIN; ALTER ROLE {} CONNECTION LIMIT 77", application.role))
+        .await
+        .unwrap();
     let (set, recovered) = tokio::join!(application.step(&one, "setSecret", &token), async {
         let watch = admin().await;
         let waits = |event: &'static str| {
-            format!("SELECT 1 FROM pg_stat_activity WHERE wait_event = '{event}' AND query LIKE '%{}%'", application.role)
+            format!(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event = '{event}' AND query LIKE '%{}%'",
+                application.role
+            )
         };
-        eventually("the wait for the row", async || watch.query_opt(&waits("transactionid"), &[]).await.unwrap()).await;
+        eventually("the wait for the row", async || {
+            watch.query_opt(&waits("transactionid"), &[]).await.unwrap()
+        })
+        .await;
         let recovering = operate(&two, "recover", &application, json!({}));
         let release = async {
-            eventually("the wait for the lock", async || watch.query_opt(&waits("advisory"), &[]).await.unwrap()).await;
+            eventually("the wait for the lock", async || {
+                watch.query_opt(&waits("advisory"), &[]).await.unwrap()
+            })
+            .await;
             other.batch_execute("ROLLBACK").await.unwrap();
         };
         tokio::join!(recovering, release).0
     });
-    assert_eq!((set.unwrap()["Outcome"].clone(), recovered.unwrap_err().kind.as_str()), (json!("PasswordSet"), "LoginRejected"));
-    assert_eq!(application.holder("AWSPENDING").await, Some(token), "the only record of what the database has");
-    assert_eq!(operate(&two, "recover", &application, json!({})).await.unwrap()["Done"], json!(["RollForward"]));
+    assert_eq!(
+        (set.unwrap()["Outcome"].clone(), recovered.unwrap_err().kind.as_str()),
+        (json!("PasswordSet"), "LoginRejected")
+    );
+    assert_eq!(
+        application.holder("AWSPENDING").await,
+        Some(token),
+        "the only record of what the database has"
+    );
+    assert_eq!(
+        operate(&two, "recover", &application, json!({})).await.unwrap()["Done"],
+        json!(["RollForward"])
+    );
 }
 
 #[tokio::test]
@@ -347,7 +483,8 @@ async fn a_role_that_may_not_change_its_own_password_is_recovered_by_the_admin()
             application.take_off_pending().await;
         }
         wire.arm_for("ALTER ROLE", wire::Fault::Refuse("42501"));
-        let report = operate(&function, "recover", &application, json!({"Prefer": prefer})).await.unwrap();
+        let report =
+            operate(&function, "recover", &application, json!({"Prefer": prefer})).await.unwrap();
         assert_eq!(report["Done"][0], "RestoreCurrent", "{report}");
         let current = application.password_in("AWSCURRENT").await;
         let dbname = application.document["dbname"].as_str().unwrap();
@@ -362,13 +499,24 @@ async fn the_label_is_not_taken_off_a_password_that_has_just_reached_the_databas
     application.steps(&function, &["createSecret"], &token).await;
     let pending = application.password_in("AWSPENDING").await;
     let other = at_work_on(&application.role).await;
-    let (refused, ()) = tokio::join!(operate(&function, "recover", &application, json!({})), async {
-        waits_for_it(&application.role).await;
-        let verifier = escape_literal(&scram_sha_256(pending.as_bytes()));
-        other.batch_execute(&format!("ALTER ROLE {} PASSWORD {verifier}; COMMIT", application.role)).await.unwrap();
-    });
+    let (refused, ()) =
+        tokio::join!(operate(&function, "recover", &application, json!({})), async {
+            waits_for_it(&application.role).await;
+            let verifier = escape_literal(&scram_sha_256(pending.as_bytes()));
+            other
+                .batch_execute(&format!(
+                    "ALTER ROLE {} PASSWORD {verifier}; COMMIT",
+                    application.role
+                ))
+                .await
+                .unwrap();
+        });
     assert_eq!(refused.unwrap_err().kind, "LoginRejected");
-    assert_eq!(application.password_in("AWSPENDING").await, pending, "the only record of what the database has");
+    assert_eq!(
+        application.password_in("AWSPENDING").await,
+        pending,
+        "the only record of what the database has"
+    );
     let report = operate(&function, "recover", &application, json!({})).await.unwrap();
     assert_eq!(report["Done"], json!(["RollForward"]), "{report}");
     assert_in_order(&function, &application).await;
@@ -381,24 +529,42 @@ async fn a_current_value_that_a_person_writes_meanwhile_is_not_overruled() {
     application.steps(&function, &STEPS[..2], &token).await;
     let stored = application.stored().await;
     let other = at_work_on(&application.role).await;
-    let (refused, ()) = tokio::join!(operate(&function, "recover", &application, json!({"Prefer": "back"})), async {
-        waits_for_it(&application.role).await;
-        application.put(&random_hex(), &application.document_with("written by a person"), &["AWSCURRENT"]).await;
-        other.batch_execute("COMMIT").await.unwrap();
-    });
+    let (refused, ()) = tokio::join!(
+        operate(&function, "recover", &application, json!({"Prefer": "back"})),
+        async {
+            waits_for_it(&application.role).await;
+            application
+                .put(
+                    &random_hex(),
+                    &application.document_with("written by a person"),
+                    &["AWSCURRENT"],
+                )
+                .await;
+            other.batch_execute("COMMIT").await.unwrap();
+        }
+    );
     assert_eq!(refused.unwrap_err().kind, "CurrentVersionMoved");
     assert_eq!(application.stored().await, stored, "the database was not changed");
 }
 
 #[tokio::test]
 async fn no_operation_shows_a_password() {
-    let (application, function) = (Application::new().await, Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]));
+    let (application, function) =
+        (Application::new().await, Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]));
     let canary = random_hex();
     let token = application.begin().await;
     application.put(&token, &application.document_with(&canary), &["AWSPENDING"]).await;
-    for (operation, more) in [("status", json!({})), ("recover", json!({"DryRun": true})), ("recover", json!({})), ("rotate", json!({}))] {
+    for (operation, more) in [
+        ("status", json!({})),
+        ("recover", json!({"DryRun": true})),
+        ("recover", json!({})),
+        ("rotate", json!({})),
+    ] {
         let shown = format!("{:?}", operate(&function, operation, &application, more).await);
-        assert!(!shown.contains(&canary) && !shown.contains(&application.password), "{operation}: {shown}");
+        assert!(
+            !shown.contains(&canary) && !shown.contains(&application.password),
+            "{operation}: {shown}"
+        );
     }
     let new = application.password_in("AWSCURRENT").await;
     for secret in [&canary, &application.password, &new] {

@@ -1,5 +1,5 @@
-//! The server as a whole goes away in the middle of a rotation: it crashes and comes back, fails over to a standby that is read-only until it
-//! is promoted, or has no connection left.
+//! The server as a whole goes away in the middle of a rotation: it crashes and comes back, fails
+//! over to a standby that is read-only until it is promoted, or has no connection left.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod world;
@@ -32,7 +32,8 @@ async fn at_every_statement(pair: bool, strike: fn(), mend: fn(), allowed: &[&st
             struck.unwrap();
             break;
         }
-        // What testSecret cannot find out of a single user whose password was changed already is a warning.
+        // What testSecret cannot find out of a single user whose password was changed already is a
+        // warning.
         let again = stage.rotate(&stage.function, &token).await;
         for failure in [struck.err(), again.err()].into_iter().flatten() {
             assert!(allowed.contains(&failure.kind.as_str()), "statement {nth}: {failure:?}");
@@ -45,13 +46,19 @@ async fn at_every_statement(pair: bool, strike: fn(), mend: fn(), allowed: &[&st
         assert!(!pair || stage.login().await, "{context}: AWSCURRENT stopped working");
         stage.leave(way, &token, &context).await;
     }
-    let kinds = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ");
+    let kinds =
+        kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ");
     assert!(points >= 5, "only {points} points: {kinds}");
     format!("{points} points ({kinds})")
 }
 
 fn say(what: &str, kinds: &[String]) {
-    let _ = writeln!(std::io::stderr(), "{what} at every statement: one user {}, two users {}: all converge", kinds[0], kinds[1]);
+    let _ = writeln!(
+        std::io::stderr(),
+        "{what} at every statement: one user {}, two users {}: all converge",
+        kinds[0],
+        kinds[1]
+    );
 }
 
 #[tokio::test]
@@ -70,7 +77,10 @@ async fn a_server_that_fails_over_and_is_read_only_for_a_while() {
     for pair in [false, true] {
         let standby = || world().postgres.become_standby(Standby::Readable);
         let promote = || world().postgres.promote();
-        kinds.push(at_every_statement(pair, standby, promote, &["ConnectionLost", "DatabaseReadOnly"]).await);
+        kinds.push(
+            at_every_statement(pair, standby, promote, &["ConnectionLost", "DatabaseReadOnly"])
+                .await,
+        );
     }
     say("a failover", &kinds);
 }
@@ -79,7 +89,11 @@ async fn a_server_that_fails_over_and_is_read_only_for_a_while() {
 async fn a_server_that_has_no_connection_left() {
     let _alone = SERVER.lock().await;
     let limit = async |limit: i32| {
-        admin().await.batch_execute(&format!("ALTER DATABASE postgres CONNECTION LIMIT {limit}")).await.unwrap();
+        admin()
+            .await
+            .batch_execute(&format!("ALTER DATABASE postgres CONNECTION LIMIT {limit}"))
+            .await
+            .unwrap();
     };
     for pair in [false, true] {
         let stage = Stage::new(pair).await;

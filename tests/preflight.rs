@@ -1,4 +1,5 @@
-//! What a person wants to know before the first rotation, or after a change of the network: whether one would succeed.
+//! What a person wants to know before the first rotation, or after a change of the network: whether
+//! one would succeed.
 
 use std::time::Duration;
 
@@ -18,10 +19,19 @@ async fn preflight(function: &Function, application: &Application) -> Value {
 
 /// The first hop that was not passed: its name, its kind and its text.
 fn failed(report: &Value) -> (String, String, String) {
-    let hop = report["Hops"].as_array().unwrap().iter().find(|hop| hop["Passed"] == false).unwrap_or_else(|| panic!("{report}"));
+    let hop = report["Hops"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|hop| hop["Passed"] == false)
+        .unwrap_or_else(|| panic!("{report}"));
     assert_eq!(report["Ready"], false, "{report}");
     let message = report["Message"].as_str().unwrap();
-    assert!(message.contains(hop["Hop"].as_str().unwrap()) && message.matches("Nothing was changed.").count() == 1, "{report}");
+    assert!(
+        message.contains(hop["Hop"].as_str().unwrap())
+            && message.matches("Nothing was changed.").count() == 1,
+        "{report}"
+    );
     let text = |key: &str| hop[key].as_str().unwrap_or_default().to_owned();
     (text("Hop"), text("ErrorKind"), text("Message"))
 }
@@ -44,14 +54,20 @@ const WAY: [&str; 4] = ["DNS", "TCP", "TLS", "login with AWSCURRENT"];
 #[tokio::test]
 async fn a_secret_that_can_be_rotated_is_ready_and_is_left_as_it_is() {
     let application = Application::new().await;
-    let grants = json!({"defaults": {"grants": [format!("SELECT ON TABLE {}.orders", application.role)]}}).to_string();
+    let grants =
+        json!({"defaults": {"grants": [format!("SELECT ON TABLE {}.orders", application.role)]}})
+            .to_string();
     let function = Function::start(&[("ROTATION_POLICY", &grants)]);
     let before = application.snapshot().await;
     let report = preflight(&function, &application).await;
     assert_eq!(report["Ready"], true, "{report}");
-    let own = ["declared grants and probes", "right to change the password (tried, and rolled back)"];
+    let own =
+        ["declared grants and probes", "right to change the password (tried, and rolled back)"];
     assert_eq!(names(&report), [&SECRET[..], &WAY[..], &own[..]].concat());
-    assert!(report["Hops"].as_array().unwrap().iter().all(|hop| hop["DurationMs"].is_u64()), "{report}");
+    assert!(
+        report["Hops"].as_array().unwrap().iter().all(|hop| hop["DurationMs"].is_u64()),
+        "{report}"
+    );
     assert_eq!(application.snapshot().await, before);
     assert!(application.accepts(&application.password).await);
 }
@@ -65,9 +81,18 @@ async fn a_pair_is_tried_to_the_last_statement_and_nothing_stays() {
         assert_eq!(report["Ready"], true, "{report}");
         let other = if turn == 0 { &pair.clone } else { &pair.base };
         let last = format!("the admin's right to make {other:?} ready (tried, and rolled back)");
-        assert_eq!(names(&report), [&SECRET[..], &WAY[..], &["admin secret, and its login", &last][..]].concat());
+        assert_eq!(
+            names(&report),
+            [&SECRET[..], &WAY[..], &["admin secret, and its login", &last][..]].concat()
+        );
         assert_eq!(pair.application.snapshot().await, before);
-        let made = world().postgres.admin().await.query("SELECT FROM pg_roles WHERE rolname = $1", &[&pair.clone]).await.unwrap();
+        let made = world()
+            .postgres
+            .admin()
+            .await
+            .query("SELECT FROM pg_roles WHERE rolname = $1", &[&pair.clone])
+            .await
+            .unwrap();
         assert_eq!(made.len(), turn, "no second user is left behind");
         pair.session("AWSCURRENT").await;
         pair.turn(&function).await;
@@ -81,12 +106,37 @@ async fn every_hop_that_fails_is_named_and_says_what_to_do() {
     let edited = async |edit: fn(&mut Value)| Application::edited(edit).await;
     let wrong_password = edited(|document| document["password"] = json!("wrong")).await;
     for (application, hop, kind, advice) in [
-        (edited(|document| document["host"] = json!("no-such-host.invalid")).await, "DNS", "NameNotResolved", "VPC's DNS"),
-        (edited(|document| document["port"] = json!(free_port())).await, "TCP", "DatabaseUnreachable", "security groups"),
-        (edited(|document| document["host"] = json!("127.0.0.1")).await, "TLS", "TlsNameMismatch", "tls_server_name"),
-        (edited(|document| document["dbname"] = json!("no such database")).await, "login with AWSCURRENT", "DatabaseMissing", "dbname"),
+        (
+            edited(|document| document["host"] = json!("no-such-host.invalid")).await,
+            "DNS",
+            "NameNotResolved",
+            "VPC's DNS",
+        ),
+        (
+            edited(|document| document["port"] = json!(free_port())).await,
+            "TCP",
+            "DatabaseUnreachable",
+            "security groups",
+        ),
+        (
+            edited(|document| document["host"] = json!("127.0.0.1")).await,
+            "TLS",
+            "TlsNameMismatch",
+            "tls_server_name",
+        ),
+        (
+            edited(|document| document["dbname"] = json!("no such database")).await,
+            "login with AWSCURRENT",
+            "DatabaseMissing",
+            "dbname",
+        ),
         (wrong_password, "login with AWSCURRENT", "LoginRejected", "refused the password"),
-        (edited(|document| document["ssl"] = json!(false)).await, "value and policy", "InvalidSecret", "allow_plaintext"),
+        (
+            edited(|document| document["ssl"] = json!(false)).await,
+            "value and policy",
+            "InvalidSecret",
+            "allow_plaintext",
+        ),
     ] {
         let before = application.snapshot().await;
         let report = preflight(&function, &application).await;
@@ -99,19 +149,31 @@ async fn every_hop_that_fails_is_named_and_says_what_to_do() {
     stuck.begin().await;
     let report = preflight(&function, &stuck).await;
     assert_eq!(failed(&report).1, "RotationUnderWay");
-    assert!(names(&report).contains(&"login with AWSCURRENT"), "the rest is tried all the same: {report}");
+    assert!(
+        names(&report).contains(&"login with AWSCURRENT"),
+        "the rest is tried all the same: {report}"
+    );
 }
 
 #[tokio::test]
 async fn every_call_that_iam_forbids_is_named() {
     let application = Application::new().await;
-    for operation in ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage", "ListSecretVersionIds"] {
+    for operation in [
+        "DescribeSecret",
+        "GetSecretValue",
+        "PutSecretValue",
+        "UpdateSecretVersionStage",
+        "ListSecretVersionIds",
+    ] {
         let proxy = AwsProxy::start();
         let function = Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]);
         proxy.fail(operation, 1, Fault::Refuse(400, "AccessDeniedException"));
         let report = preflight(&function, &application).await;
         let (hop, kind, text) = failed(&report);
-        assert_eq!((hop, kind.as_str()), (format!("secretsmanager:{operation}"), "SecretsManagerAccessDenied"));
+        assert_eq!(
+            (hop, kind.as_str()),
+            (format!("secretsmanager:{operation}"), "SecretsManagerAccessDenied")
+        );
         assert!(text.contains(&format!("Allow secretsmanager:{operation}")), "{text}");
     }
 }
@@ -119,10 +181,16 @@ async fn every_call_that_iam_forbids_is_named() {
 #[tokio::test]
 async fn what_is_declared_and_missing_is_said() {
     let application = Application::new().await;
-    let policy = json!({"defaults": {"grants": ["CREATE ON DATABASE postgres"], "probes": ["SELECT * FROM bills"]}}).to_string();
+    let policy =
+        json!({"defaults": {"grants": ["CREATE ON DATABASE postgres"], "probes": ["SELECT \
+        * FROM bills"]}})
+        .to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     let (hop, kind, text) = failed(&preflight(&function, &application).await);
-    assert_eq!((hop.as_str(), kind.as_str()), ("declared grants and probes", "DeclaredRightsMissing"));
+    assert_eq!(
+        (hop.as_str(), kind.as_str()),
+        ("declared grants and probes", "DeclaredRightsMissing")
+    );
     assert!(text.contains("GRANT CREATE ON DATABASE") && text.contains("probes[0]"), "{text}");
 }
 
@@ -133,17 +201,26 @@ async fn a_role_that_may_not_change_its_password_needs_an_admin() {
     let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     let (hop, kind, text) = failed(&preflight(&function, &application).await);
-    assert_eq!((hop.as_str(), kind.as_str()), ("right to change the password (tried, and rolled back)", "PermissionDenied"));
+    assert_eq!(
+        (hop.as_str(), kind.as_str()),
+        ("right to change the password (tried, and rolled back)", "PermissionDenied")
+    );
     assert!(text.contains("admin_secret"), "{text}");
 
     let wire = Wire::start("ALTER ROLE", wire::Fault::Refuse("42501"));
     let pair = Pair::through(&wire).await;
     let admin = pair.application.document["masterarn"].clone();
-    let policy = json!({"defaults": {"allow_plaintext": true, "strategy": "single-user", "admin_secret": admin}}).to_string();
+    let policy = json!({"defaults": {"allow_plaintext": true, "strategy": "single-user",
+        "admin_secret": admin}})
+    .to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     let report = preflight(&function, &pair.application).await;
     assert_eq!(report["Ready"], true, "{report}");
-    assert!(names(&report).contains(&"the admin's right to change the password (tried, and rolled back)"), "{report}");
+    assert!(
+        names(&report)
+            .contains(&"the admin's right to change the password (tried, and rolled back)"),
+        "{report}"
+    );
     assert!(report.to_string().contains("the admin does it"), "{report}");
 }
 
@@ -162,8 +239,10 @@ async fn a_hop_that_broke_off_is_not_taken_for_passed() {
 async fn what_a_reset_by_the_admin_would_be_refused_for_is_said() {
     let pair = Pair::new().await;
     pair.superuser("ALTER ROLE :base CREATEROLE").await;
-    let fields = json!({"strategy": "single-user", "admin_secret": pair.application.document["masterarn"], "admin_reset": true});
-    let function = Function::start(&[("ROTATION_POLICY", &json!({"defaults": fields}).to_string())]);
+    let fields = json!({"strategy": "single-user",
+        "admin_secret": pair.application.document["masterarn"], "admin_reset": true});
+    let function =
+        Function::start(&[("ROTATION_POLICY", &json!({"defaults": fields}).to_string())]);
     let (hop, kind, _) = failed(&preflight(&function, &pair.application).await);
     assert_eq!((hop.as_str(), kind.as_str()), ("admin secret, and its login", "AdminRefused"));
 }
@@ -176,7 +255,11 @@ async fn a_secret_that_is_being_rotated_is_not_written_to() {
     application.begin().await;
     preflight(&function, &application).await;
     let calls = proxy.calls();
-    assert!(calls.iter().all(|(operation, _)| operation != "PutSecretValue" && operation != "UpdateSecretVersionStage"), "{calls:?}");
+    assert!(
+        calls.iter().all(|(operation, _)| operation != "PutSecretValue"
+            && operation != "UpdateSecretVersionStage"),
+        "{calls:?}"
+    );
 }
 
 #[tokio::test]
@@ -204,7 +287,8 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
 async fn a_preflight_shows_no_password() {
     // What the server would log as it stands.
     let policy = json!({"defaults": {"password_storage": "cleartext"}}).to_string();
-    let function = Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("ROTATION_POLICY", &policy)]);
+    let function =
+        Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("ROTATION_POLICY", &policy)]);
     let (application, pair) = (Application::new().await, Pair::new().await);
     for secret in [&application, &pair.application] {
         let report = preflight(&function, secret).await.to_string();

@@ -9,11 +9,18 @@ use crate::world::postgres::{admin, at_work_on, waits_for_it};
 use crate::world::{eventually, random_hex, world};
 
 fn at_once() -> Function {
-    Function::start(&[("ROTATION_POLICY", &json!({"defaults": {"retire_after": "0s"}}).to_string())])
+    Function::start(&[(
+        "ROTATION_POLICY",
+        &json!({"defaults": {"retire_after": "0s"}}).to_string(),
+    )])
 }
 
 async fn retire(function: &Function, application: &Application, terminate: bool) -> Answer {
-    function.invoke(json!({"Operation": "retire", "SecretId": application.name, "Terminate": terminate})).await
+    function
+        .invoke(
+            json!({"Operation": "retire", "SecretId": application.name, "Terminate": terminate}),
+        )
+        .await
 }
 
 fn message(report: &Value) -> &str {
@@ -27,8 +34,15 @@ async fn a_user_that_nobody_uses_any_more_loses_its_password_until_its_next_turn
     let (user, leaked) = pair.login_in("AWSPREVIOUS").await;
     for _ in 0..2 {
         let report = retire(&function, &pair.application, false).await.unwrap();
-        assert_eq!((&report["Retired"], &report["Role"], &report["Clients"]), (&json!(true), &json!(user), &json!([])), "{report}");
-        assert!(world().postgres.login(&user, &leaked).await.is_err(), "the leaked password is dead");
+        assert_eq!(
+            (&report["Retired"], &report["Role"], &report["Clients"]),
+            (&json!(true), &json!(user), &json!([])),
+            "{report}"
+        );
+        assert!(
+            world().postgres.login(&user, &leaked).await.is_err(),
+            "the leaked password is dead"
+        );
         pair.session("AWSCURRENT").await;
     }
     pair.turn(&function).await;
@@ -45,8 +59,16 @@ async fn a_user_that_is_in_use_keeps_its_password() {
     let report = retire(&function, &pair.application, false).await.unwrap();
     assert_eq!((&report["Retired"], &report["Terminated"]), (&json!(false), &json!(0)), "{report}");
     let clients = report["Clients"].as_array().unwrap();
-    assert_eq!((clients.len(), &clients[0]["Sessions"], &clients[0]["ApplicationName"]), (1, &json!(2), &json!("application")), "{report}");
-    assert!(message(&report).contains("2 sessions of it open") && message(&report).contains("\"Terminate\": true"), "{report}");
+    assert_eq!(
+        (clients.len(), &clients[0]["Sessions"], &clients[0]["ApplicationName"]),
+        (1, &json!(2), &json!("application")),
+        "{report}"
+    );
+    assert!(
+        message(&report).contains("2 sessions of it open")
+            && message(&report).contains("\"Terminate\": true"),
+        "{report}"
+    );
     pair.session("AWSPREVIOUS").await;
     for session in &open {
         session.batch_execute("SELECT 1").await.unwrap();
@@ -57,11 +79,18 @@ async fn a_user_that_is_in_use_keeps_its_password() {
 async fn sessions_are_ended_where_a_person_asks_for_it_whatever_they_call_themselves() {
     let (pair, function) = (Pair::new().await, at_once());
     pair.turn(&function).await;
-    let (open, hidden, current) = (pair.session("AWSPREVIOUS").await, pair.session("AWSPREVIOUS").await, pair.session("AWSCURRENT").await);
+    let (open, hidden, current) = (
+        pair.session("AWSPREVIOUS").await,
+        pair.session("AWSPREVIOUS").await,
+        pair.session("AWSCURRENT").await,
+    );
     hidden.batch_execute("SET application_name = 'postgres-secret-rotation'").await.unwrap();
     let report = retire(&function, &pair.application, true).await.unwrap();
     assert_eq!((&report["Retired"], &report["Terminated"]), (&json!(true), &json!(2)), "{report}");
-    eventually("the end of the sessions", async || (open.is_closed() && hidden.is_closed()).then_some(())).await;
+    eventually("the end of the sessions", async || {
+        (open.is_closed() && hidden.is_closed()).then_some(())
+    })
+    .await;
     current.batch_execute("SELECT 1").await.unwrap();
 }
 
@@ -77,7 +106,11 @@ async fn whoever_comes_while_it_is_under_way_keeps_its_password() {
         open
     });
     let report = report.unwrap();
-    assert_eq!((&report["Retired"], &report["Clients"][0]["Sessions"]), (&json!(false), &json!(1)), "{report}");
+    assert_eq!(
+        (&report["Retired"], &report["Clients"][0]["Sessions"]),
+        (&json!(false), &json!(1)),
+        "{report}"
+    );
     pair.session("AWSPREVIOUS").await;
     open.batch_execute("SELECT 1").await.unwrap();
 }
@@ -87,14 +120,26 @@ async fn a_user_that_becomes_the_current_one_again_meanwhile_keeps_its_password(
     let (pair, function) = (Pair::new().await, at_once());
     pair.turn(&function).await;
     pair.application.take_off_pending().await;
-    let [current, previous] = [pair.application.holder("AWSCURRENT").await.unwrap(), pair.application.holder("AWSPREVIOUS").await.unwrap()];
+    let [current, previous] = [
+        pair.application.holder("AWSCURRENT").await.unwrap(),
+        pair.application.holder("AWSPREVIOUS").await.unwrap(),
+    ];
     let other = admin().await;
     other.batch_execute(&pair.filled("BEGIN; ALTER ROLE :base CONNECTION LIMIT 77")).await.unwrap();
     let (refused, ()) = tokio::join!(retire(&function, &pair.application, false), async {
         let watch = admin().await;
-        let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'";
-        eventually("the wait for the row", async || watch.query_opt(waits, &[&pair.base]).await.unwrap()).await;
-        let call = world().aws.client().update_secret_version_stage().secret_id(&pair.application.secret).version_stage("AWSCURRENT");
+        let waits =
+            "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'";
+        eventually("the wait for the row", async || {
+            watch.query_opt(waits, &[&pair.base]).await.unwrap()
+        })
+        .await;
+        let call = world()
+            .aws
+            .client()
+            .update_secret_version_stage()
+            .secret_id(&pair.application.secret)
+            .version_stage("AWSCURRENT");
         call.remove_from_version_id(&current).move_to_version_id(&previous).send().await.unwrap();
         other.batch_execute("ROLLBACK").await.unwrap();
     });
@@ -122,7 +167,10 @@ async fn nothing_is_retired_while_a_rotation_is_under_way_or_the_current_user_do
     pair.application.steps(&function, &STEPS[..2], &token).await;
     let refused = retire(&function, &pair.application, true).await.unwrap_err();
     assert_eq!(refused.kind, "RotationUnderWay", "{}", refused.message);
-    function.invoke(json!({"Operation": "recover", "SecretId": pair.application.name})).await.unwrap();
+    function
+        .invoke(json!({"Operation": "recover", "SecretId": pair.application.name}))
+        .await
+        .unwrap();
 
     pair.superuser("ALTER ROLE :base PASSWORD 'x'; ALTER ROLE :clone PASSWORD 'x'").await;
     let before = pair.application.snapshot().await;
@@ -135,11 +183,21 @@ async fn nothing_is_retired_while_a_rotation_is_under_way_or_the_current_user_do
 async fn a_role_that_was_never_in_the_secret_is_left_alone() {
     let (pair, function) = (Pair::new().await, at_once());
     let password = random_hex();
-    pair.superuser(&format!("CREATE ROLE :clone LOGIN PASSWORD '{password}'; GRANT :base TO :clone")).await;
+    pair.superuser(&format!(
+        "CREATE ROLE :clone LOGIN PASSWORD '{password}'; GRANT :base TO :clone"
+    ))
+    .await;
     let mut document = pair.application.document.clone();
     document["username"] = json!(pair.clone);
     document["password"] = json!(password);
-    let other = Application::storing(&pair.clone, &password, document.clone(), &document.to_string(), "app/").await;
+    let other = Application::storing(
+        &pair.clone,
+        &password,
+        document.clone(),
+        &document.to_string(),
+        "app/",
+    )
+    .await;
     for secret in [&pair.application, &other] {
         let report = retire(&function, secret, true).await.unwrap();
         assert_eq!(report["Retired"], false);
@@ -154,7 +212,8 @@ async fn a_current_user_that_is_in_aws_previous_too_is_left_alone() {
     let (pair, function) = (Pair::new().await, at_once());
     pair.turn(&function).await;
     // A person edits another key of the secret.
-    let mut document: Value = serde_json::from_str(&pair.application.value("AWSCURRENT").await.unwrap()).unwrap();
+    let mut document: Value =
+        serde_json::from_str(&pair.application.value("AWSCURRENT").await.unwrap()).unwrap();
     document["note"] = json!("another key");
     pair.application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
     let report = retire(&function, &pair.application, true).await.unwrap();
@@ -180,8 +239,16 @@ async fn of_one_user_the_sessions_from_before_are_counted_and_ended_on_request()
     assert_eq!(application.rotate(&function).await["state"], "succeeded");
     let new = application.login(&application.password_in("AWSCURRENT").await).await;
     let report = retire(&function, &application, false).await.unwrap();
-    assert_eq!((&report["Retired"], &report["Clients"][0]["Sessions"]), (&json!(false), &json!(1)), "{report}");
-    assert!(report["Clients"][0]["Address"].is_string() && message(&report).contains("\"Terminate\": true"), "{report}");
+    assert_eq!(
+        (&report["Retired"], &report["Clients"][0]["Sessions"]),
+        (&json!(false), &json!(1)),
+        "{report}"
+    );
+    assert!(
+        report["Clients"][0]["Address"].is_string()
+            && message(&report).contains("\"Terminate\": true"),
+        "{report}"
+    );
     old.batch_execute("SELECT 1").await.unwrap();
     let report = retire(&function, &application, true).await.unwrap();
     assert_eq!((&report["Retired"], &report["Terminated"]), (&json!(true), &json!(1)), "{report}");
@@ -204,7 +271,10 @@ async fn of_one_user_no_session_is_missed_and_none_is_blamed() {
     old.batch_execute("SET application_name = 'postgres-secret-rotation'").await.unwrap();
     application.steps(&function, &STEPS[1..], &token).await;
     let report = retire(&function, &application, true).await.unwrap();
-    assert_eq!(report["Terminated"], 1, "opened with the old password after createSecret: {report}");
+    assert_eq!(
+        report["Terminated"], 1,
+        "opened with the old password after createSecret: {report}"
+    );
     eventually("the end of the session", async || old.is_closed().then_some(())).await;
 
     let application = Application::new().await;
@@ -213,6 +283,10 @@ async fn of_one_user_no_session_is_missed_and_none_is_blamed() {
     document["note"] = json!("another key");
     application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
     let report = retire(&function, &application, true).await.unwrap();
-    assert_eq!((&report["Retired"], &report["Terminated"]), (&json!(true), &json!(0)), "the password is the same: {report}");
+    assert_eq!(
+        (&report["Retired"], &report["Terminated"]),
+        (&json!(true), &json!(0)),
+        "the password is the same: {report}"
+    );
     healthy.batch_execute("SELECT 1").await.unwrap();
 }

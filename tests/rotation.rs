@@ -17,7 +17,8 @@ async fn secrets_manager_rotates_a_secret_and_no_session_notices() {
     let rotation = application.rotate(&function).await;
 
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
-    let steps: Vec<_> = rotation["steps"].as_array().unwrap().iter().map(|step| step["step"].clone()).collect();
+    let steps: Vec<_> =
+        rotation["steps"].as_array().unwrap().iter().map(|step| step["step"].clone()).collect();
     assert_eq!(steps, STEPS);
     let token = application.holder("AWSCURRENT").await.unwrap();
     application.assert_rotated(&token, &application.password).await;
@@ -77,11 +78,16 @@ async fn a_healthy_rotation_fails_no_login_and_keeps_to_the_budget() {
     let about = format!("|{}|", application.role);
     let lines = eventually("the end of three sessions in the server's log", async || {
         let log = world().postgres.log();
-        let lines: Vec<_> = log.lines().filter(|line| line.contains(&about)).map(str::to_owned).collect();
+        let lines: Vec<_> =
+            log.lines().filter(|line| line.contains(&about)).map(str::to_owned).collect();
         (lines.iter().filter(|line| line.contains("disconnection")).count() >= 3).then_some(lines)
     })
     .await;
-    assert_eq!(lines.iter().filter(|line| line.contains("connection authorized")).count(), 3, "{lines:#?}");
+    assert_eq!(
+        lines.iter().filter(|line| line.contains("connection authorized")).count(),
+        3,
+        "{lines:#?}"
+    );
     let trouble = ["FATAL", "ERROR", "WARNING", "could not", "unexpected EOF"];
     assert!(lines.iter().all(|line| !trouble.iter().any(|text| line.contains(text))), "{lines:#?}");
 }
@@ -89,7 +95,10 @@ async fn a_healthy_rotation_fails_no_login_and_keeps_to_the_budget() {
 #[tokio::test]
 async fn the_rotation_token_is_passed_on_and_never_logged() {
     let proxy = AwsProxy::start();
-    let function = Function::start(&[("SECRETS_MANAGER_ENDPOINT", &proxy.url), ("AWS_LAMBDA_LOG_LEVEL", "TRACE")]);
+    let function = Function::start(&[
+        ("SECRETS_MANAGER_ENDPOINT", &proxy.url),
+        ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+    ]);
     let application = Application::new().await;
     let token = application.begin().await;
     let rotation_token = random_hex();
@@ -99,7 +108,8 @@ async fn the_rotation_token_is_passed_on_and_never_logged() {
         function.invoke(event).await.unwrap();
     }
     for (operation, body) in proxy.calls() {
-        let expected = if operation == "PutSecretValue" { json!(rotation_token) } else { Value::Null };
+        let expected =
+            if operation == "PutSecretValue" { json!(rotation_token) } else { Value::Null };
         assert_eq!(body["RotationToken"], expected, "{operation}");
     }
     function.logged("the last step", |event| event["rotation.step"] == "finishSecret").await;
@@ -112,9 +122,16 @@ async fn everything_else_in_the_document_survives() {
     let role = unique("app_");
     let made = Application::with(&role, |_| {}).await;
     let text = format!(
-        r#"{{"z":1e400,"port":"{port}","password":"{password}","deep":{{"b":[1.0,  1.00,-0.0,{{}}],"a":null}},"engine":"aurora-postgresql","n":12345678901234567890.12345678901234567890,"host":"localhost","é":"\ud83d\ude00\/","dbInstanceIdentifier":"shop-1","username":"{role}","ssl":"true","":false}}"#,
+        concat!(
+            r#"{{"z":1e400,"port":"{port}","password":"{password}","#,
+            r#""deep":{{"b":[1.0,  1.00,-0.0,{{}}],"a":null}},"engine":"aurora-postgresql","#,
+            r#""n":12345678901234567890.12345678901234567890,"host":"localhost","#,
+            r#""é":"\ud83d\ude00\/","dbInstanceIdentifier":"shop-1","username":"{role}","#,
+            r#""ssl":"true","":false}}"#
+        ),
         port = world().postgres.port,
         password = made.password,
+        role = role,
     );
     let application = Application::storing(&role, &made.password, Value::Null, &text, "app/").await;
     let token = application.begin().await;
@@ -122,7 +139,10 @@ async fn everything_else_in_the_document_survives() {
 
     let new = application.password_in("AWSCURRENT").await;
     let escaped = serde_json::to_string(&new).unwrap();
-    assert_eq!(application.value("AWSCURRENT").await.unwrap(), text.replace(&format!("\"{}\"", made.password), &escaped));
+    assert_eq!(
+        application.value("AWSCURRENT").await.unwrap(),
+        text.replace(&format!("\"{}\"", made.password), &escaped)
+    );
 }
 
 #[tokio::test]
@@ -152,13 +172,20 @@ async fn every_name_that_postgresql_allows_can_be_rotated() {
 
 #[tokio::test]
 async fn passwords_follow_the_variables_of_aws() {
-    let function = Function::start(&[("PASSWORD_LENGTH", "40"), ("EXCLUDE_PUNCTUATION", "true"), ("EXCLUDE_CHARACTERS", "abc")]);
+    let function = Function::start(&[
+        ("PASSWORD_LENGTH", "40"),
+        ("EXCLUDE_PUNCTUATION", "true"),
+        ("EXCLUDE_CHARACTERS", "abc"),
+    ]);
     let application = Application::new().await;
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
     let password = application.password_in("AWSCURRENT").await;
     assert_eq!(password.len(), 40);
-    assert!(password.chars().all(|c| c.is_ascii_alphanumeric() && !"abc".contains(c)), "an excluded character");
+    assert!(
+        password.chars().all(|c| c.is_ascii_alphanumeric() && !"abc".contains(c)),
+        "an excluded character"
+    );
 }
 
 #[tokio::test]
@@ -175,7 +202,9 @@ async fn rotate_immediately_false_tests_what_there_is() {
 async fn a_pending_copy_of_the_current_value_is_tested_too() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let token = application.begin().await;
-    application.put(&token, &application.document_with(&application.password), &["AWSPENDING"]).await;
+    application
+        .put(&token, &application.document_with(&application.password), &["AWSPENDING"])
+        .await;
     let report = application.step(&function, "testSecret", &token).await.unwrap();
     assert_eq!(report["Outcome"], "Tested");
 }
@@ -185,17 +214,24 @@ async fn a_role_that_acts_as_an_owner_and_is_read_only_by_default_is_rotated() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let role = &application.role;
     let sql = format!(
-        "CREATE ROLE {role}_owner; GRANT {role}_owner TO {role}; ALTER ROLE {role} SET role = '{role}_owner'; \
-         ALTER ROLE {role} SET default_transaction_read_only = on; ALTER ROLE {role} SET search_path = {role}; \
-         CREATE FUNCTION {role}.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT 'md5' $$",
+        "CREATE ROLE {role}_owner; GRANT {role}_owner TO {role}; ALTER ROLE {role} SET role = \
+         '{role}_owner'; ALTER ROLE {role} SET default_transaction_read_only = on; ALTER ROLE \
+         {role} SET search_path = {role}; CREATE FUNCTION {role}.current_setting(text) RETURNS \
+         text LANGUAGE sql AS $$ SELECT 'md5' $$",
     );
     crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
-    assert!(application.stored().await.unwrap().starts_with("SCRAM-SHA-256$"), "nobody's own current_setting() was called");
+    assert!(
+        application.stored().await.unwrap().starts_with("SCRAM-SHA-256$"),
+        "nobody's own current_setting() was called"
+    );
     let tested = function.logged("the test", |event| event["outcome"] == "Tested").await;
-    assert!(tested["message"].as_str().unwrap().contains(&format!("acts as \"{role}_owner\"")), "{tested}");
+    assert!(
+        tested["message"].as_str().unwrap().contains(&format!("acts as \"{role}_owner\"")),
+        "{tested}"
+    );
 }
 
 #[tokio::test]
@@ -215,7 +251,8 @@ async fn the_servers_password_encryption_is_respected_and_md5_warned_of() {
 #[tokio::test]
 async fn the_policy_may_ask_for_scram_where_the_server_says_md5() {
     let application = Application::new().await;
-    let policy = json!({"secrets": {&application.name: {"password_storage": "scram-sha-256"}}}).to_string();
+    let policy =
+        json!({"secrets": {&application.name: {"password_storage": "scram-sha-256"}}}).to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     let sql = format!("ALTER ROLE {} SET password_encryption = 'md5'", application.role);
     crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
@@ -229,7 +266,11 @@ async fn plaintext_is_spoken_only_where_secret_and_policy_both_say_so() {
     let role = unique("app_");
     let application = Application::with(&role, |document| document["ssl"] = json!(false)).await;
     let group = crate::world::postgres::PLAINTEXT_ROLES;
-    crate::world::postgres::admin().await.batch_execute(&format!("GRANT {group} TO {role}")).await.unwrap();
+    crate::world::postgres::admin()
+        .await
+        .batch_execute(&format!("GRANT {group} TO {role}"))
+        .await
+        .unwrap();
     let token = application.begin().await;
     let strict = Function::start(&[]);
     application.steps(&strict, &["createSecret"], &token).await;
@@ -246,8 +287,11 @@ async fn plaintext_is_spoken_only_where_secret_and_policy_both_say_so() {
 #[tokio::test]
 async fn the_rotation_may_connect_by_another_name_than_the_application() {
     let role = unique("app_");
-    let application = Application::with(&role, |document| document["host"] = json!("pooler.invalid")).await;
-    let policy = json!({"secrets": {&application.name: {"rotation_host": "127.0.0.1", "tls_server_name": "localhost"}}}).to_string();
+    let application =
+        Application::with(&role, |document| document["host"] = json!("pooler.invalid")).await;
+    let policy = json!({"secrets": {&application.name: {"rotation_host": "127.0.0.1",
+        "tls_server_name": "localhost"}}})
+    .to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;

@@ -12,7 +12,10 @@ async fn no_output_of_any_kind_holds_a_password() {
     let mut outputs = Vec::new();
     let mut secrets = Vec::new();
     for format in ["JSON", "Text"] {
-        let function = Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("AWS_LAMBDA_LOG_FORMAT", format)]);
+        let function = Function::start(&[
+            ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+            ("AWS_LAMBDA_LOG_FORMAT", format),
+        ]);
         let application = Application::new().await;
         let rotation_token = random_hex();
         let mut invoke = async |step: &str, token: &str| {
@@ -52,16 +55,25 @@ async fn no_output_of_any_kind_holds_a_password() {
         }
         secrets.extend([canary, rotation_token.clone()]);
         secrets.push(application.password.clone());
-        crate::world::eventually("the log", async || function.output().matches("finishSecret").nth(4).map(drop)).await;
+        crate::world::eventually("the log", async || {
+            function.output().matches("finishSecret").nth(4).map(drop)
+        })
+        .await;
         outputs.push(function.output());
     }
 
     // The admin secret's password.
     let application = Application::new().await;
     let document = json!({"username": ADMIN, "password": world().postgres.admin_password});
-    let admin_secret = Application::storing(ADMIN, "", document.clone(), &document.to_string(), "admin/").await.secret;
-    let policy = json!({"defaults": {"strategy": "single-user", "admin_secret": admin_secret, "admin_reset": true}}).to_string();
-    let function = Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("ROTATION_POLICY", &policy)]);
+    let admin_secret =
+        Application::storing(ADMIN, "", document.clone(), &document.to_string(), "admin/")
+            .await
+            .secret;
+    let policy = json!({"defaults": {"strategy": "single-user", "admin_secret": admin_secret,
+        "admin_reset": true}})
+    .to_string();
+    let function =
+        Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("ROTATION_POLICY", &policy)]);
     application.set_password(&random_hex()).await;
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
@@ -71,12 +83,19 @@ async fn no_output_of_any_kind_holds_a_password() {
     outputs.push(function.output());
 
     // The server logs every statement, and shows the last one of every session.
-    let activity = admin().await.query("SELECT query FROM pg_stat_activity WHERE query IS NOT NULL", &[]).await.unwrap();
+    let activity = admin()
+        .await
+        .query("SELECT query FROM pg_stat_activity WHERE query IS NOT NULL", &[])
+        .await
+        .unwrap();
     outputs.extend(activity.iter().map(|row| row.get(0)));
     outputs.push(world().postgres.log());
 
     let output = outputs.join("\n");
-    assert!(output.contains("ALTER ROLE") && output.contains("SCRAM-SHA-256$4096:"), "the server did log the changes");
+    assert!(
+        output.contains("ALTER ROLE") && output.contains("SCRAM-SHA-256$4096:"),
+        "the server did log the changes"
+    );
     assert!(output.contains("AWSCURRENT moved"), "the function did log its steps");
     for secret in secrets {
         assert!(secret.len() >= 32 && !output.contains(&secret), "a password was seen");

@@ -7,7 +7,8 @@ use crate::world::lambda::Function;
 use crate::world::postgres::free_port;
 use crate::world::proxy::{AwsProxy, Fault};
 
-const OPERATIONS: [&str; 4] = ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"];
+const OPERATIONS: [&str; 4] =
+    ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"];
 
 async fn setup() -> (AwsProxy, Function, Application, String) {
     let proxy = AwsProxy::start();
@@ -32,7 +33,8 @@ async fn throttling_and_server_errors_that_pass_are_not_noticed() {
         }
         application.steps(&function, &STEPS, &token).await;
         application.assert_rotated(&token, &application.password).await;
-        let retried = proxy.calls().iter().filter(|(operation, _)| operation == "PutSecretValue").count();
+        let retried =
+            proxy.calls().iter().filter(|(operation, _)| operation == "PutSecretValue").count();
         assert_eq!(retried, 3, "{code}");
     }
 }
@@ -42,11 +44,26 @@ async fn errors_that_stay_are_told_apart_and_name_the_call() {
     for (status, code, kind, text) in [
         (400, "ThrottlingException", "SecretsManagerThrottled", "throttled every attempt"),
         (429, "TooManyRequests", "SecretsManagerThrottled", "throttled every attempt"),
-        (500, "InternalServiceError", "SecretsManagerUnavailable", "internal error on every attempt"),
-        (400, "AccessDeniedException", "SecretsManagerAccessDenied", "Allow secretsmanager:PutSecretValue"),
+        (
+            500,
+            "InternalServiceError",
+            "SecretsManagerUnavailable",
+            "internal error on every attempt",
+        ),
+        (
+            400,
+            "AccessDeniedException",
+            "SecretsManagerAccessDenied",
+            "Allow secretsmanager:PutSecretValue",
+        ),
         (400, "DecryptionFailure", "DecryptionFailed", "kms:Decrypt"),
         (400, "EncryptionFailure", "DecryptionFailed", "kms:"),
-        (400, "InvalidRequestException", "SecretsManagerRefused", "InvalidRequestException by the test"),
+        (
+            400,
+            "InvalidRequestException",
+            "SecretsManagerRefused",
+            "InvalidRequestException by the test",
+        ),
         (400, "LimitExceededException", "SecretsManagerRefused", "LimitExceededException"),
     ] {
         let (proxy, function, application, token) = setup().await;
@@ -63,13 +80,22 @@ async fn errors_that_stay_are_told_apart_and_name_the_call() {
 
 #[tokio::test]
 async fn a_right_that_is_missing_is_named_for_every_call() {
-    for (done, operation) in [(0, "DescribeSecret"), (0, "GetSecretValue"), (0, "PutSecretValue"), (3, "UpdateSecretVersionStage")] {
+    for (done, operation) in [
+        (0, "DescribeSecret"),
+        (0, "GetSecretValue"),
+        (0, "PutSecretValue"),
+        (3, "UpdateSecretVersionStage"),
+    ] {
         let (proxy, function, application, token) = setup().await;
         application.steps(&function, &STEPS[..done], &token).await;
         proxy.fail(operation, 99, Fault::Refuse(400, "AccessDeniedException"));
         let failed = application.step(&function, STEPS[done], &token).await.unwrap_err();
         assert_eq!(failed.kind, "SecretsManagerAccessDenied", "{}", failed.message);
-        assert!(failed.message.contains(&format!("Allow secretsmanager:{operation}")), "{}", failed.message);
+        assert!(
+            failed.message.contains(&format!("Allow secretsmanager:{operation}")),
+            "{}",
+            failed.message
+        );
     }
 }
 
@@ -82,7 +108,11 @@ async fn a_silent_endpoint_is_given_up_before_lambda_kills_the_function() {
         let started = Instant::now();
         let failed = application.step(&function, "createSecret", &token).await.unwrap_err();
         assert_eq!(failed.kind, "SecretsManagerTimedOut", "{}", failed.message);
-        assert!(failed.message.contains(operation) && failed.message.contains("VPC endpoint"), "{}", failed.message);
+        assert!(
+            failed.message.contains(operation) && failed.message.contains("VPC endpoint"),
+            "{}",
+            failed.message
+        );
         assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     }
 }
@@ -110,7 +140,8 @@ async fn a_value_that_was_just_written_is_waited_for() {
 async fn an_endpoint_that_cannot_be_reached_is_told() {
     let application = Application::new().await;
     let token = application.begin().await;
-    let function = Function::start(&[("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{}", free_port()))]);
+    let function =
+        Function::start(&[("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{}", free_port()))]);
     let failed = application.step(&function, "createSecret", &token).await.unwrap_err();
     assert_eq!(failed.kind, "SecretsManagerUnavailable", "{}", failed.message);
     assert!(failed.message.contains("security group"), "{}", failed.message);

@@ -1,10 +1,12 @@
-//! The server's and the driver's errors, told apart. The SQLSTATE decides; texts may be in any language.
+//! The server's and the driver's errors, told apart. The SQLSTATE decides; texts may be in any
+//! language.
 
 use tokio_postgres::error::{DbError, SqlState};
 
 use crate::error::{DatabaseFault, chain};
 
-/// What the server was doing when it failed: some codes mean one thing at the login and another later.
+/// What the server was doing when it failed: some codes mean one thing at the login and another
+/// later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Login,
@@ -26,8 +28,11 @@ pub(super) fn of(error: &tokio_postgres::Error, phase: Phase) -> (DatabaseFault,
     let fault = if text.contains("server does not support TLS") {
         DatabaseFault::TlsNotOffered
     } else if text.contains("certificate verify failed") {
-        // OpenSSL's texts of X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH: the only place that tells.
-        let name = ["hostname mismatch", "Hostname mismatch", "IP address mismatch"].iter().any(|reason| text.contains(reason));
+        // OpenSSL's texts of X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH: the
+        // only place that tells.
+        let name = ["hostname mismatch", "Hostname mismatch", "IP address mismatch"]
+            .iter()
+            .any(|reason| text.contains(reason));
         if name { DatabaseFault::TlsName } else { DatabaseFault::TlsChain }
     } else if text.starts_with("error performing TLS handshake") {
         DatabaseFault::TlsFailed
@@ -42,14 +47,19 @@ pub(super) fn of(error: &tokio_postgres::Error, phase: Phase) -> (DatabaseFault,
 }
 
 fn at_login(error: &DbError) -> Option<DatabaseFault> {
-    // The C function that reported the error: the same SQLSTATE stands for a role with NOLOGIN and for pg_hba.conf.
+    // The C function that reported the error: the same SQLSTATE stands for a role with NOLOGIN and
+    // for pg_hba.conf.
     let routine = error.routine().unwrap_or_default();
     let code = error.code();
     if *code == SqlState::INVALID_PASSWORD {
         Some(DatabaseFault::LoginRejected)
-    } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION && routine == "InitializeSessionUserId" {
+    } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+        && routine == "InitializeSessionUserId"
+    {
         Some(DatabaseFault::LoginNotPermitted)
-    } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION && routine == "ClientAuthentication" {
+    } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+        && routine == "ClientAuthentication"
+    {
         Some(DatabaseFault::HostNotPermitted)
     } else if *code == SqlState::INSUFFICIENT_PRIVILEGE && routine == "CheckMyDatabase" {
         Some(DatabaseFault::ConnectNotPermitted)
@@ -62,7 +72,8 @@ fn at_login(error: &DbError) -> Option<DatabaseFault> {
 }
 
 fn at_setting_password(error: &DbError) -> Option<DatabaseFault> {
-    // passwordcheck raises the first, credcheck the next two, and a hook written in PL/pgSQL the last.
+    // passwordcheck raises the first, credcheck the next two, and a hook written in PL/pgSQL the
+    // last.
     let refused = [
         SqlState::INVALID_PARAMETER_VALUE,
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
@@ -81,17 +92,24 @@ fn of_server(error: &DbError) -> DatabaseFault {
     let routine = error.routine().unwrap_or_default();
     match error.code() {
         c if *c == SqlState::TOO_MANY_CONNECTIONS => DatabaseFault::TooManyConnections,
-        c if *c == SqlState::CANNOT_CONNECT_NOW || *c == SqlState::ADMIN_SHUTDOWN || *c == SqlState::CRASH_SHUTDOWN => {
+        c if *c == SqlState::CANNOT_CONNECT_NOW
+            || *c == SqlState::ADMIN_SHUTDOWN
+            || *c == SqlState::CRASH_SHUTDOWN =>
+        {
             DatabaseFault::NotAccepting
         }
-        c if *c == SqlState::UNDEFINED_DATABASE || *c == SqlState::INVALID_CATALOG_NAME => DatabaseFault::DatabaseMissing,
+        c if *c == SqlState::UNDEFINED_DATABASE || *c == SqlState::INVALID_CATALOG_NAME => {
+            DatabaseFault::DatabaseMissing
+        }
         c if *c == SqlState::READ_ONLY_SQL_TRANSACTION => DatabaseFault::ReadOnly,
         c if *c == SqlState::INSUFFICIENT_PRIVILEGE => DatabaseFault::PermissionDenied,
         c if *c == SqlState::LOCK_NOT_AVAILABLE => DatabaseFault::LockTimedOut,
         c if *c == SqlState::QUERY_CANCELED => DatabaseFault::StatementTimedOut,
         c if *c == SqlState::UNDEFINED_OBJECT => DatabaseFault::RoleMissing,
         // `tuple concurrently updated` has no code of its own.
-        c if *c == SqlState::INTERNAL_ERROR && routine == "simple_heap_update" => DatabaseFault::ConcurrentUpdate,
+        c if *c == SqlState::INTERNAL_ERROR && routine == "simple_heap_update" => {
+            DatabaseFault::ConcurrentUpdate
+        }
         _ => DatabaseFault::Other,
     }
 }
@@ -99,7 +117,9 @@ fn of_server(error: &DbError) -> DatabaseFault {
 /// Code, message, and for a missing right the detail that names it; other details may quote values.
 fn server_text(error: &DbError) -> String {
     let mut text = format!("{}: {}", error.code().code(), error.message());
-    if let (true, Some(detail)) = (*error.code() == SqlState::INSUFFICIENT_PRIVILEGE, error.detail()) {
+    if let (true, Some(detail)) =
+        (*error.code() == SqlState::INSUFFICIENT_PRIVILEGE, error.detail())
+    {
         text.push_str(". ");
         text.push_str(detail);
     }

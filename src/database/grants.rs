@@ -28,18 +28,27 @@ pub struct Grants {
 /// The types that the arguments of functions are, as they were written, by oid.
 pub type Types = BTreeMap<String, u32>;
 
-/// Looks up the types that the checks name, along the application's own `search_path`; what is no type is left out.
+/// Looks up the types that the checks name, along the application's own `search_path`; what is no
+/// type is left out.
 ///
 /// # Errors
 /// [`Error::Database`] when the server does not answer.
 pub async fn types(session: &Session, checks: &[&Check]) -> Result<Types, Error> {
     let mut types = Types::new();
-    let written: BTreeSet<&String> = checks.iter().flat_map(|check| check.arguments.iter().flatten()).collect();
+    let written: BTreeSet<&String> =
+        checks.iter().flat_map(|check| check.arguments.iter().flatten()).collect();
     for written in written {
         // Before a type there may stand the argument's name.
         let without_name = written.split_once(' ').map(|(_, of)| of);
         for text in std::iter::once(written.as_str()).chain(without_name) {
-            match session.query_one(OPERATION, "SELECT pg_catalog.to_regtype($1)::pg_catalog.oid", &[(&text, Type::TEXT)]).await {
+            match session
+                .query_one(
+                    OPERATION,
+                    "SELECT pg_catalog.to_regtype($1)::pg_catalog.oid",
+                    &[(&text, Type::TEXT)],
+                )
+                .await
+            {
                 Ok(row) => {
                     if let Some(oid) = row.get::<_, Option<u32>>(0) {
                         types.insert(written.clone(), oid);
@@ -48,7 +57,11 @@ pub async fn types(session: &Session, checks: &[&Check]) -> Result<Types, Error>
                 }
                 // What is no type's name at all, or in a schema that is closed to the role.
                 Err(Error::Database {
-                    fault: DatabaseFault::PermissionDenied | DatabaseFault::Other | DatabaseFault::RoleMissing, ..
+                    fault:
+                        DatabaseFault::PermissionDenied
+                        | DatabaseFault::Other
+                        | DatabaseFault::RoleMissing,
+                    ..
                 }) => {}
                 Err(error) => return Err(error),
             }
@@ -57,7 +70,8 @@ pub async fn types(session: &Session, checks: &[&Check]) -> Result<Types, Error>
     Ok(types)
 }
 
-/// Checks what the role of this session, whose `search_path` is `pg_catalog`, may do; `path` is the application's own.
+/// Checks what the role of this session, whose `search_path` is `pg_catalog`, may do; `path` is the
+/// application's own.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -73,7 +87,11 @@ pub async fn check(
     let checks = serde_json::to_string(checks).unwrap_or_default();
     let types = serde_json::to_string(types).unwrap_or_default();
     let examples = i64::try_from(examples).unwrap_or(i64::MAX);
-    let parameters: [(&(dyn ToSql + Sync), Type); 4] =
-        [(&checks, Type::TEXT), (&path, Type::TEXT_ARRAY), (&types, Type::TEXT), (&examples, Type::INT8)];
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&checks, Type::TEXT),
+        (&path, Type::TEXT_ARRAY),
+        (&types, Type::TEXT),
+        (&examples, Type::INT8),
+    ];
     session.query_json(OPERATION, &for_version(GRANTS, version), &parameters).await
 }

@@ -36,49 +36,79 @@ enum What {
 }
 
 impl Missing {
-    /// What it is, and the statement that mends it: for the role that the session acts as, or for the user that has logged in.
+    /// What it is, and the statement that mends it: for the role that the session acts as, or for
+    /// the user that has logged in.
     #[must_use]
     pub fn text(&self, acts_as: &str, login: &str) -> String {
         let (acts_as, login) = (escape_identifier(acts_as), escape_identifier(login));
         let shown = |text: &Option<String>| text.clone().unwrap_or_default();
-        let (kind, identity, name, privilege) = (shown(&self.kind), shown(&self.identity), shown(&self.name), shown(&self.privilege));
+        let (kind, identity, name, privilege) =
+            (shown(&self.kind), shown(&self.identity), shown(&self.name), shown(&self.privilege));
         let quoted = escape_identifier(&name);
         let option = |option: &'static str| if self.grantable { option } else { "" };
         match self.what {
             What::Owner => {
-                let keyword = kind.replace('-', " ").replace("statistics object", "statistics").to_uppercase();
-                format!("ownership of {kind} {identity} (ALTER {keyword} {identity} OWNER TO {acts_as})")
+                let keyword = kind
+                    .replace('-', " ")
+                    .replace("statistics object", "statistics")
+                    .to_uppercase();
+                format!(
+                    "ownership of {kind} {identity} (ALTER {keyword} {identity} OWNER TO {acts_as})"
+                )
             }
             What::Privilege => {
                 let option = option(" WITH GRANT OPTION");
                 let (kind, grant) = match (&self.column, &self.table) {
-                    (Some(column), Some(table)) => ("column", format!("{privilege} ({column}) ON TABLE {table}")),
-                    _ => (kind.trim_end_matches(" ACL"), format!("{privilege} ON {} {identity}", keyword(&kind))),
+                    (Some(column), Some(table)) => {
+                        ("column", format!("{privilege} ({column}) ON TABLE {table}"))
+                    }
+                    _ => (
+                        kind.trim_end_matches(" ACL"),
+                        format!("{privilege} ON {} {identity}", keyword(&kind)),
+                    ),
                 };
-                format!("{privilege}{option} on {kind} {identity} (GRANT {grant} TO {acts_as}{option})")
+                format!(
+                    "{privilege}{option} on {kind} {identity} (GRANT {grant} TO {acts_as}{option})"
+                )
             }
             What::Policy if privilege == "permissive" => {
-                format!("the rows of policy {identity} (ALTER POLICY {identity} TO {name}, {acts_as})")
+                format!(
+                    "the rows of policy {identity} (ALTER POLICY {identity} TO {name}, {acts_as})"
+                )
             }
-            What::Policy => format!("the rows that policy {identity} hides from {acts_as} (take {name} out of its roles)"),
-            What::Mapping => format!(
-                "the user mapping for server {name} (CREATE USER MAPPING FOR {acts_as} SERVER {quoted} OPTIONS (...), with the options that \
-                 role {privilege} has)"
+            What::Policy => format!(
+                "the rows that policy {identity} hides from {acts_as} (take {name} out of its \
+                 roles)"
             ),
-            What::Default => format!("default privileges {identity} (ALTER DEFAULT PRIVILEGES for, or to, role {acts_as})"),
+            What::Mapping => format!(
+                "the user mapping for server {name} (CREATE USER MAPPING FOR {acts_as} SERVER \
+                 {quoted} OPTIONS (...), with the options that role {privilege} has)"
+            ),
+            What::Default => format!(
+                "default privileges {identity} (ALTER DEFAULT PRIVILEGES for, or to, role \
+                 {acts_as})"
+            ),
             What::Member => format!("membership in role {name} (GRANT {quoted} TO {login})"),
-            What::Heir if self.grantable => format!("ADMIN OPTION on role {name} (GRANT {quoted} TO {acts_as} WITH ADMIN OPTION)"),
+            What::Heir if self.grantable => format!(
+                "ADMIN OPTION on role {name} (GRANT {quoted} TO {acts_as} WITH ADMIN OPTION)"
+            ),
             What::Heir => format!("the rights of role {name} (GRANT {quoted} TO {acts_as})"),
             What::Attribute => {
-                // These are those of the role that a session acts as; the others those of the one that logs in.
-                let of_actor = ["SUPERUSER", "CREATEROLE", "CREATEDB", "BYPASSRLS"].contains(&name.as_str());
-                format!("attribute {name} (ALTER ROLE {} {name})", if of_actor { acts_as } else { login })
+                // These are those of the role that a session acts as; the others those of the one
+                // that logs in.
+                let of_actor =
+                    ["SUPERUSER", "CREATEROLE", "CREATEDB", "BYPASSRLS"].contains(&name.as_str());
+                format!(
+                    "attribute {name} (ALTER ROLE {} {name})",
+                    if of_actor { acts_as } else { login }
+                )
             }
             What::Absent => format!("{name} does not exist"),
             What::Unsupported => format!("{privilege} is known from PostgreSQL {name} on"),
             What::RowSecurity => {
                 format!(
-                    "row-level security lets no INSERT into {kind} {identity} through (CREATE POLICY ... ON {identity} FOR INSERT TO {acts_as})"
+                    "row-level security lets no INSERT into {kind} {identity} through (CREATE \
+                     POLICY ... ON {identity} FOR INSERT TO {acts_as})"
                 )
             }
             What::Setting => format!("the same setting {name} (ALTER ROLE {login} SET)"),

@@ -1,4 +1,5 @@
-//! The database: a login that either proves a password, disproves it, or says why it could do neither; and the session it opens.
+//! The database: a login that either proves a password, disproves it, or says why it could do
+//! neither; and the session it opens.
 
 mod fault;
 pub mod grants;
@@ -31,15 +32,21 @@ use crate::secret::password::Password;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longer than any statement of ours takes, short enough to be told before Lambda's usual 30 s are over.
+/// Longer than any statement of ours takes, short enough to be told before Lambda's usual 30 s are
+/// over.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than a transaction waits for whatever is not the server, such as a login or a call to Secrets Manager.
+/// Longer than a transaction waits for whatever is not the server, such as a login or a call to
+/// Secrets Manager.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the role's own settings must not change in a session of ours.
-const OURS: [(&str, &str); 4] =
-    [("search_path", "pg_catalog"), ("role", "none"), ("default_transaction_read_only", "off"), ("datestyle", "ISO")];
+const OURS: [(&str, &str); 4] = [
+    ("search_path", "pg_catalog"),
+    ("role", "none"),
+    ("default_transaction_read_only", "off"),
+    ("datestyle", "ISO"),
+];
 const APPLICATION_NAME: &str = "postgres-secret-rotation";
 
 /// Where to log in, and how the server has to prove that it is the one.
@@ -48,24 +55,29 @@ pub struct Target {
     host: String,
     port: u16,
     dbname: String,
-    /// The name that the certificate has to carry; `None` where the policy allows plaintext and the secret asks for it.
+    /// The name that the certificate has to carry; `None` where the policy allows plaintext and the
+    /// secret asks for it.
     server_name: Option<String>,
-    /// Whether the server has to prove, before it is sent anything, that it knows the password, and that nobody stands between.
+    /// Whether the server has to prove, before it is sent anything, that it knows the password, and
+    /// that nobody stands between.
     proof_required: bool,
 }
 
-/// What the server makes of a password. Whatever else happens is an error, on which nothing may be decided.
+/// What the server makes of a password. Whatever else happens is an error, on which nothing may be
+/// decided.
 #[derive(Debug)]
 pub enum Login {
     Accepted(Session),
-    /// SQLSTATE 28P01: this password is not the one in the database (or the role has none that works).
+    /// SQLSTATE 28P01: this password is not the one in the database (or the role has none that
+    /// works).
     Rejected(Error),
 }
 
 /// Under whose settings a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Ours: neither the role's `search_path`, nor its `role`, nor its read-only default may reach what we send.
+    /// Ours: neither the role's `search_path`, nor its `role`, nor its read-only default may reach
+    /// what we send.
     Administer,
     /// The application's own, as it will find them.
     Application,
@@ -79,18 +91,25 @@ impl Target {
     pub fn new(server: &Server, policy: &Policy) -> Result<Self, String> {
         if !server.ssl && !policy.allow_plaintext {
             return Err(
-                "\"ssl\" is false, but passwords are sent over TLS only. Remove the key, or set allow_plaintext in ROTATION_POLICY \
-                 for this secret."
+                "\"ssl\" is false, but passwords are sent over TLS only. Remove the key, or set \
+                 allow_plaintext in ROTATION_POLICY for this secret."
                     .to_owned(),
             );
         }
         let host = policy.rotation_host.clone().unwrap_or_else(|| server.host.clone());
-        let server_name = server.ssl.then(|| policy.tls_server_name.clone().unwrap_or_else(|| host.clone()));
-        Ok(Self { host, port: server.port, dbname: server.dbname.clone(), server_name, proof_required: false })
+        let server_name =
+            server.ssl.then(|| policy.tls_server_name.clone().unwrap_or_else(|| host.clone()));
+        Ok(Self {
+            host,
+            port: server.port,
+            dbname: server.dbname.clone(),
+            server_name,
+            proof_required: false,
+        })
     }
 
-    /// The same server, which has to authenticate by SCRAM with channel binding: any other method would hand the password, or what it
-    /// can be found from, to whoever answers.
+    /// The same server, which has to authenticate by SCRAM with channel binding: any other method
+    /// would hand the password, or what it can be found from, to whoever answers.
     #[must_use]
     pub fn requiring_proof(self) -> Self {
         Self { proof_required: true, ..self }
@@ -121,8 +140,15 @@ impl Database<'_> {
     /// Logs in; `operation` says in errors whose password it was.
     ///
     /// # Errors
-    /// [`Error::Database`] for everything but a refused password: name, route, TLS, `pg_hba.conf`, limits, time.
-    pub async fn login(&self, operation: &'static str, role: &str, password: &Password, purpose: Purpose) -> Result<Login, Error> {
+    /// [`Error::Database`] for everything but a refused password: name, route, TLS, `pg_hba.conf`,
+    /// limits, time.
+    pub async fn login(
+        &self,
+        operation: &'static str,
+        role: &str,
+        password: &Password,
+        purpose: Purpose,
+    ) -> Result<Login, Error> {
         self.watched_login(operation, role, password, purpose).await.0
     }
 
@@ -150,7 +176,8 @@ impl Database<'_> {
         let login = match opened {
             Ok((client, connection)) => {
                 progress.reached(Part::Login);
-                tracing::debug!(db.role = role, db.host = %self.target.address(), operation, "logged in");
+                let host = self.target.address();
+                tracing::debug!(db.role = role, db.host = host, operation, "logged in");
                 Ok(Login::Accepted(Session {
                     client,
                     connection,
@@ -159,7 +186,9 @@ impl Database<'_> {
                     deadline: self.deadline,
                 }))
             }
-            Err(refusal @ (DatabaseFault::LoginRejected, _)) => Ok(Login::Rejected(failed(refusal))),
+            Err(refusal @ (DatabaseFault::LoginRejected, _)) => {
+                Ok(Login::Rejected(failed(refusal)))
+            }
             Err(failure) => Err(failed(failure)),
         };
         (login, progress)
@@ -179,19 +208,28 @@ impl Database<'_> {
             .password(password.expose_secret())
             .dbname(&target.dbname)
             .application_name(APPLICATION_NAME)
-            .channel_binding(if target.proof_required { ChannelBinding::Require } else { ChannelBinding::Prefer })
+            .channel_binding(if target.proof_required {
+                ChannelBinding::Require
+            } else {
+                ChannelBinding::Prefer
+            })
             .options(options(purpose, self.deadline));
         let failed = |error| fault::of(&error, Phase::Login);
         let Some(server_name) = &target.server_name else {
             config.ssl_mode(SslMode::Disable);
-            let (client, connection) = config.connect_raw(dial(target, progress).await?, NoTls).await.map_err(failed)?;
+            let (client, connection) =
+                config.connect_raw(dial(target, progress).await?, NoTls).await.map_err(failed)?;
             return Ok((client, serve(connection)));
         };
         config.ssl_mode(SslMode::Require);
-        let connector = self.tls.connector_for(server_name).map_err(|reason| (DatabaseFault::TlsRootsMissing, reason))?;
+        let connector = self
+            .tls
+            .connector_for(server_name)
+            .map_err(|reason| (DatabaseFault::TlsRootsMissing, reason))?;
         let connector = postgres_native_tls::TlsConnector::new(connector, server_name);
         let stream = dial(target, progress).await?;
-        let (client, connection) = config.connect_raw(stream, Watched { connector, progress }).await.map_err(failed)?;
+        let (client, connection) =
+            config.connect_raw(stream, Watched { connector, progress }).await.map_err(failed)?;
         Ok((client, serve(connection)))
     }
 }
@@ -199,7 +237,8 @@ impl Database<'_> {
 /// A fault, and the text that may be shown with it.
 type Failure = (DatabaseFault, String);
 
-/// Resolves and connects here and not in the driver, so that a name, a route and a login that fail can be told apart.
+/// Resolves and connects here and not in the driver, so that a name, a route and a login that fail
+/// can be told apart.
 async fn dial(target: &Target, progress: &Progress) -> Result<TcpStream, Failure> {
     let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
         .await
@@ -215,7 +254,12 @@ async fn dial(target: &Target, progress: &Progress) -> Result<TcpStream, Failure
                 return Ok(stream);
             }
             Ok(Err(error)) => failure = (DatabaseFault::Unreachable, format!("{address}: {error}")),
-            Err(_) => failure = (DatabaseFault::TimedOut, format!("{address}: no TCP connection within {} s", CONNECT_TIMEOUT.as_secs())),
+            Err(_) => {
+                failure = (
+                    DatabaseFault::TimedOut,
+                    format!("{address}: no TCP connection within {} s", CONNECT_TIMEOUT.as_secs()),
+                )
+            }
         }
     }
     Err(failure)
@@ -223,14 +267,18 @@ async fn dial(target: &Target, progress: &Progress) -> Result<TcpStream, Failure
 
 fn options(purpose: Purpose, deadline: Deadline) -> String {
     let timeouts = format!(
-        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c default_transaction_deferrable=off",
+        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c \
+         default_transaction_deferrable=off",
         deadline.remaining(STATEMENT_TIMEOUT).as_millis().max(1),
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
-        // A session that is cut off keeps its locks: once the invocation is over nobody goes on with it.
+        // A session that is cut off keeps its locks: once the invocation is over nobody goes on
+        // with it.
         deadline.remaining(TRANSACTION_TIMEOUT).as_millis().max(1),
     );
     match purpose {
-        Purpose::Administer => OURS.iter().fold(timeouts, |options, (name, value)| format!("{options} -c {name}={value}")),
+        Purpose::Administer => OURS
+            .iter()
+            .fold(timeouts, |options, (name, value)| format!("{options} -c {name}={value}")),
         Purpose::Application => timeouts,
     }
 }

@@ -1,4 +1,5 @@
-//! The two users of an application that take turns: what the catalogs say of them, and the statements that make one the other's equal.
+//! The two users of an application that take turns: what the catalogs say of them, and the
+//! statements that make one the other's equal.
 
 use std::fmt::Write;
 
@@ -38,14 +39,16 @@ pub struct Facts {
     pub admin: Role,
     pub current: Option<Role>,
     pub other: Option<Role>,
-    /// The policy's owner role, else the role that the current user is set to act as, else the base user.
+    /// The policy's owner role, else the role that the current user is set to act as, else the base
+    /// user.
     pub owner_name: String,
     pub owner_exists: bool,
     /// The role that the current user acts as only because the database has everybody act as it.
     pub role_of_everybody: Option<String>,
     /// The role that the current user acts as in its database, which may be itself.
     pub current_acts_as: String,
-    /// Whether it does so by a setting of its own for that database, which is copied like any other.
+    /// Whether it does so by a setting of its own for that database, which is copied like any
+    /// other.
     pub by_database: bool,
     /// Whether the current user may act as the owner role.
     pub current_may_act: Option<bool>,
@@ -57,7 +60,8 @@ pub struct Facts {
     pub other_may_act: Option<bool>,
     pub admin_option_on_other: Option<bool>,
     pub admin_option_on_owner: Option<bool>,
-    /// Memberships of the current user that the other one has not, and does not get through the owner role.
+    /// Memberships of the current user that the other one has not, and does not get through the
+    /// owner role.
     pub lacking: Vec<Membership>,
     /// Roles that the other one is a member of, and the current user is not.
     pub surplus: Vec<Surplus>,
@@ -102,7 +106,8 @@ pub struct Surplus {
     pub grantor: String,
 }
 
-/// What makes the other user the current one's equal; the settings are compared and copied by the server.
+/// What makes the other user the current one's equal; the settings are compared and copied by the
+/// server.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Change {
     pub create: bool,
@@ -130,7 +135,12 @@ impl Membership {
         let grant = format!("{} TO {}", escape_identifier(&self.role), escape_identifier(to));
         match (options, self.admin) {
             // What is not named stays as it is.
-            (true, admin) => format!("{grant} WITH {}INHERIT {}, SET {}", if admin { "ADMIN true, " } else { "" }, self.inherit, self.set),
+            (true, admin) => format!(
+                "{grant} WITH {}INHERIT {}, SET {}",
+                if admin { "ADMIN true, " } else { "" },
+                self.inherit,
+                self.set
+            ),
             (false, true) => format!("{grant} WITH ADMIN OPTION"),
             (false, false) => grant,
         }
@@ -145,13 +155,20 @@ pub async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
     let sql = filled(FACTS).replace(":powerful", POWERFUL);
     let Names { current, other, owner, base, dbname } = names;
     let parameters: [&(dyn ToSql + Sync); 5] = [&current, &other, &owner, &base, &dbname];
-    admin.query_json("comparing the two users", &sql, &parameters.map(|parameter| (parameter, Type::TEXT))).await
+    admin
+        .query_json(
+            "comparing the two users",
+            &sql,
+            &parameters.map(|parameter| (parameter, Type::TEXT)),
+        )
+        .await
 }
 
 /// Carries a change out within the transaction of [`role::lock`], and ends that.
 ///
 /// # Errors
-/// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing one of the roles: roll back, and begin again.
+/// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing one of the roles:
+/// roll back, and begin again.
 pub async fn apply(
     admin: &Session,
     names: Names<'_>,
@@ -170,17 +187,28 @@ pub async fn apply(
     for grant in &change.grants {
         let _ = write!(sql, " GRANT {grant};");
     }
-    let act_as = change.act_as.as_ref().map_or_else(|| format!("ALTER ROLE {other} RESET role"), |role| role::act_as(names.other, role));
+    let act_as = change.act_as.as_ref().map_or_else(
+        || format!("ALTER ROLE {other} RESET role"),
+        |role| role::act_as(names.other, role),
+    );
     let _ = write!(sql, " {act_as}; ");
     if !change.settings {
         sql.push_str(end.sql());
     }
-    admin.set_password(role::CHANGE, &sql).await.map_err(|error| role::without_password(error, stored_form, storage))?;
+    admin
+        .set_password(role::CHANGE, &sql)
+        .await
+        .map_err(|error| role::without_password(error, stored_form, storage))?;
     if change.settings {
-        let constant = |name: &str, value: &str| format!("{name} CONSTANT text := {};", escape_literal(value));
+        let constant =
+            |name: &str, value: &str| format!("{name} CONSTANT text := {};", escape_literal(value));
         let roles = constant("source_name", names.current) + &constant("target_name", names.other);
         // A literal, since a name may hold whatever a dollar quote would end with.
-        let copy = format!("DO {}; {}", escape_literal(&filled(SETTINGS).replace(":names", &roles)), end.sql());
+        let copy = format!(
+            "DO {}; {}",
+            escape_literal(&filled(SETTINGS).replace(":names", &roles)),
+            end.sql()
+        );
         let copied = admin.execute("copying the settings of the role", &copy).await;
         copied.map_err(|mut error| match &mut error {
             Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } => {

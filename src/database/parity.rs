@@ -15,7 +15,8 @@ const PARITY: &str = include_str!("sql/parity.sql");
 pub struct Parity {
     /// Whether there is such a user.
     pub current_exists: bool,
-    /// The role that this session's user is set to act as; its own rights are all it has where it may not.
+    /// The role that this session's user is set to act as; its own rights are all it has where it
+    /// may not.
     pub wanted: Option<String>,
     /// The role that the current user is set to act as.
     pub current_wanted: Option<String>,
@@ -27,7 +28,8 @@ pub struct Parity {
     pub missing: Vec<Missing>,
     /// Objects that belong to one of the two users itself.
     pub strays: Vec<Stray>,
-    /// Privileges that were granted to one of the two users itself, which acts as another role and so does not have them.
+    /// Privileges that were granted to one of the two users itself, which acts as another role and
+    /// so does not have them.
     pub idle: Vec<Idle>,
 }
 
@@ -45,12 +47,24 @@ pub struct Idle {
     pub grants: u64,
 }
 
-/// Compares this session, whose `search_path` is `pg_catalog`, with the sessions of the user `current`; at most `examples` of what is missing
-/// are described.
+/// Compares this session, whose `search_path` is `pg_catalog`, with the sessions of the user
+/// `current`; at most `examples` of what is missing are described.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn parity(session: &Session, version: u32, current: &str, examples: u32) -> Result<Parity, Error> {
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&current, Type::TEXT), (&i64::from(examples), Type::INT8)];
-    session.query_json("comparing what the two users can do", &for_version(PARITY, version), &parameters).await
+pub async fn parity(
+    session: &Session,
+    version: u32,
+    current: &str,
+    examples: u32,
+) -> Result<Parity, Error> {
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&current, Type::TEXT), (&i64::from(examples), Type::INT8)];
+    session
+        .query_json(
+            "comparing what the two users can do",
+            &for_version(PARITY, version),
+            &parameters,
+        )
+        .await
 }

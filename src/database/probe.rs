@@ -30,20 +30,28 @@ impl Refusal {
     }
 }
 
-/// Plans one statement, as the role and under the settings of the session; `None` when the server would run it.
+/// Plans one statement, as the role and under the settings of the session; `None` when the server
+/// would run it.
 ///
-/// PREPARE takes one statement that can be planned, and nothing else, whatever its text looks like to us; the extended protocol takes no
-/// second one. A generic plan, since one for parameters that are NULL would leave out what they make superfluous.
+/// PREPARE takes one statement that can be planned, and nothing else, whatever its text looks like
+/// to us; the extended protocol takes no second one. A generic plan, since one for parameters that
+/// are NULL would leave out what they make superfluous.
 ///
 /// # Errors
-/// [`Error::Database`] when it is not known whether the role could run it: no answer in time, a lock that somebody holds.
+/// [`Error::Database`] when it is not known whether the role could run it: no answer in time, a
+/// lock that somebody holds.
 pub async fn plan(session: &Session, statement: &str) -> Result<Option<Refusal>, Error> {
-    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; SET LOCAL plan_cache_mode = force_generic_plan";
+    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; SET LOCAL \
+        plan_cache_mode = force_generic_plan";
     session.execute(OPERATION, begin).await?;
     let prepared = prepare(session, statement).await;
     let planned = match &prepared {
         Ok(parameters) => {
-            let nulls = if *parameters == 0 { String::new() } else { format!("({})", vec!["NULL"; *parameters].join(", ")) };
+            let nulls = if *parameters == 0 {
+                String::new()
+            } else {
+                format!("({})", vec!["NULL"; *parameters].join(", "))
+            };
             session.execute(OPERATION, &format!("EXPLAIN EXECUTE {NAME}{nulls}")).await
         }
         Err(_) => Ok(()),
@@ -59,7 +67,8 @@ pub async fn plan(session: &Session, statement: &str) -> Result<Option<Refusal>,
     }
 }
 
-/// How many parameters it has. Their types are those that the server takes them for, told so that it does not have to guess again.
+/// How many parameters it has. Their types are those that the server takes them for, told so that
+/// it does not have to guess again.
 async fn prepare(session: &Session, statement: &str) -> Result<usize, Error> {
     let types = session.parameter_types(OPERATION, &format!("EXPLAIN {statement}")).await?;
     let names: Vec<_> = types.iter().map(type_name).collect();
@@ -77,6 +86,16 @@ fn type_name(of: &Type) -> String {
 }
 
 fn unknown(fault: DatabaseFault) -> bool {
-    use DatabaseFault::{ConnectionLost, LockTimedOut, NotAccepting, StatementTimedOut, TimedOut, TooManyConnections};
-    matches!(fault, ConnectionLost | LockTimedOut | NotAccepting | StatementTimedOut | TimedOut | TooManyConnections)
+    use DatabaseFault::{
+        ConnectionLost, LockTimedOut, NotAccepting, StatementTimedOut, TimedOut, TooManyConnections,
+    };
+    matches!(
+        fault,
+        ConnectionLost
+            | LockTimedOut
+            | NotAccepting
+            | StatementTimedOut
+            | TimedOut
+            | TooManyConnections
+    )
 }

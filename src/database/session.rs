@@ -31,9 +31,18 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Database`] under the name of the operation.
-    pub async fn query_one(&self, operation: &'static str, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Error> {
-        let rows = self.answer(operation, Phase::Statement, self.client.query_typed(sql, parameters)).await?;
-        rows.into_iter().next().ok_or_else(|| self.error(operation, DatabaseFault::Other, "the query returned no row".to_owned()))
+    pub async fn query_one(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Row, Error> {
+        let rows = self
+            .answer(operation, Phase::Statement, self.client.query_typed(sql, parameters))
+            .await?;
+        rows.into_iter().next().ok_or_else(|| {
+            self.error(operation, DatabaseFault::Other, "the query returned no row".to_owned())
+        })
     }
 
     /// The one JSON text that a query returns, in a single round trip.
@@ -47,8 +56,11 @@ impl Session {
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<T, Error> {
         let row = self.query_one(operation, sql, parameters).await?;
-        let text: &str = row.try_get(0).map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))?;
-        serde_json::from_str(text).map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))
+        let text: &str = row
+            .try_get(0)
+            .map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))?;
+        serde_json::from_str(text)
+            .map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))
     }
 
     /// Statements that take effect together or not at all, in a single round trip.
@@ -60,18 +72,31 @@ impl Session {
     }
 
     /// As [`execute`](Self::execute), for statements that the server's password policy may refuse.
-    pub(super) async fn set_password(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
+    pub(super) async fn set_password(
+        &self,
+        operation: &'static str,
+        sql: &str,
+    ) -> Result<(), Error> {
         self.answer(operation, Phase::SettingPassword, self.client.batch_execute(sql)).await
     }
 
-    /// The types that the server takes a statement's parameters for; the statement is parsed, and not run.
-    pub(super) async fn parameter_types(&self, operation: &'static str, sql: &str) -> Result<Vec<Type>, Error> {
+    /// The types that the server takes a statement's parameters for; the statement is parsed, and
+    /// not run.
+    pub(super) async fn parameter_types(
+        &self,
+        operation: &'static str,
+        sql: &str,
+    ) -> Result<Vec<Type>, Error> {
         let statement = self.answer(operation, Phase::Statement, self.client.prepare(sql)).await?;
         Ok(statement.params().to_vec())
     }
 
     /// One statement and no more, by the extended protocol; what it returns is of no interest.
-    pub(super) async fn query_nothing(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
+    pub(super) async fn query_nothing(
+        &self,
+        operation: &'static str,
+        sql: &str,
+    ) -> Result<(), Error> {
         self.answer(operation, Phase::Statement, self.client.query_typed(sql, &[])).await.map(drop)
     }
 
@@ -93,12 +118,25 @@ impl Session {
                 let (fault, detail) = fault::of(&error, phase);
                 self.error(operation, fault, detail)
             }),
-            Err(elapsed) => Err(self.error(operation, DatabaseFault::TimedOut, elapsed.to_string())),
+            Err(elapsed) => {
+                Err(self.error(operation, DatabaseFault::TimedOut, elapsed.to_string()))
+            }
         }
     }
 
-    pub(super) fn error(&self, operation: &'static str, fault: DatabaseFault, detail: String) -> Error {
-        Error::Database { operation, role: self.role.clone(), host: self.host.clone(), fault, detail }
+    pub(super) fn error(
+        &self,
+        operation: &'static str,
+        fault: DatabaseFault,
+        detail: String,
+    ) -> Error {
+        Error::Database {
+            operation,
+            role: self.role.clone(),
+            host: self.host.clone(),
+            fault,
+            detail,
+        }
     }
 }
 
@@ -107,7 +145,8 @@ pub(super) fn filled(sql: &str) -> String {
     sql.replace(":common", include_str!("sql/common.sql"))
 }
 
-/// The same for this `server_version_num`: lines that begin with `--15:` are for servers from PostgreSQL 15 on.
+/// The same for this `server_version_num`: lines that begin with `--15:` are for servers from
+/// PostgreSQL 15 on.
 pub(super) fn for_version(sql: &str, version: u32) -> String {
     let sql = filled(sql);
     if version >= 150_000 { sql.replace("--15: ", "") } else { sql }

@@ -1,4 +1,5 @@
-//! Which roots a server's certificate is checked against: Amazon RDS's of its region, or those of `CA_BUNDLE_FILE`. There is no unverified way.
+//! Which roots a server's certificate is checked against: Amazon RDS's of its region, or those of
+//! `CA_BUNDLE_FILE`. There is no unverified way.
 
 use std::path::Path;
 
@@ -18,7 +19,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads `CA_BUNDLE_FILE` where it is set. Without it, hosts that do not name their region are taken to be in `region`.
+    /// Reads `CA_BUNDLE_FILE` where it is set. Without it, hosts that do not name their region are
+    /// taken to be in `region`.
     ///
     /// # Errors
     /// [`Error::Configuration`] when the file cannot be read or holds no certificate.
@@ -27,9 +29,15 @@ impl Tls {
         let bundle = match bundle {
             None => None,
             Some(path) => {
-                let pem = std::fs::read_to_string(path).map_err(|error| invalid(format!("{} cannot be read: {error}.", path.display())))?;
-                let connector =
-                    connector(&pem).map_err(|error| invalid(format!("{} is not a PEM file of certificates: {error}.", path.display())))?;
+                let pem = std::fs::read_to_string(path).map_err(|error| {
+                    invalid(format!("{} cannot be read: {error}.", path.display()))
+                })?;
+                let connector = connector(&pem).map_err(|error| {
+                    invalid(format!(
+                        "{} is not a PEM file of certificates: {error}.",
+                        path.display()
+                    ))
+                })?;
                 Some(connector)
             }
         };
@@ -44,8 +52,11 @@ impl Tls {
         if let Some(bundle) = &self.bundle {
             return Ok(bundle.clone());
         }
-        // Parsing all the roots would cost more time and memory than the rest of the cold start; a region has three.
-        let region = region_of(host).or(self.region.as_deref()).ok_or("neither the host nor AWS_REGION names a region")?;
+        // Parsing all the roots would cost more time and memory than the rest of the cold start; a
+        // region has three.
+        let region = region_of(host)
+            .or(self.region.as_deref())
+            .ok_or("neither the host nor AWS_REGION names a region")?;
         let pem = rds_roots(region);
         if pem.is_empty() {
             return Err(format!("no roots of Amazon RDS for {region:?} are built in"));
@@ -67,17 +78,24 @@ fn connector(pem: &str) -> Result<TlsConnector, String> {
     builder.build().map_err(|error| error.to_string())
 }
 
-/// The region in a host name that RDS gave: `NAME.ID.REGION.rds.amazonaws.com`, in China `NAME.ID.rds.REGION.amazonaws.com.cn`.
+/// The region in a host name that RDS gave: `NAME.ID.REGION.rds.amazonaws.com`, in China
+/// `NAME.ID.rds.REGION.amazonaws.com.cn`.
 fn region_of(host: &str) -> Option<&str> {
     let labels: Vec<_> = host.trim_end_matches('.').split('.').collect();
     match labels.as_slice() {
-        [.., region, "rds", "amazonaws", "com"] | [.., "rds", region, "amazonaws", "com", "cn"] => Some(region),
+        [.., region, "rds", "amazonaws", "com"] | [.., "rds", region, "amazonaws", "com", "cn"] => {
+            Some(region)
+        }
         _ => None,
     }
 }
 
 fn rds_roots(region: &str) -> String {
-    RDS_ROOTS.split("# ").filter_map(|section| section.split_once('\n')).filter_map(|(of, pem)| (of == region).then_some(pem)).collect()
+    RDS_ROOTS
+        .split("# ")
+        .filter_map(|section| section.split_once('\n'))
+        .filter_map(|(of, pem)| (of == region).then_some(pem))
+        .collect()
 }
 
 #[cfg(test)]
@@ -89,8 +107,18 @@ mod tests {
         let tls = Tls::new(None, Some("eu-central-1".to_owned())).unwrap();
         assert!(tls.connector_for("db.internal").is_ok());
         assert!(tls.connector_for("app.abc.eu-west-3.rds.amazonaws.com").is_ok());
-        assert!(tls.connector_for("app.abc.xx-nowhere-9.rds.amazonaws.com").unwrap_err().contains("xx-nowhere-9"));
-        assert!(Tls::new(None, None).unwrap().connector_for("db.internal").unwrap_err().contains("AWS_REGION"));
+        assert!(
+            tls.connector_for("app.abc.xx-nowhere-9.rds.amazonaws.com")
+                .unwrap_err()
+                .contains("xx-nowhere-9")
+        );
+        assert!(
+            Tls::new(None, None)
+                .unwrap()
+                .connector_for("db.internal")
+                .unwrap_err()
+                .contains("AWS_REGION")
+        );
         assert_eq!(region_of("a.cluster-b.us-east-2.rds.amazonaws.com."), Some("us-east-2"));
         assert_eq!(region_of("a.b.rds.cn-north-1.amazonaws.com.cn"), Some("cn-north-1"));
         assert_eq!(region_of("rds.amazonaws.com.example.org"), None);
@@ -98,10 +126,15 @@ mod tests {
 
     #[test]
     fn every_region_that_is_built_in_has_roots_that_can_be_parsed() {
-        let regions: std::collections::BTreeSet<_> = RDS_ROOTS.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+        let regions: std::collections::BTreeSet<_> =
+            RDS_ROOTS.lines().filter_map(|line| line.strip_prefix("# ")).collect();
         assert!(regions.len() >= 25, "{regions:?}");
         for region in regions {
-            assert_eq!(rds_roots(region).matches("BEGIN CERTIFICATE").count(), 3, "RSA 2048, RSA 4096 and ECC of {region}");
+            assert_eq!(
+                rds_roots(region).matches("BEGIN CERTIFICATE").count(),
+                3,
+                "RSA 2048, RSA 4096 and ECC of {region}"
+            );
             connector(&rds_roots(region)).unwrap();
         }
     }

@@ -1,4 +1,5 @@
-//! What is wrong with a secret, and what mends it: one pure decision over its labels and what the database makes of its passwords.
+//! What is wrong with a secret, and what mends it: one pure decision over its labels and what the
+//! database makes of its passwords.
 
 use crate::event::Prefer;
 use crate::policy::Strategy;
@@ -21,7 +22,8 @@ pub struct Findings {
     pub strategy: Strategy,
     pub current: Verdict,
     pub pending: Pending,
-    /// The best that is known of older passwords of the current user; `None`: there are none, or none was needed.
+    /// The best that is known of older passwords of the current user; `None`: there are none, or
+    /// none was needed.
     pub older: Option<Verdict>,
     /// Whether the policy lets the admin set a password that nobody knows any more.
     pub admin_reset: bool,
@@ -35,11 +37,14 @@ pub fn decide(findings: Findings, prefer: Prefer) -> Remedy {
     match (current, pending) {
         (Unknown, _) | (_, Pending::Value(Unknown)) => Remedy::Wait,
         (Accepted, Pending::None) => Remedy::Nothing,
-        (Accepted, Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => Remedy::TakeOffPending,
+        (Accepted, Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => {
+            Remedy::TakeOffPending
+        }
         (Accepted, Pending::Value(Accepted)) => match (strategy, prefer) {
             (Strategy::AlternatingUsers, Prefer::Forward) => Remedy::RollForward,
             (Strategy::AlternatingUsers, Prefer::Back) => Remedy::TakeOffPending,
-            // Two passwords of one role: the server asks for none (`trust`), and says nothing about either.
+            // Two passwords of one role: the server asks for none (`trust`), and says nothing about
+            // either.
             (Strategy::SingleUser, _) => Remedy::AskForHelp,
         },
         (Rejected, Pending::Value(Accepted)) => match (strategy, prefer) {
@@ -48,12 +53,14 @@ pub fn decide(findings: Findings, prefer: Prefer) -> Remedy {
             (Strategy::AlternatingUsers, Prefer::Back) if admin_reset => Remedy::ResetByAdmin,
             (Strategy::AlternatingUsers, Prefer::Back) => Remedy::AskForHelp,
         },
-        (Rejected, Pending::None | Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => match older {
-            Some(Accepted) => Remedy::RestoreCurrent,
-            Some(Unknown) => Remedy::Wait,
-            Some(Rejected) | None if admin_reset => Remedy::ResetByAdmin,
-            Some(Rejected) | None => Remedy::AskForHelp,
-        },
+        (Rejected, Pending::None | Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => {
+            match older {
+                Some(Accepted) => Remedy::RestoreCurrent,
+                Some(Unknown) => Remedy::Wait,
+                Some(Rejected) | None if admin_reset => Remedy::ResetByAdmin,
+                Some(Rejected) | None => Remedy::AskForHelp,
+            }
+        }
     }
 }
 
@@ -65,14 +72,22 @@ mod tests {
 
     /// Every state there is.
     fn all() -> Vec<Findings> {
-        let pendings = [Pending::None, Pending::Empty, Pending::Copy].into_iter().chain(VERDICTS.map(Pending::Value));
+        let pendings = [Pending::None, Pending::Empty, Pending::Copy]
+            .into_iter()
+            .chain(VERDICTS.map(Pending::Value));
         let olders: Vec<_> = std::iter::once(None).chain(VERDICTS.map(Some)).collect();
         let mut all = Vec::new();
         for pending in pendings {
             for strategy in [Strategy::SingleUser, Strategy::AlternatingUsers] {
                 for current in VERDICTS {
                     for older in olders.clone() {
-                        all.extend([false, true].map(|admin_reset| Findings { strategy, current, pending, older, admin_reset }));
+                        all.extend([false, true].map(|admin_reset| Findings {
+                            strategy,
+                            current,
+                            pending,
+                            older,
+                            admin_reset,
+                        }));
                     }
                 }
             }
@@ -83,11 +98,17 @@ mod tests {
     #[test]
     fn nothing_is_decided_on_ignorance() {
         for findings in all() {
-            let unknown = findings.current == Verdict::Unknown || findings.pending == Pending::Value(Verdict::Unknown);
+            let unknown = findings.current == Verdict::Unknown
+                || findings.pending == Pending::Value(Verdict::Unknown);
             for prefer in [Prefer::Forward, Prefer::Back] {
                 let waits = decide(findings, prefer) == Remedy::Wait;
-                let needs_older = findings.current == Verdict::Rejected && findings.pending != Pending::Value(Verdict::Accepted);
-                assert_eq!(waits, unknown || needs_older && findings.older == Some(Verdict::Unknown), "{findings:?}");
+                let needs_older = findings.current == Verdict::Rejected
+                    && findings.pending != Pending::Value(Verdict::Accepted);
+                assert_eq!(
+                    waits,
+                    unknown || needs_older && findings.older == Some(Verdict::Unknown),
+                    "{findings:?}"
+                );
             }
         }
     }
@@ -97,7 +118,10 @@ mod tests {
         for findings in all().into_iter().filter(|findings| findings.current == Verdict::Accepted) {
             for prefer in [Prefer::Forward, Prefer::Back] {
                 let remedy = decide(findings, prefer);
-                assert!(!matches!(remedy, Remedy::RestoreCurrent | Remedy::ResetByAdmin), "{findings:?}: {remedy:?}");
+                assert!(
+                    !matches!(remedy, Remedy::RestoreCurrent | Remedy::ResetByAdmin),
+                    "{findings:?}: {remedy:?}"
+                );
             }
         }
     }
@@ -106,7 +130,10 @@ mod tests {
     fn the_admin_is_asked_only_where_the_policy_allows_it() {
         for findings in all() {
             for prefer in [Prefer::Forward, Prefer::Back] {
-                assert!(findings.admin_reset || decide(findings, prefer) != Remedy::ResetByAdmin, "{findings:?}");
+                assert!(
+                    findings.admin_reset || decide(findings, prefer) != Remedy::ResetByAdmin,
+                    "{findings:?}"
+                );
             }
         }
     }
@@ -138,7 +165,11 @@ mod tests {
             (Two, A, Value(U), None, true, Remedy::Wait, Remedy::Wait),
         ] {
             let findings = Findings { strategy, current, pending, older, admin_reset };
-            assert_eq!((decide(findings, Prefer::Forward), decide(findings, Prefer::Back)), (forward, back), "{findings:?}");
+            assert_eq!(
+                (decide(findings, Prefer::Forward), decide(findings, Prefer::Back)),
+                (forward, back),
+                "{findings:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a secret and its database look like now: the labels, and a login with each password that matters.
+//! What a secret and its database look like now: the labels, and a login with each password that
+//! matters.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -46,10 +47,15 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
     let description = context.store.describe(secret).await?;
     let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
     labels::not_managed(&description).map_err(fault)?;
-    let current = context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent))?;
+    let current = context
+        .store
+        .read(secret, Which::Stage(store::CURRENT))
+        .await?
+        .ok_or_else(|| fault(RotationFault::NoCurrent))?;
     let pending_id = description.under_way().map(str::to_owned);
     let schedule = schedule(&description);
-    let mut rotation = Rotation::of(context.config, current, pending_id.as_deref().unwrap_or_default())?;
+    let mut rotation =
+        Rotation::of(context.config, current, pending_id.as_deref().unwrap_or_default())?;
     let mut opened = Sessions::default();
     let mut versions = Vec::new();
 
@@ -59,14 +65,17 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
 
     let mut pending = Pending::None;
     if let Some(id) = &pending_id {
-        let (state, version) = pending_state(context, &mut rotation, id, current, reason, &mut opened).await?;
+        let (state, version) =
+            pending_state(context, &mut rotation, id, current, reason, &mut opened).await?;
         pending = state;
         versions.push(version);
     }
     let mut older_verdict = None;
     if current == Verdict::Rejected && pending != Pending::Value(Verdict::Accepted) {
         let database = rotation.database(context, &rotation.current)?;
-        let mut tried = Tried::rejected([Some(&rotation.current), rotation.pending.as_ref()].into_iter().flatten());
+        let mut tried = Tried::rejected(
+            [Some(&rotation.current), rotation.pending.as_ref()].into_iter().flatten(),
+        );
         older_verdict = Some(match older(context, &rotation, &database, &mut tried).await {
             Ok(Some((session, _))) => {
                 opened.older = Some(session);
@@ -87,17 +96,42 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
         versions.push(previous_version(context, &rotation, previous, current).await?);
     }
     let users = [rotation.current.credentials.username.as_str(), rotation.next_username.as_str()];
-    let (open, stored_as) = match [&opened.current, &opened.pending, &opened.older].into_iter().flatten().next() {
-        Some(session) => (sessions::count(session, &users).await?, sessions::stored_as(session, &users).await?),
-        None => (BTreeMap::new(), BTreeMap::new()),
-    };
+    let (open, stored_as) =
+        match [&opened.current, &opened.pending, &opened.older].into_iter().flatten().next() {
+            Some(session) => (
+                sessions::count(session, &users).await?,
+                sessions::stored_as(session, &users).await?,
+            ),
+            None => (BTreeMap::new(), BTreeMap::new()),
+        };
     let admin_reset = rotation.policy.admin_reset && admin::secret(&rotation).is_some();
-    let findings = Findings { strategy: rotation.strategy, current, pending, older: older_verdict, admin_reset };
-    Ok(Found { rotation, findings, versions, schedule, open, stored_as, pending_id, sessions: opened })
+    let findings = Findings {
+        strategy: rotation.strategy,
+        current,
+        pending,
+        older: older_verdict,
+        admin_reset,
+    };
+    Ok(Found {
+        rotation,
+        findings,
+        versions,
+        schedule,
+        open,
+        stored_as,
+        pending_id,
+        sessions: opened,
+    })
 }
 
-/// AWSPREVIOUS; of one user it is the password before, which is not tried where AWSCURRENT works: that would be a failed login for nothing.
-async fn previous_version(context: &Context<'_>, rotation: &Rotation, version: Version, current: Verdict) -> Result<VersionReport, Error> {
+/// AWSPREVIOUS; of one user it is the password before, which is not tried where AWSCURRENT works:
+/// that would be a failed login for nothing.
+async fn previous_version(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    version: Version,
+    current: Verdict,
+) -> Result<VersionReport, Error> {
     let unread = VersionReport {
         version_id: version.id.clone(),
         label: store::PREVIOUS,
@@ -107,10 +141,16 @@ async fn previous_version(context: &Context<'_>, rotation: &Rotation, version: V
         reason: None,
     };
     let Ok(previous) = Stored::parse(version, store::PREVIOUS) else {
-        return Ok(VersionReport { reason: Some("its value is not that of a log-in".to_owned()), ..unread });
+        return Ok(VersionReport {
+            reason: Some("its value is not that of a log-in".to_owned()),
+            ..unread
+        });
     };
     let other = previous.credentials.username != rotation.current.credentials.username;
-    if !other || current == Verdict::Unknown || previous.credentials.server != rotation.current.credentials.server {
+    if !other
+        || current == Verdict::Unknown
+        || previous.credentials.server != rotation.current.credentials.server
+    {
         return Ok(VersionReport { role: Some(previous.credentials.username), ..unread });
     }
     let (verdict, session, reason) = login(context, rotation, &previous).await?;
@@ -155,22 +195,37 @@ async fn pending_state(
         database: None,
         reason,
     };
-    let Some(version) = context.store.read(&rotation.secret, Which::IdAtStage(id, store::PENDING)).await? else {
+    let Some(version) =
+        context.store.read(&rotation.secret, Which::IdAtStage(id, store::PENDING)).await?
+    else {
         return Ok((Pending::Empty, none(Some("it has no value".to_owned()))));
     };
     let pending = match rotation.admit(version, Step::TestSecret) {
         Ok(pending) => pending,
         // What no step would take is as good as no value.
-        Err(error @ (Error::Document { .. } | Error::Rotation { .. })) => return Ok((Pending::Empty, none(Some(error.to_string())))),
+        Err(error @ (Error::Document { .. } | Error::Rotation { .. })) => {
+            return Ok((Pending::Empty, none(Some(error.to_string()))));
+        }
         Err(error) => return Err(error),
     };
     let same = pending.credentials.username == rotation.current.credentials.username
         && pending.credentials.password == rotation.current.credentials.password;
     if same {
-        return Ok((Pending::Copy, report(&pending, store::PENDING, Some(current), Some("a copy of AWSCURRENT".to_owned()))));
+        return Ok((
+            Pending::Copy,
+            report(
+                &pending,
+                store::PENDING,
+                Some(current),
+                Some("a copy of AWSCURRENT".to_owned()),
+            ),
+        ));
     }
     if current == Verdict::Unknown {
-        return Ok((Pending::Value(Verdict::Unknown), report(&pending, store::PENDING, Some(Verdict::Unknown), unknown)));
+        return Ok((
+            Pending::Value(Verdict::Unknown),
+            report(&pending, store::PENDING, Some(Verdict::Unknown), unknown),
+        ));
     }
     let (verdict, session, reason) = login(context, rotation, &pending).await?;
     sessions.pending = session;
@@ -179,17 +234,31 @@ async fn pending_state(
     Ok((Pending::Value(verdict), version))
 }
 
-async fn login(context: &Context<'_>, rotation: &Rotation, version: &Stored) -> Result<(Verdict, Option<Session>, Option<String>), Error> {
+async fn login(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    version: &Stored,
+) -> Result<(Verdict, Option<Session>, Option<String>), Error> {
     let database = rotation.database(context, version)?;
     let credentials = &version.credentials;
-    Ok(match database.login("login", &credentials.username, &credentials.password, Purpose::Administer).await {
-        Ok(Login::Accepted(session)) => (Verdict::Accepted, Some(session), None),
-        Ok(Login::Rejected(_)) => (Verdict::Rejected, None, None),
-        Err(error) => (Verdict::Unknown, None, Some(error.to_string())),
-    })
+    Ok(
+        match database
+            .login("login", &credentials.username, &credentials.password, Purpose::Administer)
+            .await
+        {
+            Ok(Login::Accepted(session)) => (Verdict::Accepted, Some(session), None),
+            Ok(Login::Rejected(_)) => (Verdict::Rejected, None, None),
+            Err(error) => (Verdict::Unknown, None, Some(error.to_string())),
+        },
+    )
 }
 
-fn report(version: &Stored, label: &'static str, database: Option<Verdict>, reason: Option<String>) -> VersionReport {
+fn report(
+    version: &Stored,
+    label: &'static str,
+    database: Option<Verdict>,
+    reason: Option<String>,
+) -> VersionReport {
     VersionReport {
         version_id: version.id.clone(),
         label,

@@ -29,15 +29,16 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Operati
         None => match rotation.as_ref().map(|rotation| rotation.strategy) {
             // It cannot be known before the next user is ready, which takes a rotation.
             Some(Strategy::AlternatingUsers) => {
-                "A rotation can begin. Whether the next user can do all that the current one can, testSecret finds out before AWSCURRENT \
-                 moves. Nothing was changed."
+                "A rotation can begin. Whether the next user can do all that the current one can, \
+                 testSecret finds out before AWSCURRENT moves. Nothing was changed."
             }
             _ => "A rotation has all that it needs. Nothing was changed.",
         }
         .to_owned(),
         Some(Hop { hop, message, .. }) => {
             // Some errors say so themselves.
-            let reason = message.as_deref().unwrap_or_default().trim_end_matches(UNCHANGED).trim_end();
+            let reason =
+                message.as_deref().unwrap_or_default().trim_end_matches(UNCHANGED).trim_end();
             format!("A rotation would fail: {hop}. {reason} {UNCHANGED}")
         }
     };
@@ -45,28 +46,44 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Operati
     operation.report(rotation.map(|rotation| rotation.strategy), message, details)
 }
 
-/// Secrets Manager: every call that a rotation makes, the labels, and what the secret and its policy say.
+/// Secrets Manager: every call that a rotation makes, the labels, and what the secret and its
+/// policy say.
 async fn secret(context: &Context<'_>, secret: &str, hops: &mut Hops) -> Option<Rotation> {
     let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
-    let description = hops.run("secretsmanager:DescribeSecret", context.store.describe(secret)).await?;
+    let description =
+        hops.run("secretsmanager:DescribeSecret", context.store.describe(secret)).await?;
     let ready = labels::may_rotate(&description).and_then(|()| labels::at_rest(&description));
     hops.note("labels", Duration::ZERO, ready.map_err(fault));
-    let current = async { context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent)) };
+    let current = async {
+        context
+            .store
+            .read(secret, Which::Stage(store::CURRENT))
+            .await?
+            .ok_or_else(|| fault(RotationFault::NoCurrent))
+    };
     let current = hops.run("secretsmanager:GetSecretValue", current).await?;
     let rotation = Rotation::of(context.config, current.clone(), "");
     // It refuses what the policy does not allow, such as plaintext.
-    let rotation = rotation.and_then(|rotation| rotation.database(context, &rotation.current).map(drop).map(|()| rotation));
+    let rotation = rotation.and_then(|rotation| {
+        rotation.database(context, &rotation.current).map(drop).map(|()| rotation)
+    });
     let rotation = hops.note("value and policy", Duration::ZERO, rotation)?;
     // Nothing is written to a secret that is being rotated.
     if description.under_way().is_none() {
         hops.run("secretsmanager:PutSecretValue", context.store.try_put(secret, &current)).await;
-        hops.run("secretsmanager:UpdateSecretVersionStage", context.store.try_move(secret, &current.id)).await;
+        hops.run(
+            "secretsmanager:UpdateSecretVersionStage",
+            context.store.try_move(secret, &current.id),
+        )
+        .await;
     }
-    hops.run("secretsmanager:ListSecretVersionIds", context.store.unlabelled_versions(secret)).await;
+    hops.run("secretsmanager:ListSecretVersionIds", context.store.unlabelled_versions(secret))
+        .await;
     Some(rotation)
 }
 
-/// The database: the way there, the login, what is declared, and the right to change what has to be changed.
+/// The database: the way there, the login, what is declared, and the right to change what has to be
+/// changed.
 async fn database(context: &Context<'_>, rotation: &Rotation, hops: &mut Hops) -> Option<()> {
     let database = rotation.database(context, &rotation.current).ok()?;
     let address = database.target.address();
@@ -74,14 +91,19 @@ async fn database(context: &Context<'_>, rotation: &Rotation, hops: &mut Hops) -
     if requirements::declared(rotation) {
         let declared = async {
             let standing: Standing = role::standing(&session).await?;
-            requirements::check(rotation, &session, &standing).await?.into_error(&session, &address, "").map(drop)
+            requirements::check(rotation, &session, &standing)
+                .await?
+                .into_error(&session, &address, "")
+                .map(drop)
         };
         hops.run("declared grants and probes", declared).await;
     }
     match (role::administer(&session).await, rotation.strategy) {
         (Err(error), _) => drop(hops.need::<()>("leaving the application's settings", Err(error))),
         (Ok(()), Strategy::SingleUser) => drop(one_user(context, rotation, &session, hops).await),
-        (Ok(()), Strategy::AlternatingUsers) => drop(two_users(context, rotation, &session, &address, hops).await),
+        (Ok(()), Strategy::AlternatingUsers) => {
+            drop(two_users(context, rotation, &session, &address, hops).await)
+        }
     }
     session.close().await;
     Some(())
@@ -89,10 +111,19 @@ async fn database(context: &Context<'_>, rotation: &Rotation, hops: &mut Hops) -
 
 async fn login(rotation: &Rotation, database: &Database<'_>, hops: &mut Hops) -> Option<Session> {
     let current = &rotation.current.credentials;
-    let attempt = database.watched_login("login with AWSCURRENT", &current.username, &current.password, Purpose::Application).await;
+    let attempt = database
+        .watched_login(
+            "login with AWSCURRENT",
+            &current.username,
+            &current.password,
+            Purpose::Application,
+        )
+        .await;
     let (login, progress): (Result<Login, Error>, Progress) = attempt;
     let (parts, last) = progress.into_parts();
-    let on_the_way = [Part::Dns, Part::Tcp, Part::Tls].into_iter().filter(|part| *part != Part::Tls || database.target.encrypted());
+    let on_the_way = [Part::Dns, Part::Tcp, Part::Tls]
+        .into_iter()
+        .filter(|part| *part != Part::Tls || database.target.encrypted());
     let mut failed_at = Part::Login;
     for part in on_the_way {
         let Some((_, took)) = parts.iter().find(|(reached, _)| *reached == part) else {
@@ -118,14 +149,20 @@ fn name(part: Part) -> &'static str {
     }
 }
 
-async fn one_user(context: &Context<'_>, rotation: &Rotation, session: &Session, hops: &mut Hops) -> Option<()> {
+async fn one_user(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: &Session,
+    hops: &mut Hops,
+) -> Option<()> {
     const RIGHT: &str = "right to change the password (tried, and rolled back)";
     let password = hops.need("new password", new_password(context, rotation))?;
     let started = Instant::now();
     let own = single_user::rehearse(rotation, session, session, &password).await;
     let has_admin = admin::secret(rotation).is_some();
     let denied = matches!(&own, Err(error) if error.is_database(DatabaseFault::PermissionDenied));
-    // The admin sets the password where the role may not, and where the role has none that anybody knows.
+    // The admin sets the password where the role may not, and where the role has none that anybody
+    // knows.
     let proof = if denied && has_admin {
         hops.note(RIGHT, started.elapsed(), role::roll_back(session).await)?;
         hops.remark("the role may not change its own password: the admin does it".to_owned());
@@ -138,17 +175,33 @@ async fn one_user(context: &Context<'_>, rotation: &Rotation, session: &Session,
         return Some(());
     }
     let admin = hops.run(ADMIN, admin::session(context, rotation, proof)).await?;
-    let changed = async { single_user::rehearse(rotation, session, &admin, &password).await.map_err(admin::lacks_right) };
+    let changed = async {
+        single_user::rehearse(rotation, session, &admin, &password)
+            .await
+            .map_err(admin::lacks_right)
+    };
     hops.run("the admin's right to change the password (tried, and rolled back)", changed).await;
     admin.close().await;
     Some(())
 }
 
-async fn two_users(context: &Context<'_>, rotation: &Rotation, session: &Session, host: &str, hops: &mut Hops) -> Option<()> {
+async fn two_users(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: &Session,
+    host: &str,
+    hops: &mut Hops,
+) -> Option<()> {
     let password = hops.need("new password", new_password(context, rotation))?;
     let admin = hops.run(ADMIN, admin::session(context, rotation, Some(session))).await?;
-    let hop = format!("the admin's right to make {:?} ready (tried, and rolled back)", rotation.next_username);
-    if let Some(warnings) = hops.run(&hop, alternating_users::rehearse(rotation, session, &admin, host, &password)).await {
+    let hop = format!(
+        "the admin's right to make {:?} ready (tried, and rolled back)",
+        rotation.next_username
+    );
+    if let Some(warnings) = hops
+        .run(&hop, alternating_users::rehearse(rotation, session, &admin, host, &password))
+        .await
+    {
         hops.remark(warnings.join(" "));
     }
     admin.close().await;
@@ -160,7 +213,11 @@ struct Hops(Vec<Hop>);
 
 impl Hops {
     /// Tries something and takes its time; what it gives, if it was passed.
-    async fn run<T>(&mut self, hop: &str, attempt: impl Future<Output = Result<T, Error>>) -> Option<T> {
+    async fn run<T>(
+        &mut self,
+        hop: &str,
+        attempt: impl Future<Output = Result<T, Error>>,
+    ) -> Option<T> {
         let started = Instant::now();
         let result = attempt.await;
         self.note(hop, started.elapsed(), result)
@@ -171,7 +228,13 @@ impl Hops {
             Ok(_) => (None, None),
             Err(error) => (Some(error.to_string()), Some(error.kind())),
         };
-        self.0.push(Hop { hop: hop.to_owned(), passed: result.is_ok(), duration, message, error_kind });
+        self.0.push(Hop {
+            hop: hop.to_owned(),
+            passed: result.is_ok(),
+            duration,
+            message,
+            error_kind,
+        });
         result.ok()
     }
 

@@ -1,4 +1,5 @@
-//! `status` and `recover`: the same look and the same decision; `recover` acts on it until nothing is left to do.
+//! `status` and `recover`: the same look and the same decision; `recover` acts on it until nothing
+//! is left to do.
 
 use super::diagnosis::decide;
 use super::findings::{Found, look};
@@ -11,16 +12,26 @@ use crate::rotation::set_secret::{Locked, storage, under_lock};
 use crate::rotation::{self, Context, Rotation, admin};
 
 /// What was found, and what `recover` would do.
-pub(super) async fn plan(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
+pub(super) async fn plan(
+    context: &Context<'_>,
+    operation: &Operation,
+) -> Result<OperationReport, Error> {
     let found = look(context, &operation.secret_id).await?;
     let remedy = decide(found.findings, operation.prefer);
-    let report = operation.report(found.rotation.strategy, remedy.text().to_owned(), Details::Diagnosis(diagnosis(&found, remedy)));
+    let report = operation.report(
+        found.rotation.strategy,
+        remedy.text().to_owned(),
+        Details::Diagnosis(diagnosis(&found, remedy)),
+    );
     found.sessions.close().await;
     Ok(report)
 }
 
 /// Acts, and looks again, until the secret is in order. No remedy is tried twice.
-pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
+pub(super) async fn run(
+    context: &Context<'_>,
+    operation: &Operation,
+) -> Result<OperationReport, Error> {
     let found = look(context, &operation.secret_id).await?;
     let mut remedy = decide(found.findings, operation.prefer);
     let mut report = diagnosis(&found, remedy);
@@ -28,9 +39,14 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
     let mut next = found;
     while remedy != Remedy::Nothing {
         if matches!(remedy, Remedy::Wait | Remedy::AskForHelp) || report.done.contains(&remedy) {
-            let reasons: Vec<_> = next.versions.iter().filter_map(|version| version.reason.clone()).collect();
+            let reasons: Vec<_> =
+                next.versions.iter().filter_map(|version| version.reason.clone()).collect();
             next.sessions.close().await;
-            return Err(Error::NotRecovered { secret: next.rotation.secret, advice: remedy.text(), reasons: reasons.join(" ") });
+            return Err(Error::NotRecovered {
+                secret: next.rotation.secret,
+                advice: remedy.text(),
+                reasons: reasons.join(" "),
+            });
         }
         let acted = act(context, operation, &next, remedy).await;
         next.sessions.close().await;
@@ -43,19 +59,33 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
     let message = if report.done.is_empty() {
         Remedy::Nothing.text().to_owned()
     } else {
-        format!("Recovered: {}. {}", report.done.iter().map(|done| done.done()).collect::<Vec<_>>().join(", then "), Remedy::Nothing.text())
+        format!(
+            "Recovered: {}. {}",
+            report.done.iter().map(|done| done.done()).collect::<Vec<_>>().join(", then "),
+            Remedy::Nothing.text()
+        )
     };
     Ok(operation.report(strategy, message, Details::Diagnosis(report)))
 }
 
-async fn act(context: &Context<'_>, operation: &Operation, found: &Found, remedy: Remedy) -> Result<Vec<Report>, Error> {
+async fn act(
+    context: &Context<'_>,
+    operation: &Operation,
+    found: &Found,
+    remedy: Remedy,
+) -> Result<Vec<Report>, Error> {
     let rotation = &found.rotation;
     match remedy {
         Remedy::Nothing | Remedy::Wait | Remedy::AskForHelp => {}
         Remedy::RollForward => {
             let mut steps = Vec::new();
             for step in [Step::TestSecret, Step::FinishSecret] {
-                let request = Request { step, secret_id: rotation.secret.clone(), token: rotation.token.clone(), rotation_token: None };
+                let request = Request {
+                    step,
+                    secret_id: rotation.secret.clone(),
+                    token: rotation.token.clone(),
+                    rotation_token: None,
+                };
                 steps.push(rotation::run(context, &request).await?);
             }
             return Ok(steps);
@@ -66,10 +96,17 @@ async fn act(context: &Context<'_>, operation: &Operation, found: &Found, remedy
             }
         }
         Remedy::RestoreCurrent => {
-            let pending = if operation.prefer == Prefer::Back { found.sessions.pending.as_ref() } else { None };
+            let pending = if operation.prefer == Prefer::Back {
+                found.sessions.pending.as_ref()
+            } else {
+                None
+            };
             if let Some(own) = pending.or(found.sessions.older.as_ref()) {
                 match restore(context, rotation, Locked::alone(own)).await {
-                    Err(error) if error.is_database(DatabaseFault::PermissionDenied) && admin::secret(rotation).is_some() => {
+                    Err(error)
+                        if error.is_database(DatabaseFault::PermissionDenied)
+                            && admin::secret(rotation).is_some() =>
+                    {
                         role::roll_back(own).await?;
                         restore_by_admin(context, rotation, Some(own)).await?;
                     }
@@ -84,13 +121,27 @@ async fn act(context: &Context<'_>, operation: &Operation, found: &Found, remedy
     Ok(Vec::new())
 }
 
-/// Takes the label off while no `setSecret` can be at work, and only if the database still has AWSCURRENT's password then: otherwise the
-/// version would be the only record of the one that it has.
-async fn take_off(context: &Context<'_>, rotation: &Rotation, session: &Session, pending: &str) -> Result<(), Error> {
+/// Takes the label off while no `setSecret` can be at work, and only if the database still has
+/// AWSCURRENT's password then: otherwise the version would be the only record of the one that it
+/// has.
+async fn take_off(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: &Session,
+    pending: &str,
+) -> Result<(), Error> {
     role::lock(session, rotation.lock_name()).await?;
     let credentials = &rotation.current.credentials;
     let database = rotation.database(context, &rotation.current)?;
-    match database.login("login with AWSCURRENT", &credentials.username, &credentials.password, Purpose::Administer).await? {
+    match database
+        .login(
+            "login with AWSCURRENT",
+            &credentials.username,
+            &credentials.password,
+            Purpose::Administer,
+        )
+        .await?
+    {
         Login::Accepted(again) => again.close().await,
         Login::Rejected(error) => return Err(error),
     }
@@ -100,7 +151,11 @@ async fn take_off(context: &Context<'_>, rotation: &Rotation, session: &Session,
     Ok(())
 }
 
-async fn restore_by_admin(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>) -> Result<(), Error> {
+async fn restore_by_admin(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    own: Option<&Session>,
+) -> Result<(), Error> {
     let admin = admin::session(context, rotation, own).await?;
     let restored = restore(context, rotation, Locked::by(own, &admin)).await;
     admin.close().await;
@@ -108,15 +163,21 @@ async fn restore_by_admin(context: &Context<'_>, rotation: &Rotation, own: Optio
 }
 
 /// Gives the current user the password of AWSCURRENT, if that is still on the same version.
-async fn restore(context: &Context<'_>, rotation: &Rotation, sessions: Locked<'_>) -> Result<(), Error> {
+async fn restore(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    sessions: Locked<'_>,
+) -> Result<(), Error> {
     let session = sessions.acting();
     let current = &rotation.current;
     let (username, password) = (&current.credentials.username, &current.credentials.password);
     let storage = storage(rotation, session).await?;
     let stored_form = password.stored_form(username, storage);
     let allowed = async || rotation.still_current(&context.store.describe(&rotation.secret).await?);
-    under_lock(rotation, sessions, allowed, async || role::change_password(session, username, &stored_form, storage, End::Commit).await)
-        .await
+    under_lock(rotation, sessions, allowed, async || {
+        role::change_password(session, username, &stored_form, storage, End::Commit).await
+    })
+    .await
 }
 
 fn diagnosis(found: &Found, remedy: Remedy) -> Diagnosis {

@@ -1,7 +1,7 @@
 //! `retire`: ends the use of the credential that was current before, once nobody uses it.
 //!
-//! Of two users the other one takes its own password away, with the credential that the secret holds: that needs no admin, and touches no
-//! role that was never the secret's own.
+//! Of two users the other one takes its own password away, with the credential that the secret
+//! holds: that needs no admin, and touches no role that was never the secret's own.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,11 +15,18 @@ use crate::rotation::set_secret::{Locked, under_lock};
 use crate::rotation::{Context, Rotation, Stored, labels};
 use crate::secret::store::{self, Description, Which};
 
-pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
+pub(super) async fn run(
+    context: &Context<'_>,
+    operation: &Operation,
+) -> Result<OperationReport, Error> {
     let secret = operation.secret_id.as_str();
     let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
     let description = settled(context, secret).await?;
-    let current = context.store.read(secret, Which::Stage(store::CURRENT)).await?.ok_or_else(|| fault(RotationFault::NoCurrent))?;
+    let current = context
+        .store
+        .read(secret, Which::Stage(store::CURRENT))
+        .await?
+        .ok_or_else(|| fault(RotationFault::NoCurrent))?;
     let rotation = Rotation::of(context.config, current, "")?;
     let previous = context.store.read(secret, Which::Stage(store::PREVIOUS)).await?;
     let previous = previous.and_then(|version| Stored::parse(version, store::PREVIOUS).ok());
@@ -29,9 +36,12 @@ pub(super) async fn run(context: &Context<'_>, operation: &Operation) -> Result<
         Login::Accepted(session) => session,
         Login::Rejected(error) => return Err(error),
     };
-    // The last change of any kind, since neither a label that moves nor the change in the database leaves a date of its own.
-    let age = since(rotation.current.created.max(description.last_rotated).max(description.last_changed));
-    let retiring = Retiring { context, rotation: &rotation, own: &own, age, terminate: operation.terminate };
+    // The last change of any kind, since neither a label that moves nor the change in the database
+    // leaves a date of its own.
+    let age =
+        since(rotation.current.created.max(description.last_rotated).max(description.last_changed));
+    let retiring =
+        Retiring { context, rotation: &rotation, own: &own, age, terminate: operation.terminate };
     let retired = match rotation.strategy {
         Strategy::SingleUser => retiring.one_user(previous.as_ref()).await,
         Strategy::AlternatingUsers => retiring.two_users(previous.as_ref()).await,
@@ -49,10 +59,17 @@ async fn settled(context: &Context<'_>, secret: &str) -> Result<Description, Err
     Ok(description)
 }
 
-async fn login(context: &Context<'_>, rotation: &Rotation, version: &Stored, operation: &'static str) -> Result<Login, Error> {
+async fn login(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    version: &Stored,
+    operation: &'static str,
+) -> Result<Login, Error> {
     let credentials = &version.credentials;
     let database = rotation.database(context, version)?;
-    database.login(operation, &credentials.username, &credentials.password, Purpose::Administer).await
+    database
+        .login(operation, &credentials.username, &credentials.password, Purpose::Administer)
+        .await
 }
 
 struct Retiring<'a> {
@@ -72,48 +89,82 @@ impl Retiring<'_> {
     async fn one_user(&self, previous: Option<&Stored>) -> Result<Retired, Error> {
         let current = &self.rotation.current.credentials;
         let (user, ago) = (current.username.as_str(), period(self.age));
-        if previous.is_none_or(|previous| previous.credentials.username == *user && previous.credentials.password == current.password) {
-            let message = format!("Role {user:?} has had no other password in this secret: there is nothing to retire.");
+        if previous.is_none_or(|previous| {
+            previous.credentials.username == *user
+                && previous.credentials.password == current.password
+        }) {
+            let message = format!(
+                "Role {user:?} has had no other password in this secret: there is nothing to \
+                 retire."
+            );
             return Ok((message, retirement(user, true, 0, Vec::new())));
         }
         let clients = sessions::clients(self.own, user, Some(self.age)).await?;
         let open = total(&clients);
-        let ended = if self.terminate && open > 0 { sessions::terminate(self.own, user, Some(self.age)).await? } else { 0 };
+        let ended = if self.terminate && open > 0 {
+            sessions::terminate(self.own, user, Some(self.age)).await?
+        } else {
+            0
+        };
         let message = match (open, self.terminate) {
-            (0, _) => format!("No session of role {user:?} is left from before the secret was changed, {ago} ago."),
-            (_, true) => format!("Told to end: {} of role {user:?} from before the secret was changed, {ago} ago.", counted(ended)),
+            (0, _) => format!(
+                "No session of role {user:?} is left from before the secret was changed, {ago} ago."
+            ),
+            (_, true) => format!(
+                "Told to end: {} of role {user:?} from before the secret was changed, {ago} ago.",
+                counted(ended)
+            ),
             (_, false) => {
                 let open = counted(open);
-                format!("Open from before the secret was changed, {ago} ago: {open} of role {user:?}. \"Terminate\": true ends them.")
+                format!(
+                    "Open from before the secret was changed, {ago} ago: {open} of role {user:?}. \
+                     \"Terminate\": true ends them."
+                )
             }
         };
         Ok((message, retirement(user, ended >= open, ended, clients)))
     }
 
-    /// Of two users the one that is not current keeps its password until its next turn, unless it is taken away here.
+    /// Of two users the one that is not current keeps its password until its next turn, unless it
+    /// is taken away here.
     async fn two_users(&self, previous: Option<&Stored>) -> Result<Retired, Error> {
         let (rotation, user) = (self.rotation, self.rotation.next_username.as_str());
         let server = &rotation.current.credentials.server;
         let of_the_pair = |version: &&Stored| {
             let credentials = &version.credentials;
-            credentials.username == user && credentials.server.host == server.host && credentials.server.port == server.port
+            credentials.username == user
+                && credentials.server.host == server.host
+                && credentials.server.port == server.port
         };
         let Some(previous) = previous.filter(of_the_pair) else {
-            let message = format!("AWSPREVIOUS is not of role {user:?} on this server: there is nothing to retire.");
+            let message = format!(
+                "AWSPREVIOUS is not of role {user:?} on this server: there is nothing to retire."
+            );
             return Ok((message, retirement(user, false, 0, Vec::new())));
         };
         let wait = rotation.policy.retire_after;
         if self.age < wait {
-            let why = format!("the secret was changed {} ago, and retire_after is {}", period(self.age), period(wait));
+            let why = format!(
+                "the secret was changed {} ago, and retire_after is {}",
+                period(self.age),
+                period(wait)
+            );
             return Ok(kept(user, &why, sessions::clients(self.own, user, None).await?));
         }
-        let session = match login(self.context, rotation, previous, "login with AWSPREVIOUS").await? {
-            Login::Accepted(session) => session,
-            Login::Rejected(_) => {
-                let message = format!("Role {user:?} does not accept the password of AWSPREVIOUS any more: it is retired already.");
-                return Ok((message, retirement(user, true, 0, sessions::clients(self.own, user, None).await?)));
-            }
-        };
+        let session =
+            match login(self.context, rotation, previous, "login with AWSPREVIOUS").await? {
+                Login::Accepted(session) => session,
+                Login::Rejected(_) => {
+                    let message = format!(
+                        "Role {user:?} does not accept the password of AWSPREVIOUS any more: it is \
+                     retired already."
+                    );
+                    return Ok((
+                        message,
+                        retirement(user, true, 0, sessions::clients(self.own, user, None).await?),
+                    ));
+                }
+            };
         let retired = self.drop_password(user, &session).await;
         session.close().await;
         retired
@@ -121,10 +172,12 @@ impl Retiring<'_> {
 
     async fn drop_password(&self, user: &str, session: &Session) -> Result<Retired, Error> {
         let rotation = self.rotation;
-        let allowed = async || rotation.still_current(&settled(self.context, &rotation.secret).await?);
+        let allowed =
+            async || rotation.still_current(&settled(self.context, &rotation.secret).await?);
         let change = async || {
             role::drop_own_password(session).await?;
-            // Once more, since that may have waited: somebody may have come, or have made this user the current one again.
+            // Once more, since that may have waited: somebody may have come, or have made this user
+            // the current one again.
             let clients = sessions::clients(session, user, None).await?;
             let in_use = total(&clients) > 0 && !self.terminate;
             if in_use {
@@ -135,12 +188,18 @@ impl Retiring<'_> {
             }
             Ok((in_use, clients))
         };
-        let (in_use, clients) = under_lock(rotation, Locked::by(Some(self.own), session), allowed, change).await?;
+        let (in_use, clients) =
+            under_lock(rotation, Locked::by(Some(self.own), session), allowed, change).await?;
         let open = counted(total(&clients));
         if in_use {
-            return Ok(kept(user, &format!("{open} of it open on this server; \"Terminate\": true ends them"), clients));
+            return Ok(kept(
+                user,
+                &format!("{open} of it open on this server; \"Terminate\": true ends them"),
+                clients,
+            ));
         }
-        let ended = if clients.is_empty() { 0 } else { sessions::terminate(session, user, None).await? };
+        let ended =
+            if clients.is_empty() { 0 } else { sessions::terminate(session, user, None).await? };
         let mut message = format!("Role {user:?} has no password until its next turn.");
         if ended > 0 {
             message = format!("{message} Told to end: {}.", counted(ended));
@@ -150,7 +209,10 @@ impl Retiring<'_> {
 }
 
 fn kept(user: &str, why: &str, clients: Vec<Client>) -> Retired {
-    (format!("Role {user:?} keeps its password: {why}. Nothing was changed."), retirement(user, false, 0, clients))
+    (
+        format!("Role {user:?} keeps its password: {why}. Nothing was changed."),
+        retirement(user, false, 0, clients),
+    )
 }
 
 fn retirement(user: &str, retired: bool, terminated: u64, clients: Vec<Client>) -> Retirement {
@@ -191,7 +253,14 @@ mod tests {
 
     #[test]
     fn a_period_is_told_as_a_person_would() {
-        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (60, "1 min"), (7_199, "1 h"), (86_400, "1 d"), (200_000, "2 d")] {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (7_199, "1 h"),
+            (86_400, "1 d"),
+            (200_000, "2 d"),
+        ] {
             assert_eq!(period(Duration::from_secs(seconds)), text);
         }
     }

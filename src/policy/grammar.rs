@@ -30,12 +30,16 @@ pub(super) fn checks(text: &str) -> Result<Vec<Check>, Mistake> {
     }
     let checks = if parser.has_word("ON") { parser.privileges_on()? } else { parser.roles()? };
     if parser.peek_word("TO") {
-        return Err(parser.mistake("expected the end: leave TO out, it is always the rotated user that is meant"));
+        return Err(parser.mistake(
+            "expected the end: leave TO out, it is always the rotated user that is meant",
+        ));
     }
     match parser.peek() {
         Some(_) => Err(parser.mistake("expected the end, or a comma before another name")),
-        None if checks.len() > MOST_CHECKS => Err(parser
-            .mistake(&format!("expected no more than {MOST_CHECKS} privileges times objects; name a schema's ALL TABLES in their place"))),
+        None if checks.len() > MOST_CHECKS => Err(parser.mistake(&format!(
+            "expected no more than {MOST_CHECKS} privileges times objects; name \
+                a schema's ALL TABLES in their place"
+        ))),
         None => Ok(checks),
     }
 }
@@ -62,7 +66,10 @@ impl<'a> Parser<'a> {
 
     /// Takes these words, if they come next.
     fn take(&mut self, words: &[&str]) -> bool {
-        let come = words.iter().enumerate().all(|(n, word)| self.tokens.get(self.next + n).is_some_and(|token| token.is(word)));
+        let come = words
+            .iter()
+            .enumerate()
+            .all(|(n, word)| self.tokens.get(self.next + n).is_some_and(|token| token.is(word)));
         self.next += if come { words.len() } else { 0 };
         come
     }
@@ -83,7 +90,9 @@ impl<'a> Parser<'a> {
     }
 
     fn name(&mut self) -> Result<String, Mistake> {
-        let Some(name) = self.peek().and_then(Token::name) else { return Err(self.mistake("expected a name")) };
+        let Some(name) = self.peek().and_then(Token::name) else {
+            return Err(self.mistake("expected a name"));
+        };
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             return Err(self.mistake(&format!("expected a name of 1 to {MAX_NAME_BYTES} bytes")));
         }
@@ -91,7 +100,10 @@ impl<'a> Parser<'a> {
         Ok(name)
     }
 
-    fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T, Mistake>) -> Result<Vec<T>, Mistake> {
+    fn list<T>(
+        &mut self,
+        mut one: impl FnMut(&mut Self) -> Result<T, Mistake>,
+    ) -> Result<Vec<T>, Mistake> {
         let mut list = vec![one(self)?];
         while self.take(&[","]) {
             list.push(one(self)?);
@@ -100,13 +112,17 @@ impl<'a> Parser<'a> {
     }
 
     fn roles(&mut self) -> Result<Vec<Check>, Mistake> {
-        let privilege = self.peek().is_some_and(|token| privilege_name(token).is_some() || token.is("ALL"));
+        let privilege =
+            self.peek().is_some_and(|token| privilege_name(token).is_some() || token.is("ALL"));
         let roles = self.list(Self::name)?;
         if privilege {
             return Err(self.mistake("expected ON and an object"));
         }
         let grantable = self.take(&["WITH", "ADMIN", "OPTION"]);
-        Ok(roles.into_iter().map(|name| Check::new(Kind::Role, Object::named(name), None, grantable)).collect())
+        Ok(roles
+            .into_iter()
+            .map(|name| Check::new(Kind::Role, Object::named(name), None, grantable))
+            .collect())
     }
 
     fn privileges_on(&mut self) -> Result<Vec<Check>, Mistake> {
@@ -114,27 +130,47 @@ impl<'a> Parser<'a> {
         self.expect("ON")?;
         let (kind, objects) = self.objects()?;
         let grantable = self.take(&["WITH", "GRANT", "OPTION"]);
-        let allowed = PRIVILEGES.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, privileges)| privileges);
+        let allowed = PRIVILEGES
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map_or(&[][..], |(_, privileges)| privileges);
         let mut checks = Vec::new();
         for privilege in &privileges {
             let names = match privilege.name {
                 Some(name) if allowed.contains(&name) => vec![name],
-                Some(name) => return Err(Mistake::new(name, privilege.at, &format!("expected one of {}", allowed.join(", ")))),
+                Some(name) => {
+                    return Err(Mistake::new(
+                        name,
+                        privilege.at,
+                        &format!("expected one of {}", allowed.join(", ")),
+                    ));
+                }
                 None if privilege.columns.is_empty() => allowed.to_vec(),
                 None => OF_COLUMNS.to_vec(),
             };
             let on_columns = !privilege.columns.is_empty();
             if on_columns
-                && (kind != Kind::Table || names.iter().any(|name| !OF_COLUMNS.contains(name)) || objects.iter().any(|o| o.name.is_none()))
+                && (kind != Kind::Table
+                    || names.iter().any(|name| !OF_COLUMNS.contains(name))
+                    || objects.iter().any(|o| o.name.is_none()))
             {
-                let expected = format!("expected ON; columns go with {} on a table", OF_COLUMNS.join(", "));
+                let expected =
+                    format!("expected ON; columns go with {} on a table", OF_COLUMNS.join(", "));
                 return Err(Mistake::new("(", privilege.columns_at, &expected));
             }
             for object in &objects {
                 for name in &names {
-                    let check = Check { implied: privilege.name.is_none(), ..Check::new(kind, object.clone(), Some(name), grantable) };
+                    let check = Check {
+                        implied: privilege.name.is_none(),
+                        ..Check::new(kind, object.clone(), Some(name), grantable)
+                    };
                     if on_columns {
-                        checks.extend(privilege.columns.iter().map(|column| Check { column: Some(column.clone()), ..check.clone() }));
+                        checks.extend(
+                            privilege.columns.iter().map(|column| Check {
+                                column: Some(column.clone()),
+                                ..check.clone()
+                            }),
+                        );
                     } else {
                         checks.push(check);
                     }
@@ -152,7 +188,10 @@ impl<'a> Parser<'a> {
         } else if self.take(&["ALTER", "SYSTEM"]) {
             Some("ALTER SYSTEM")
         } else {
-            let name = self.peek().and_then(privilege_name).ok_or_else(|| self.mistake("expected a privilege such as SELECT or USAGE"))?;
+            let name = self
+                .peek()
+                .and_then(privilege_name)
+                .ok_or_else(|| self.mistake("expected a privilege such as SELECT or USAGE"))?;
             self.next += 1;
             Some(name)
         };
@@ -181,7 +220,13 @@ impl<'a> Parser<'a> {
             self.expect("IN")?;
             self.expect("SCHEMA")?;
             let schemas = self.list(Self::name)?;
-            return Ok((kind, schemas.into_iter().map(|schema| Object { schema: Some(schema), name: None, arguments: None }).collect()));
+            return Ok((
+                kind,
+                schemas
+                    .into_iter()
+                    .map(|schema| Object { schema: Some(schema), name: None, arguments: None })
+                    .collect(),
+            ));
         }
         let words: [(&[&str], Kind); 15] = [
             (&["TABLE"], Kind::Table),
@@ -200,7 +245,10 @@ impl<'a> Parser<'a> {
             (&["PARAMETER"], Kind::Parameter),
             (&["LARGE", "OBJECT"], Kind::LargeObject),
         ];
-        let kind = words.into_iter().find(|(words, _)| self.take(words)).map_or(Kind::Table, |(_, kind)| kind);
+        let kind = words
+            .into_iter()
+            .find(|(words, _)| self.take(words))
+            .map_or(Kind::Table, |(_, kind)| kind);
         let objects = match kind {
             Kind::Table | Kind::Sequence | Kind::Type => self.list(Self::qualified)?,
             Kind::Function | Kind::Procedure | Kind::Routine => self.list(Self::function)?,
@@ -218,7 +266,9 @@ impl<'a> Parser<'a> {
         }
         let object = Object { schema: Some(first), name: Some(self.name()?), arguments: None };
         if self.peek_word(".") {
-            return Err(self.mistake("expected schema.name; columns stand in parentheses after the privilege"));
+            return Err(self.mistake(
+                "expected schema.name; columns stand in parentheses after the privilege",
+            ));
         }
         Ok(object)
     }
@@ -236,7 +286,8 @@ impl<'a> Parser<'a> {
         Ok(function)
     }
 
-    /// A type, maybe with the argument's name before it, up to the next comma or the end of the arguments, in one spelling.
+    /// A type, maybe with the argument's name before it, up to the next comma or the end of the
+    /// arguments, in one spelling.
     fn data_type(&mut self) -> Result<String, Mistake> {
         for mode in ["IN", "INOUT", "VARIADIC"] {
             self.take(&[mode]);
@@ -245,15 +296,23 @@ impl<'a> Parser<'a> {
         while let Some(token) = self.peek().copied() {
             match token.name() {
                 _ if token.is(",") || token.is(")") => break,
-                None if token.is("(") => return Err(self.mistake("expected the type alone, without its length")),
+                None if token.is("(") => {
+                    return Err(self.mistake("expected the type alone, without its length"));
+                }
                 Some(_) => {
                     if !name.is_empty() && !name.ends_with('.') {
                         name.push(' ');
                     }
                     // An unquoted word reads the same in any case; a quoted one keeps its quotes.
-                    name.push_str(&if token.quoted { token.text.to_owned() } else { token.text.to_ascii_lowercase() });
+                    name.push_str(&if token.quoted {
+                        token.text.to_owned()
+                    } else {
+                        token.text.to_ascii_lowercase()
+                    });
                 }
-                None if token.is(".") || token.is("[") || token.is("]") => name.push_str(token.text),
+                None if token.is(".") || token.is("[") || token.is("]") => {
+                    name.push_str(token.text)
+                }
                 None => return Err(self.mistake("expected a type")),
             }
             self.next += 1;
@@ -270,7 +329,11 @@ impl<'a> Parser<'a> {
     }
 
     fn number(&mut self) -> Result<Object, Mistake> {
-        let number = self.peek().map(|token| token.text).filter(|text| text.parse::<u32>().is_ok()).map(str::to_owned);
+        let number = self
+            .peek()
+            .map(|token| token.text)
+            .filter(|text| text.parse::<u32>().is_ok())
+            .map(str::to_owned);
         let number = number.ok_or_else(|| self.mistake("expected the number of a large object"))?;
         self.next += 1;
         Ok(Object::named(number))

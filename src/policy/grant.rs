@@ -1,4 +1,5 @@
-//! What a policy declares that the application needs, in the words that follow GRANT: `SELECT, INSERT ON TABLE app.orders`.
+//! What a policy declares that the application needs, in the words that follow GRANT: `SELECT,
+//! INSERT ON TABLE app.orders`.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,10 @@ pub enum Kind {
 
 /// The privileges of each kind, as GRANT's documentation lists them.
 pub(super) const PRIVILEGES: [(Kind, &[&str]); 14] = [
-    (Kind::Table, &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"]),
+    (
+        Kind::Table,
+        &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"],
+    ),
     (Kind::Sequence, &["USAGE", "SELECT", "UPDATE"]),
     (Kind::Function, &["EXECUTE"]),
     (Kind::Procedure, &["EXECUTE"]),
@@ -77,7 +81,8 @@ impl Grant {
     /// use postgres_secret_rotation::policy::grant::Grant;
     ///
     /// assert_eq!(Grant::parse("SELECT, INSERT ON TABLE app.orders").unwrap().checks.len(), 2);
-    /// assert!(Grant::parse("SELCT ON TABLE app.orders").unwrap_err().to_string().contains("\"SELCT\" (character 1)"));
+    /// assert!(Grant::parse("SELCT ON TABLE
+    /// app.orders").unwrap_err().to_string().contains("\"SELCT\" (character 1)"));
     /// ```
     ///
     /// # Errors
@@ -100,7 +105,11 @@ pub(super) fn privilege_name(token: &Token<'_>) -> Option<&'static str> {
     if token.is("TEMP") {
         return Some("TEMPORARY");
     }
-    PRIVILEGES.iter().flat_map(|(_, privileges)| privileges.iter()).copied().find(|privilege| token.is(privilege))
+    PRIVILEGES
+        .iter()
+        .flat_map(|(_, privileges)| privileges.iter())
+        .copied()
+        .find(|privilege| token.is(privilege))
 }
 
 #[cfg(test)]
@@ -114,12 +123,23 @@ mod tests {
             .checks
             .iter()
             .map(|check| {
-                let column = check.column.as_ref().map_or(String::new(), |column| format!("({column})"));
+                let column =
+                    check.column.as_ref().map_or(String::new(), |column| format!("({column})"));
                 let name = check.name.as_deref().unwrap_or("*");
-                let name = check.schema.as_ref().map_or(name.to_owned(), |schema| format!("{schema}.{name}"));
-                let arguments = check.arguments.as_ref().map_or(String::new(), |arguments| format!("({})", arguments.join(",")));
+                let name = check
+                    .schema
+                    .as_ref()
+                    .map_or(name.to_owned(), |schema| format!("{schema}.{name}"));
+                let arguments = check
+                    .arguments
+                    .as_ref()
+                    .map_or(String::new(), |arguments| format!("({})", arguments.join(",")));
                 let option = if check.grantable { " +" } else { "" };
-                format!("{}{column} {:?} {name}{arguments}{option}", check.privilege.unwrap_or("MEMBER"), check.kind)
+                format!(
+                    "{}{column} {:?} {name}{arguments}{option}",
+                    check.privilege.unwrap_or("MEMBER"),
+                    check.kind
+                )
             })
             .collect()
     }
@@ -130,11 +150,20 @@ mod tests {
             ("SELECT ON app.orders", vec!["SELECT Table app.orders"]),
             (
                 "select, Insert on table App.Orders, \"App\".\"Or\"\"ders\"",
-                vec!["SELECT Table app.orders", "SELECT Table App.Or\"ders", "INSERT Table app.orders", "INSERT Table App.Or\"ders"],
+                vec![
+                    "SELECT Table app.orders",
+                    "SELECT Table App.Or\"ders",
+                    "INSERT Table app.orders",
+                    "INSERT Table App.Or\"ders",
+                ],
             ),
             (
                 "SELECT (id, \"Total\"), DELETE ON orders",
-                vec!["SELECT(id) Table orders", "SELECT(Total) Table orders", "DELETE Table orders"],
+                vec![
+                    "SELECT(id) Table orders",
+                    "SELECT(Total) Table orders",
+                    "DELETE Table orders",
+                ],
             ),
             ("USAGE ON SEQUENCE app.s", vec!["USAGE Sequence app.s"]),
             ("EXECUTE ON FUNCTION app.f", vec!["EXECUTE Function app.f"]),
@@ -143,22 +172,45 @@ mod tests {
                 "EXECUTE ON PROCEDURE app.f(INT, double  precision, app.mood[], \"My\".\"Type\")",
                 vec!["EXECUTE Procedure app.f(int,double precision,app.mood[],\"My\".\"Type\")"],
             ),
-            ("EXECUTE ON FUNCTION f(order_id integer, VARIADIC text[])", vec!["EXECUTE Function f(order_id integer,text[])"]),
+            (
+                "EXECUTE ON FUNCTION f(order_id integer, VARIADIC text[])",
+                vec!["EXECUTE Function f(order_id integer,text[])"],
+            ),
             ("SELECT ON Été.🍕", vec!["SELECT Table Été.🍕"]),
             ("USAGE, CREATE ON SCHEMA app", vec!["USAGE Schema app", "CREATE Schema app"]),
-            ("CONNECT, TEMP ON DATABASE shop", vec!["CONNECT Database shop", "TEMPORARY Database shop"]),
+            (
+                "CONNECT, TEMP ON DATABASE shop",
+                vec!["CONNECT Database shop", "TEMPORARY Database shop"],
+            ),
             ("USAGE ON TYPE app.mood", vec!["USAGE Type app.mood"]),
             ("USAGE ON DOMAIN app.email", vec!["USAGE Type app.email"]),
             ("USAGE ON LANGUAGE plpgsql", vec!["USAGE Language plpgsql"]),
             ("USAGE ON FOREIGN SERVER s", vec!["USAGE Server s"]),
             ("USAGE ON FOREIGN DATA WRAPPER w", vec!["USAGE Wrapper w"]),
             ("CREATE ON TABLESPACE fast", vec!["CREATE Tablespace fast"]),
-            ("SET, ALTER SYSTEM ON PARAMETER my.setting", vec!["SET Parameter my.setting", "ALTER SYSTEM Parameter my.setting"]),
+            (
+                "SET, ALTER SYSTEM ON PARAMETER my.setting",
+                vec!["SET Parameter my.setting", "ALTER SYSTEM Parameter my.setting"],
+            ),
             ("SELECT ON LARGE OBJECT 4711", vec!["SELECT LargeObject 4711"]),
-            ("SELECT ON ALL TABLES IN SCHEMA app, more", vec!["SELECT Table app.*", "SELECT Table more.*"]),
-            ("ALL ON ALL SEQUENCES IN SCHEMA app", vec!["USAGE Sequence app.*", "SELECT Sequence app.*", "UPDATE Sequence app.*"]),
+            (
+                "SELECT ON ALL TABLES IN SCHEMA app, more",
+                vec!["SELECT Table app.*", "SELECT Table more.*"],
+            ),
+            (
+                "ALL ON ALL SEQUENCES IN SCHEMA app",
+                vec!["USAGE Sequence app.*", "SELECT Sequence app.*", "UPDATE Sequence app.*"],
+            ),
             ("EXECUTE ON ALL FUNCTIONS IN SCHEMA app", vec!["EXECUTE Function app.*"]),
-            ("ALL PRIVILEGES (id) ON t", vec!["SELECT(id) Table t", "INSERT(id) Table t", "UPDATE(id) Table t", "REFERENCES(id) Table t"]),
+            (
+                "ALL PRIVILEGES (id) ON t",
+                vec![
+                    "SELECT(id) Table t",
+                    "INSERT(id) Table t",
+                    "UPDATE(id) Table t",
+                    "REFERENCES(id) Table t",
+                ],
+            ),
             ("MAINTAIN ON t WITH GRANT OPTION", vec!["MAINTAIN Table t +"]),
             ("readers, \"Writers\"", vec!["MEMBER Role readers", "MEMBER Role Writers"]),
             ("readers WITH ADMIN OPTION", vec!["MEMBER Role readers +"]),
@@ -183,14 +235,20 @@ mod tests {
             ("SELECT ON SCHEMA app", "at \"SELECT\" (character 1): expected one of CREATE, USAGE"),
             ("SELECT (id ON t", "at \"ON\" (character 12): expected )"),
             ("DELETE (id) ON t", "at \"(\" (character 8): expected ON; columns go with"),
-            ("SELECT (id) ON ALL TABLES IN SCHEMA app", "at \"(\" (character 8): expected ON; columns go with"),
+            (
+                "SELECT (id) ON ALL TABLES IN SCHEMA app",
+                "at \"(\" (character 8): expected ON; columns go with",
+            ),
             ("SELECT ON a.b.c", "at \".\" (character 14): expected schema.name"),
             ("SELECT ON t TO app", "at \"TO\" (character 13): expected the end: leave TO out"),
             ("GRANT SELECT ON t", "at \"GRANT\" (character 1): expected what follows GRANT"),
             ("SELECT ON t; DROP TABLE t", "at \";\" (character 12): expected the end"),
             ("SELECT ON ALL VIEWS IN SCHEMA app", "at \"VIEWS\" (character 15): expected TABLES"),
             ("SELECT ON ALL TABLES SCHEMA app", "at \"SCHEMA\" (character 22): expected IN"),
-            ("EXECUTE ON FUNCTION f(numeric(10))", "at \"(\" (character 30): expected the type alone"),
+            (
+                "EXECUTE ON FUNCTION f(numeric(10))",
+                "at \"(\" (character 30): expected the type alone",
+            ),
             ("EXECUTE ON FUNCTION f(int,)", "at \")\" (character 27): expected a type"),
             ("SELECT ON LARGE OBJECT big", "at \"big\" (character 24): expected the number"),
             ("SELECT ON \"a\0b\"", "(character 13): expected no NUL character"),

@@ -48,7 +48,8 @@ impl Token<'_> {
         !self.quoted && self.text.eq_ignore_ascii_case(word)
     }
 
-    /// The name that it stands for: PostgreSQL folds what is not quoted to lower case, in UTF-8 of ASCII alone.
+    /// The name that it stands for: PostgreSQL folds what is not quoted to lower case, in UTF-8 of
+    /// ASCII alone.
     pub(super) fn name(&self) -> Option<String> {
         if self.quoted {
             return Some(self.text[1..self.text.len() - 1].replace("\"\"", "\""));
@@ -64,7 +65,8 @@ impl Token<'_> {
 /// The words of a text that holds no literals, which nothing that follows GRANT does.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
     let mut tokens = Vec::new();
-    let mut rest = text.char_indices().enumerate().map(|(n, (byte, c))| (n + 1, byte, c)).peekable();
+    let mut rest =
+        text.char_indices().enumerate().map(|(n, (byte, c))| (n + 1, byte, c)).peekable();
     while let Some((at, byte, c)) = rest.next() {
         if c.is_ascii_whitespace() {
             continue;
@@ -80,9 +82,17 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
                         end = quote + 1;
                         break;
                     }
-                    Some((at, _, '\0')) => return Err(Mistake::new("", at, "expected no NUL character")),
+                    Some((at, _, '\0')) => {
+                        return Err(Mistake::new("", at, "expected no NUL character"));
+                    }
                     Some(_) => {}
-                    None => return Err(Mistake::new(&text[byte..], at, "expected a closing quotation mark")),
+                    None => {
+                        return Err(Mistake::new(
+                            &text[byte..],
+                            at,
+                            "expected a closing quotation mark",
+                        ));
+                    }
                 }
             }
         } else if is_word(c) {

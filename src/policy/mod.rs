@@ -1,6 +1,8 @@
-//! What the rotation of one secret has to respect: defaults, then the function's `ROTATION_POLICY`, then the secret's own `rotation` object.
+//! What the rotation of one secret has to respect: defaults, then the function's `ROTATION_POLICY`,
+//! then the secret's own `rotation` object.
 //!
-//! Whatever widens power is the function's to say: whoever may write the secret is trusted with no more than its own role.
+//! Whatever widens power is the function's to say: whoever may write the secret is trusted with no
+//! more than its own role.
 
 mod grammar;
 pub mod grant;
@@ -39,7 +41,8 @@ pub struct Policy {
     strategy: Option<Strategy>,
     /// The admin secret; takes the place of the secret's own `masterarn`.
     pub admin_secret: Option<String>,
-    /// The role that both users of a pair act as; `None`: the one that the current user acts as already.
+    /// The role that both users of a pair act as; `None`: the one that the current user acts as
+    /// already.
     pub owner_role: Option<String>,
     /// What the application needs, checked before a credential is promoted.
     pub grants: Vec<Grant>,
@@ -47,7 +50,8 @@ pub struct Policy {
     pub probes: Vec<Probe>,
     /// Whether the secret itself has set these.
     pub probes_of_secret: bool,
-    /// Whether a second user that does not exist is created, and memberships that it lacks are granted.
+    /// Whether a second user that does not exist is created, and memberships that it lacks are
+    /// granted.
     pub create_users: bool,
     /// How long a user that is not current any more keeps its password, at least.
     pub retire_after: Duration,
@@ -119,7 +123,8 @@ impl Policies {
     /// let policies = Policies::parse(r#"{"secrets": {"shop/*": {"strategy": "single-user"}}}"#)?;
     /// let policy = policies.resolve("arn:...:secret:shop/app-AbCdEf", "shop/app", None)?;
     /// assert_eq!(policy.strategy(Some("the admin secret")), Strategy::SingleUser);
-    /// assert!(Policies::parse(r#"{"secrets": {"shop/*": {"stratgey": "single-user"}}}"#).is_err());
+    /// assert!(Policies::parse(r#"{"secrets": {"shop/*": {"stratgey":
+    /// "single-user"}}}"#).is_err());
     /// # Ok::<(), String>(())
     /// ```
     ///
@@ -129,20 +134,26 @@ impl Policies {
         // serde takes a list for the members in their order, which nobody means.
         if !json.trim_start().starts_with('{') {
             return Err(
-                "it is not a JSON object. Expected {\"defaults\": {...}, \"secrets\": {\"<ARN, name or prefix*>\": {...}}}.".to_owned()
+                "it is not a JSON object. Expected {\"defaults\": {...}, \"secrets\": {\"<ARN, \
+                 name or prefix*>\": {...}}}."
+                    .to_owned(),
             );
         }
         let policies: Self = serde_json::from_str(json).map_err(|error| format!("{error}."))?;
         for pattern in policies.secrets.keys() {
             let fixed = pattern.strip_suffix('*').unwrap_or(pattern);
             if fixed.is_empty() || fixed.contains('*') {
-                return Err(format!("secrets: {pattern:?} is neither an ARN, a name, nor a prefix followed by one \"*\"."));
+                return Err(format!(
+                    "secrets: {pattern:?} is neither an ARN, a name, nor a prefix followed by one \
+                     \"*\"."
+                ));
             }
         }
         Ok(policies)
     }
 
-    /// The policy of a secret: the entry that fits it best over the defaults, and the secret's own object over both.
+    /// The policy of a secret: the entry that fits it best over the defaults, and the secret's own
+    /// object over both.
     ///
     /// # Errors
     /// A sentence that names the key of the secret's own object that is wrong.
@@ -164,11 +175,17 @@ impl Policies {
             probes_of_secret: own.probes.is_some(),
             probes: own.probes.or(best.probes).or(base.probes).unwrap_or_default(),
             create_users: best.create_users.or(base.create_users).unwrap_or(true),
-            retire_after: best.retire_after.or(base.retire_after).map_or(RETIRE_AFTER, |Period(period)| period),
+            retire_after: best
+                .retire_after
+                .or(base.retire_after)
+                .map_or(RETIRE_AFTER, |Period(period)| period),
             rotation_host: best.rotation_host.or(base.rotation_host),
             tls_server_name: best.tls_server_name.or(base.tls_server_name),
             allow_plaintext: best.allow_plaintext.or(base.allow_plaintext).unwrap_or(false),
-            password_storage: best.password_storage.or(base.password_storage).and_then(StorageName::storage),
+            password_storage: best
+                .password_storage
+                .or(base.password_storage)
+                .and_then(StorageName::storage),
             admin_reset: best.admin_reset.or(base.admin_reset).unwrap_or(false),
         })
     }
@@ -208,7 +225,9 @@ impl TryFrom<String> for RoleName {
 
     fn try_from(name: String) -> Result<Self, String> {
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
-            return Err(format!("a role's name has 1 to {MAX_NAME_BYTES} bytes, and no NUL among them"));
+            return Err(format!(
+                "a role's name has 1 to {MAX_NAME_BYTES} bytes, and no NUL among them"
+            ));
         }
         Ok(Self(name))
     }
@@ -227,7 +246,9 @@ impl TryFrom<String> for Period {
             _ => 0_u64,
         };
         let number = text[..split].parse::<u32>().ok().filter(|_| unit > 0);
-        let number = number.ok_or_else(|| format!("{text:?} is not a number and one of s, m, h, d, such as \"24h\""))?;
+        let number = number.ok_or_else(|| {
+            format!("{text:?} is not a number and one of s, m, h, d, such as \"24h\"")
+        })?;
         Ok(Self(Duration::from_secs(u64::from(number) * unit)))
     }
 }
@@ -243,23 +264,31 @@ impl StorageName {
     }
 }
 
-/// What the secret's own `rotation` object chooses. Errors show keys and places only: what stands there is a secret's value.
+/// What the secret's own `rotation` object chooses. Errors show keys and places only: what stands
+/// there is a secret's value.
 fn own_fields(own: &RawValue) -> Result<Fields, String> {
-    let members: BTreeMap<String, &RawValue> =
-        serde_json::from_str(own.get()).map_err(|_| "\"rotation\" is not an object such as {\"strategy\": \"single-user\"}.".to_owned())?;
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(own.get()).map_err(|_| {
+        "\"rotation\" is not an object such as {\"strategy\": \"single-user\"}.".to_owned()
+    })?;
     let mut fields = Fields::default();
     for (key, value) in members {
         match key.as_str() {
             "strategy" => {
-                let problem = "\"strategy\" in \"rotation\" is neither \"single-user\" nor \"alternating-users\".";
-                fields.strategy = Some(serde_json::from_str(value.get()).map_err(|_| problem.to_owned())?);
+                let problem = "\"strategy\" in \"rotation\" is neither \"single-user\" nor \
+                    \"alternating-users\".";
+                fields.strategy =
+                    Some(serde_json::from_str(value.get()).map_err(|_| problem.to_owned())?);
             }
-            "grants" => fields.grants = Some(own_list(value, "grants", |text| Grant::parse(text).map_err(|mistake| mistake.place()))?),
+            "grants" => {
+                fields.grants = Some(own_list(value, "grants", |text| {
+                    Grant::parse(text).map_err(|mistake| mistake.place())
+                })?)
+            }
             "probes" => fields.probes = Some(own_list(value, "probes", Probe::parse)?),
             _ => {
                 return Err(format!(
-                    "\"rotation\" has the key {key:?}; the secret itself may set \"strategy\", \"grants\" and \"probes\", the rest is for \
-                     ROTATION_POLICY."
+                    "\"rotation\" has the key {key:?}; the secret itself may set \"strategy\", \
+                     \"grants\" and \"probes\", the rest is for ROTATION_POLICY."
                 ));
             }
         }
@@ -267,9 +296,16 @@ fn own_fields(own: &RawValue) -> Result<Fields, String> {
     Ok(fields)
 }
 
-fn own_list<T>(list: &RawValue, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-    let texts: Vec<String> = serde_json::from_str(list.get()).map_err(|_| format!("{key:?} in \"rotation\" is not a list of strings."))?;
-    let parsed = texts.iter().enumerate().map(|(n, text)| parse(text).map_err(|problem| format!("{key}[{n}] in \"rotation\", {problem}")));
+fn own_list<T>(
+    list: &RawValue,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let texts: Vec<String> = serde_json::from_str(list.get())
+        .map_err(|_| format!("{key:?} in \"rotation\" is not a list of strings."))?;
+    let parsed = texts.iter().enumerate().map(|(n, text)| {
+        parse(text).map_err(|problem| format!("{key}[{n}] in \"rotation\", {problem}"))
+    });
     parsed.collect()
 }
 
@@ -277,7 +313,9 @@ fn own_list<T>(list: &RawValue, key: &str, parse: impl Fn(&str) -> Result<T, Str
 fn fit(pattern: &str, arn: &str, name: &str) -> Option<usize> {
     match pattern.strip_suffix('*') {
         None => (pattern == arn || pattern == name).then_some(usize::MAX),
-        Some(prefix) => (arn.starts_with(prefix) || name.starts_with(prefix)).then_some(prefix.len()),
+        Some(prefix) => {
+            (arn.starts_with(prefix) || name.starts_with(prefix)).then_some(prefix.len())
+        }
     }
 }
 
@@ -289,20 +327,26 @@ mod tests {
 
     fn resolve(policies: &str, own: Option<&str>) -> Result<Policy, String> {
         let own = own.map(|text| RawValue::from_string(text.to_owned()).unwrap());
-        Policies::parse(policies).and_then(|policies| policies.resolve(ARN, "shop/app", own.as_deref()))
+        Policies::parse(policies)
+            .and_then(|policies| policies.resolve(ARN, "shop/app", own.as_deref()))
     }
 
     #[test]
     fn nothing_said_is_the_safest() {
         let policy = resolve("{}", None).unwrap();
         assert!(policy.create_users && policy.owner_role.is_none());
-        assert!(!policy.allow_plaintext && !policy.admin_reset && policy.password_storage.is_none());
+        assert!(
+            !policy.allow_plaintext && !policy.admin_reset && policy.password_storage.is_none()
+        );
         assert_eq!(policy.strategy(None), Strategy::SingleUser);
         assert_eq!(policy.strategy(Some("arn")), Strategy::AlternatingUsers);
         assert_eq!(policy.admin(Some("the secret's")), Some("the secret's"));
         assert_eq!(policy.retire_after, Duration::from_hours(24));
-        for (period, seconds) in [("0s", 0), ("90s", 90), ("15m", 900), ("36h", 129_600), ("7d", 604_800)] {
-            let policy = resolve(&format!(r#"{{"defaults":{{"retire_after":"{period}"}}}}"#), None).unwrap();
+        for (period, seconds) in
+            [("0s", 0), ("90s", 90), ("15m", 900), ("36h", 129_600), ("7d", 604_800)]
+        {
+            let policy =
+                resolve(&format!(r#"{{"defaults":{{"retire_after":"{period}"}}}}"#), None).unwrap();
             assert_eq!(policy.retire_after.as_secs(), seconds, "{period}");
         }
         let policy = resolve(r#"{"defaults":{"admin_secret":"the function's"}}"#, None).unwrap();
@@ -312,21 +356,39 @@ mod tests {
     #[test]
     fn the_entry_that_fits_best_wins_over_the_defaults() {
         let host = |secrets: &str| {
-            resolve(&format!(r#"{{"defaults":{{"rotation_host":"d"}},"secrets":{{{secrets}}}}}"#), None).unwrap().rotation_host.unwrap()
+            resolve(
+                &format!(r#"{{"defaults":{{"rotation_host":"d"}},"secrets":{{{secrets}}}}}"#),
+                None,
+            )
+            .unwrap()
+            .rotation_host
+            .unwrap()
         };
         assert_eq!(host(""), "d");
         assert_eq!(host(r#""other":{"rotation_host":"o"}"#), "d");
         assert_eq!(host(r#""sho*":{"rotation_host":"p"}"#), "p");
         assert_eq!(host(r#""sho*":{"rotation_host":"p"},"shop/*":{"rotation_host":"q"}"#), "q");
         assert_eq!(host(r#""shop/*":{"rotation_host":"q"},"shop/app":{"rotation_host":"n"}"#), "n");
-        assert_eq!(host(&format!(r#""{ARN}":{{"rotation_host":"a"}},"shop/app*":{{"rotation_host":"q"}}"#)), "a");
-        assert_eq!(host(r#""shop/app":{"admin_reset":true}"#), "d", "what an entry leaves out comes from the defaults");
+        assert_eq!(
+            host(&format!(
+                r#""{ARN}":{{"rotation_host":"a"}},"shop/app*":{{"rotation_host":"q"}}"#
+            )),
+            "a"
+        );
+        assert_eq!(
+            host(r#""shop/app":{"admin_reset":true}"#),
+            "d",
+            "what an entry leaves out comes from the defaults"
+        );
     }
 
     #[test]
     fn the_secret_itself_may_choose_its_strategy_and_nothing_that_widens_power() {
         let policies = r#"{"defaults":{"strategy":"alternating-users"}}"#;
-        assert_eq!(resolve(policies, Some(r#"{"strategy":"single-user"}"#)).unwrap().strategy(None), Strategy::SingleUser);
+        assert_eq!(
+            resolve(policies, Some(r#"{"strategy":"single-user"}"#)).unwrap().strategy(None),
+            Strategy::SingleUser
+        );
         for key in [
             "admin_secret",
             "owner_role",
@@ -339,9 +401,19 @@ mod tests {
             "password_storage",
         ] {
             let error = resolve("{}", Some(&format!(r#"{{"{key}":"canary"}}"#))).unwrap_err();
-            assert!(error.contains(key) && error.contains("ROTATION_POLICY") && !error.contains("canary"), "{error}");
+            assert!(
+                error.contains(key)
+                    && error.contains("ROTATION_POLICY")
+                    && !error.contains("canary"),
+                "{error}"
+            );
         }
-        for own in [r#""canary""#, r#"["canary"]"#, r#"{"strategy":"canary"}"#, r#"{"strategy":{"canary":1}}"#] {
+        for own in [
+            r#""canary""#,
+            r#"["canary"]"#,
+            r#"{"strategy":"canary"}"#,
+            r#"{"strategy":{"canary":1}}"#,
+        ] {
             let error = resolve("{}", Some(own)).unwrap_err();
             assert!(error.contains("single-user") && !error.contains("canary"), "{error}");
         }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 pub struct Probe(String);
 
 /// What EXPLAIN can plan.
-const STATEMENTS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE"];
+const STATEMENTS: [&str; 8] =
+    ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE"];
 
 impl Probe {
     /// Takes one statement that can be planned without being run.
@@ -25,16 +26,28 @@ impl Probe {
         if statement.contains(';') {
             return Err("it holds several statements; make each a probe of its own.".to_owned());
         }
-        let words: Vec<_> = statement.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect();
+        let words: Vec<_> = statement
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .filter(|word| !word.is_empty())
+            .collect();
         let is = |word: &str, other: &str| word.eq_ignore_ascii_case(other);
-        if words.windows(2).any(|pair| is(pair[1], "INTO") && !is(pair[0], "INSERT") && !is(pair[0], "MERGE")) {
-            return Err("SELECT INTO makes a table; declare CREATE ON SCHEMA in its place.".to_owned());
+        if words
+            .windows(2)
+            .any(|pair| is(pair[1], "INTO") && !is(pair[0], "INSERT") && !is(pair[0], "MERGE"))
+        {
+            return Err(
+                "SELECT INTO makes a table; declare CREATE ON SCHEMA in its place.".to_owned()
+            );
         }
-        let first: String =
-            statement.trim_start_matches(['(', ' ', '\n', '\t']).chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let first: String = statement
+            .trim_start_matches(['(', ' ', '\n', '\t'])
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect();
         if !STATEMENTS.contains(&first.to_uppercase().as_str()) {
             return Err(format!(
-                "it does not begin with one of {}, which are all that can be planned without being run; declare a grant in its place.",
+                "it does not begin with one of {}, which are all that can be planned without being \
+                 run; declare a grant in its place.",
                 STATEMENTS.join(", ")
             ));
         }
@@ -56,8 +69,8 @@ impl TryFrom<String> for Probe {
     }
 }
 
-/// The text with literals, quoted names and comments blanked out. It only has to be right about a statement that is meant well: the server
-/// itself takes no more than one.
+/// The text with literals, quoted names and comments blanked out. It only has to be right about a
+/// statement that is meant well: the server itself takes no more than one.
 fn code(text: &str) -> Result<String, String> {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -74,7 +87,9 @@ fn code(text: &str) -> Result<String, String> {
                 && matches!(back.next(), Some('e' | 'E'))
                 && !back.next().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$');
             quoted(rest, c, escapes).ok_or("a quotation is not closed.")?
-        } else if let Some(tag) = dollar_tag(rest).filter(|_| !before.is_some_and(|c| c.is_alphanumeric() || c == '_')) {
+        } else if let Some(tag) =
+            dollar_tag(rest).filter(|_| !before.is_some_and(|c| c.is_alphanumeric() || c == '_'))
+        {
             let body = &rest[tag.len()..];
             body.find(tag).ok_or("a quotation is not closed.")? + 2 * tag.len()
         } else {
@@ -122,7 +137,8 @@ fn comment(text: &str) -> Option<usize> {
 fn dollar_tag(text: &str) -> Option<&str> {
     let after = text.strip_prefix('$')?;
     let tag = &after[..after.find('$')?];
-    let name = !tag.starts_with(|c: char| c.is_ascii_digit()) && tag.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let name = !tag.starts_with(|c: char| c.is_ascii_digit())
+        && tag.chars().all(|c| c.is_alphanumeric() || c == '_');
     name.then(|| &text[..tag.len() + 2])
 }
 
@@ -137,7 +153,8 @@ mod tests {
             "select * from app.orders where id = $1 and note <> ';'",
             "INSERT INTO app.orders (total) VALUES ($1) RETURNING id;",
             " -- the first\n WITH x AS (SELECT 1) SELECT * FROM x ;\n",
-            "/* a /* nested; */ comment; */ UPDATE t SET a = E'\\';' WHERE b = $tag$;$$;$tag$ AND \"semi;colon\" = $2",
+            "/* a /* nested; */ comment; */ UPDATE t SET a = E'\\';' WHERE b = $tag$;$$;$tag$ AND \
+             \"semi;colon\" = $2",
             "SELECT 'it''s; fine', e'\\\\', $$;$$",
             "DELETE FROM t WHERE a$b = $1",
             "values (1)",

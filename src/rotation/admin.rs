@@ -1,7 +1,8 @@
-//! The admin secret: when it may set the password of a role, and the proofs that it is used on the right server.
+//! The admin secret: when it may set the password of a role, and the proofs that it is used on the
+//! right server.
 //!
-//! The rotated secret is not trusted with any of this. Whoever writes it may name a host of their own, and wait there for the admin's
-//! password; or name a role that is not theirs.
+//! The rotated secret is not trusted with any of this. Whoever writes it may name a host of their
+//! own, and wait there for the admin's password; or name a role that is not theirs.
 
 use super::{Context, Rotation, label};
 use crate::database::role::Power;
@@ -18,27 +19,47 @@ pub(crate) fn secret(rotation: &Rotation) -> Option<&str> {
 
 /// Logs in as the admin, who may then set the password of the secret's role.
 ///
-/// `own` is a session of that role, which proves by a lock that it is on the admin's server and really is of that role. Without one, both
-/// secrets have to name the same server, and the role must not have any power to speak of.
-pub(crate) async fn session(context: &Context<'_>, rotation: &Rotation, own: Option<&Session>) -> Result<Session, Error> {
+/// `own` is a session of that role, which proves by a lock that it is on the admin's server and
+/// really is of that role. Without one, both secrets have to name the same server, and the role
+/// must not have any power to speak of.
+pub(crate) async fn session(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    own: Option<&Session>,
+) -> Result<Session, Error> {
     let id = secret(rotation).unwrap_or_default();
     let (admin, version) = read(context, id).await?;
     let current = &rotation.current.credentials;
-    let refused = |reason: String| Error::AdminRefused { admin: id.to_owned(), role: current.username.clone(), reason };
+    let refused = |reason: String| Error::AdminRefused {
+        admin: id.to_owned(),
+        role: current.username.clone(),
+        reason,
+    };
     if admin.username == current.username {
-        return Err(refused("it is the admin itself. A role that rotates its own password needs no admin secret.".to_owned()));
+        return Err(refused(
+            "it is the admin itself. A role that rotates its own password needs no admin secret."
+                .to_owned(),
+        ));
     }
-    let target = target(rotation, &admin).map_err(|problem| Error::Document { secret: id.to_owned(), version, problem })?;
+    let target = target(rotation, &admin).map_err(|problem| Error::Document {
+        secret: id.to_owned(),
+        version,
+        problem,
+    })?;
     if own.is_none() && !names_the_same_server(rotation, &admin) {
         return Err(refused(format!(
-            "its server is {}, the secret's is {}:{}, and no password that works is there to prove that the two are one.",
+            "its server is {}, the secret's is {}:{}, and no password that works is there to prove \
+             that the two are one.",
             target.address(),
             current.server.host,
             current.server.port
         )));
     }
     let database = Database { tls: context.tls, target, deadline: context.deadline };
-    let session = match database.login("login with the admin secret", &admin.username, &admin.password, Purpose::Administer).await? {
+    let session = match database
+        .login("login with the admin secret", &admin.username, &admin.password, Purpose::Administer)
+        .await?
+    {
         Login::Accepted(session) => session,
         Login::Rejected(error) => return Err(error),
     };
@@ -64,14 +85,24 @@ pub(crate) fn lacks_right(mut error: Error) -> Error {
     error
 }
 
-/// The admin's server: the one that its own secret names; else the policy's `rotation_host`, or the rotated secret's host after proof.
+/// The admin's server: the one that its own secret names; else the policy's `rotation_host`, or the
+/// rotated secret's host after proof.
 fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, String> {
     let server = &rotation.current.credentials.server;
     let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());
     let Some(host) = &admin.host else {
-        let server = Server { host: server.host.clone(), port: admin.port.unwrap_or(server.port), dbname, ssl: admin.ssl };
+        let server = Server {
+            host: server.host.clone(),
+            port: admin.port.unwrap_or(server.port),
+            dbname,
+            ssl: admin.ssl,
+        };
         let target = Target::new(&server, &rotation.policy)?;
-        return Ok(if rotation.policy.rotation_host.is_some() { target } else { target.requiring_proof() });
+        return Ok(if rotation.policy.rotation_host.is_some() {
+            target
+        } else {
+            target.requiring_proof()
+        });
     };
     let mut policy = rotation.policy.clone();
     if !same_name(host, &server.host) {
@@ -79,18 +110,31 @@ fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Strin
         policy.rotation_host = None;
         policy.tls_server_name = None;
     }
-    Target::new(&Server { host: host.clone(), port: admin.port.unwrap_or(DEFAULT_PORT), dbname, ssl: admin.ssl }, &policy)
+    Target::new(
+        &Server {
+            host: host.clone(),
+            port: admin.port.unwrap_or(DEFAULT_PORT),
+            dbname,
+            ssl: admin.ssl,
+        },
+        &policy,
+    )
 }
 
 fn names_the_same_server(rotation: &Rotation, admin: &AdminCredentials) -> bool {
     let server = &rotation.current.credentials.server;
     let Some(host) = &admin.host else { return true };
     let hosts = [Some(server.host.as_str()), rotation.policy.rotation_host.as_deref()];
-    hosts.into_iter().flatten().any(|known| same_name(known, host)) && admin.port.unwrap_or(DEFAULT_PORT) == server.port
+    hosts.into_iter().flatten().any(|known| same_name(known, host))
+        && admin.port.unwrap_or(DEFAULT_PORT) == server.port
 }
 
 /// Why the admin must not set this role's password, if there is a reason.
-async fn refusal(admin: &Session, own: Option<&Session>, role: &str) -> Result<Option<&'static str>, Error> {
+async fn refusal(
+    admin: &Session,
+    own: Option<&Session>,
+    role: &str,
+) -> Result<Option<&'static str>, Error> {
     // Before anything is looked up with the admin's rights.
     role::server_storage(admin).await?;
     if let Some(own) = own
@@ -104,14 +148,16 @@ async fn refusal(admin: &Session, own: Option<&Session>, role: &str) -> Result<O
     })
 }
 
-/// A role that has proven itself by a login gains nothing from a new password; a superuser is nobody's to touch all the same.
+/// A role that has proven itself by a login gains nothing from a new password; a superuser is
+/// nobody's to touch all the same.
 fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
     if power.superuser {
         Some("it is a superuser, whose password an admin secret never sets.")
     } else if power.more_than_its_own && !proven {
         Some(
-            "it has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of rds_superuser, or of one that reaches the \
-             server's files, and no password in the secret proves that it is the secret's own.",
+            "it has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of \
+             rds_superuser, or of one that reaches the server's files, and no password in the \
+             secret proves that it is the secret's own.",
         )
     } else {
         None
@@ -120,13 +166,23 @@ fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
 
 async fn read(context: &Context<'_>, id: &str) -> Result<(AdminCredentials, String), Error> {
     let Some(version) = context.store.read(id, Which::Stage(store::CURRENT)).await? else {
-        let fault = StoreFault::NotFound("the admin secret has no AWSCURRENT value, or does not exist".to_owned());
-        return Err(Error::SecretsManager { operation: "GetSecretValue", secret: id.to_owned(), fault });
+        let fault = StoreFault::NotFound(
+            "the admin secret has no AWSCURRENT value, or does not exist".to_owned(),
+        );
+        return Err(Error::SecretsManager {
+            operation: "GetSecretValue",
+            secret: id.to_owned(),
+            fault,
+        });
     };
     let label = label(store::CURRENT, &version.id);
     let parsed = match &version.value {
-        Value::Text(text) => Document::parse(text).and_then(|document| AdminCredentials::read(&document)),
-        Value::Binary => Err("it holds binary data; expected a JSON object in SecretString.".to_owned()),
+        Value::Text(text) => {
+            Document::parse(text).and_then(|document| AdminCredentials::read(&document))
+        }
+        Value::Binary => {
+            Err("it holds binary data; expected a JSON object in SecretString.".to_owned())
+        }
     };
     match parsed {
         Ok(admin) => Ok((admin, label)),
@@ -153,7 +209,11 @@ mod tests {
             (true, true, false, false),
         ] {
             let power = Power { superuser, more_than_its_own };
-            assert_eq!(too_powerful(power, proven).is_none(), allowed, "{power:?} proven: {proven}");
+            assert_eq!(
+                too_powerful(power, proven).is_none(),
+                allowed,
+                "{power:?} proven: {proven}"
+            );
         }
     }
 }

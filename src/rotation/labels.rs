@@ -1,4 +1,5 @@
-//! From the labels to the state of a rotation: one pure decision, in the order of AWS's own functions.
+//! From the labels to the state of a rotation: one pure decision, in the order of AWS's own
+//! functions.
 
 use crate::error::RotationFault;
 use crate::secret::store::{CURRENT, Description, PENDING};
@@ -14,7 +15,10 @@ pub(super) enum State {
 
 /// Refuses a secret that another service rotates.
 pub(crate) fn not_managed(description: &Description) -> Result<(), RotationFault> {
-    description.owning_service.clone().map_or(Ok(()), |service| Err(RotationFault::Managed(service)))
+    description
+        .owning_service
+        .clone()
+        .map_or(Ok(()), |service| Err(RotationFault::Managed(service)))
 }
 
 /// Refuses a secret that must not be rotated.
@@ -26,7 +30,9 @@ pub(crate) fn may_rotate(description: &Description) -> Result<(), RotationFault>
 
 /// Refuses to meddle with a rotation that is under way, or got stuck.
 pub(crate) fn at_rest(description: &Description) -> Result<(), RotationFault> {
-    description.under_way().map_or(Ok(()), |version| Err(RotationFault::UnderWay(version.to_owned())))
+    description
+        .under_way()
+        .map_or(Ok(()), |version| Err(RotationFault::UnderWay(version.to_owned())))
 }
 
 /// What the labels say of the version that `token` names.
@@ -39,8 +45,12 @@ pub(super) fn state(description: &Description, token: &str) -> Result<State, Rot
         return Ok(State::AlreadyCurrent);
     }
     match description.holder(PENDING) {
-        Some(holder) if holder == token => description.holder(CURRENT).map(|_| State::Pending).ok_or(RotationFault::NoCurrent),
-        Some(holder) => Err(RotationFault::NotPending { token: token.to_owned(), holder: holder.to_owned() }),
+        Some(holder) if holder == token => {
+            description.holder(CURRENT).map(|_| State::Pending).ok_or(RotationFault::NoCurrent)
+        }
+        Some(holder) => {
+            Err(RotationFault::NotPending { token: token.to_owned(), holder: holder.to_owned() })
+        }
         None => Err(RotationFault::Abandoned(token.to_owned())),
     }
 }
@@ -50,8 +60,12 @@ mod tests {
     use super::*;
 
     fn description(versions: &[(&str, &[&str])]) -> Description {
-        let stages =
-            versions.iter().map(|(id, labels)| ((*id).to_owned(), labels.iter().map(|label| (*label).to_owned()).collect())).collect();
+        let stages = versions
+            .iter()
+            .map(|(id, labels)| {
+                ((*id).to_owned(), labels.iter().map(|label| (*label).to_owned()).collect())
+            })
+            .collect();
         Description { rotation_enabled: Some(true), stages, ..Description::default() }
     }
 
@@ -59,14 +73,23 @@ mod tests {
     fn every_arrangement_of_labels_has_one_meaning() {
         for (versions, expected) in [
             (&[("a", &["AWSCURRENT"][..]), ("t", &["AWSPENDING"])][..], "Ok(Pending)"),
-            (&[("a", &["AWSCURRENT"]), ("p", &["AWSPREVIOUS"]), ("t", &["AWSPENDING", "MINE"])], "Ok(Pending)"),
+            (
+                &[("a", &["AWSCURRENT"]), ("p", &["AWSPREVIOUS"]), ("t", &["AWSPENDING", "MINE"])],
+                "Ok(Pending)",
+            ),
             (&[("a", &["AWSPREVIOUS"]), ("t", &["AWSCURRENT"])], "Ok(AlreadyCurrent)"),
-            (&[("a", &["AWSPREVIOUS"]), ("t", &["AWSCURRENT", "AWSPENDING"])], "Ok(AlreadyCurrent)"),
+            (
+                &[("a", &["AWSPREVIOUS"]), ("t", &["AWSCURRENT", "AWSPENDING"])],
+                "Ok(AlreadyCurrent)",
+            ),
             (&[("a", &["AWSCURRENT"])], "UnknownVersion(\"t\")"),
             (&[], "UnknownVersion(\"t\")"),
             (&[("a", &["AWSCURRENT"]), ("t", &[])], "Abandoned(\"t\")"),
             (&[("a", &["AWSCURRENT"]), ("t", &["AWSPREVIOUS"])], "Abandoned(\"t\")"),
-            (&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"]), ("t", &["MINE"])], "NotPending { token: \"t\", holder: \"b\" }"),
+            (
+                &[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"]), ("t", &["MINE"])],
+                "NotPending { token: \"t\", holder: \"b\" }",
+            ),
             (&[("t", &["AWSPENDING"])], "NoCurrent"),
         ] {
             let state = format!("{:?}", state(&description(versions), "t"));
@@ -87,6 +110,9 @@ mod tests {
     fn a_secret_of_another_service_is_refused() {
         let mut description = description(&[("a", &["AWSCURRENT"]), ("t", &["AWSPENDING"])]);
         description.owning_service = Some("rds".to_owned());
-        assert!(matches!(state(&description, "t"), Err(RotationFault::Managed(service)) if service == "rds"));
+        assert!(matches!(
+            state(&description, "t"),
+            Err(RotationFault::Managed(service)) if service == "rds"
+        ));
     }
 }

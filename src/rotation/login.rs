@@ -7,7 +7,8 @@ use crate::secret::credentials::Credentials;
 use crate::secret::password::Password;
 use crate::secret::store::{self, Value, Which};
 
-/// Passwords of abandoned rotations that a step tries when no label leads to one that works; each costs a failed login.
+/// Passwords of abandoned rotations that a step tries when no label leads to one that works; each
+/// costs a failed login.
 const TRIED_BY_A_STEP: usize = 3;
 /// A person who asks what can be done would rather have more of those.
 const TRIED_BY_AN_OPERATION: usize = 10;
@@ -27,14 +28,25 @@ pub(super) enum Found {
     Nothing { tried: String },
 }
 
-/// Logs in as the current user, and if need be as the pending one: with AWSCURRENT first, since a healthy rotation must not leave a failed
-/// login in the server's log. `purpose` is for that one alone.
-pub(super) async fn find(context: &Context<'_>, rotation: &Rotation, database: &Database<'_>, purpose: Purpose) -> Result<Found, Error> {
+/// Logs in as the current user, and if need be as the pending one: with AWSCURRENT first, since a
+/// healthy rotation must not leave a failed login in the server's log. `purpose` is for that one
+/// alone.
+pub(super) async fn find(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    database: &Database<'_>,
+    purpose: Purpose,
+) -> Result<Found, Error> {
     let mut tried = Tried::by_a_step();
-    if let Some(session) = tried.login(database, "login with AWSCURRENT", &rotation.current, purpose).await? {
+    if let Some(session) =
+        tried.login(database, "login with AWSCURRENT", &rotation.current, purpose).await?
+    {
         return Ok(Found::Session { session, with: "AWSCURRENT" });
     }
-    if let Some(session) = tried.login(database, "login with AWSPENDING", rotation.pending()?, Purpose::Administer).await? {
+    if let Some(session) = tried
+        .login(database, "login with AWSPENDING", rotation.pending()?, Purpose::Administer)
+        .await?
+    {
         session.close().await;
         return Ok(Found::Pending);
     }
@@ -52,13 +64,21 @@ pub(crate) async fn older(
     tried: &mut Tried,
 ) -> Result<Option<(Session, &'static str)>, Error> {
     if let Some(previous) = past(context, rotation, Which::Stage(store::PREVIOUS)).await?
-        && let Some(session) = tried.login(database, "login with AWSPREVIOUS", &previous, Purpose::Administer).await?
+        && let Some(session) =
+            tried.login(database, "login with AWSPREVIOUS", &previous, Purpose::Administer).await?
     {
         return Ok(Some((session, "AWSPREVIOUS")));
     }
     for id in unlabelled(context, rotation, tried).await? {
-        let Some(version) = past(context, rotation, Which::Id(&id)).await?.filter(|version| !tried.has(version)) else { continue };
-        if let Some(session) = tried.login(database, "login with a version without label", &version, Purpose::Administer).await? {
+        let Some(version) =
+            past(context, rotation, Which::Id(&id)).await?.filter(|version| !tried.has(version))
+        else {
+            continue;
+        };
+        if let Some(session) = tried
+            .login(database, "login with a version without label", &version, Purpose::Administer)
+            .await?
+        {
             return Ok(Some((session, "a version that has lost its label")));
         }
         tried.unlabelled_left -= 1;
@@ -70,7 +90,11 @@ pub(crate) async fn older(
 }
 
 /// The versions without a label, which a function whose role may not list them does without.
-async fn unlabelled(context: &Context<'_>, rotation: &Rotation, tried: &mut Tried) -> Result<Vec<String>, Error> {
+async fn unlabelled(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    tried: &mut Tried,
+) -> Result<Vec<String>, Error> {
     match context.store.unlabelled_versions(&rotation.secret).await {
         Err(Error::SecretsManager { fault: StoreFault::AccessDenied { .. }, .. }) => {
             tried.labels.push(UNLISTED);
@@ -80,19 +104,27 @@ async fn unlabelled(context: &Context<'_>, rotation: &Rotation, tried: &mut Trie
     }
 }
 
-/// An earlier version, if it is readable and of the same role on the same server: an older one may be of another.
-async fn past(context: &Context<'_>, rotation: &Rotation, which: Which<'_>) -> Result<Option<Stored>, Error> {
+/// An earlier version, if it is readable and of the same role on the same server: an older one may
+/// be of another.
+async fn past(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    which: Which<'_>,
+) -> Result<Option<Stored>, Error> {
     let Some(version) = context.store.read(&rotation.secret, which).await? else { return Ok(None) };
     if matches!(version.value, Value::Binary) {
         return Ok(None);
     }
     Ok(Stored::parse(version, "an earlier version").ok().filter(|version| {
         let (current, version) = (&rotation.current.credentials, &version.credentials);
-        version.username == current.username && version.server.host == current.server.host && version.server.port == current.server.port
+        version.username == current.username
+            && version.server.host == current.server.host
+            && version.server.port == current.server.port
     }))
 }
 
-/// What was tried, so that no password is sent twice: every refusal is a line that somebody may be alerted by.
+/// What was tried, so that no password is sent twice: every refusal is a line that somebody may be
+/// alerted by.
 #[derive(Debug)]
 pub(crate) struct Tried {
     labels: Vec<&'static str>,
@@ -107,15 +139,20 @@ impl Tried {
 
     /// By an operation, when these have been refused already.
     pub(crate) fn rejected<'a>(versions: impl Iterator<Item = &'a Stored>) -> Self {
-        let logins = versions.map(|version| (version.credentials.username.clone(), version.credentials.password.clone())).collect();
+        let logins = versions
+            .map(|version| {
+                (version.credentials.username.clone(), version.credentials.password.clone())
+            })
+            .collect();
         Self { labels: Vec::new(), logins, unlabelled_left: TRIED_BY_AN_OPERATION }
     }
 
     /// What could not be tried for want of a right.
     pub(crate) fn left_out(&self) -> Option<&'static str> {
-        self.labels
-            .contains(&UNLISTED)
-            .then_some("versions without a label were not tried, which needs secretsmanager:ListSecretVersionIds.")
+        self.labels.contains(&UNLISTED).then_some(
+            "versions without a label were not tried, which needs \
+                secretsmanager:ListSecretVersionIds.",
+        )
     }
 
     fn has(&self, version: &Stored) -> bool {
@@ -134,7 +171,10 @@ impl Tried {
         if self.has(version) {
             return Ok(None);
         }
-        match database.login(operation, &credentials.username, &credentials.password, purpose).await? {
+        match database
+            .login(operation, &credentials.username, &credentials.password, purpose)
+            .await?
+        {
             Login::Accepted(session) => Ok(Some(session)),
             Login::Rejected(_) => {
                 self.labels.push(operation.trim_start_matches("login with "));

@@ -1,4 +1,5 @@
-//! Which role a rotation works on: what the strategy makes of the current username, and what it lets a pending value change.
+//! Which role a rotation works on: what the strategy makes of the current username, and what it
+//! lets a pending value change.
 
 use crate::policy::Strategy;
 use crate::secret::credentials::MAX_NAME_BYTES;
@@ -7,15 +8,17 @@ use crate::secret::document::Document;
 /// What AWS's own functions call the second user of a pair.
 const CLONE: &str = "_clone";
 
-/// The username of the next version; a sentence when PostgreSQL would cut it off, and so take the one user for the other.
+/// The username of the next version; a sentence when PostgreSQL would cut it off, and so take the
+/// one user for the other.
 pub(super) fn next_username(strategy: Strategy, current: &str) -> Result<String, String> {
     let base = base(current);
     match strategy {
         Strategy::SingleUser => Ok(current.to_owned()),
         Strategy::AlternatingUsers if base != current => Ok(base.to_owned()),
         Strategy::AlternatingUsers if base.len() + CLONE.len() > MAX_NAME_BYTES => Err(format!(
-            "\"username\" has {} bytes, and with {CLONE:?} for its second user more than the {MAX_NAME_BYTES} after which PostgreSQL cuts \
-             names off. Rename the role to at most {} bytes, or set strategy to \"single-user\".",
+            "\"username\" has {} bytes, and with {CLONE:?} for its second user more than the \
+             {MAX_NAME_BYTES} after which PostgreSQL cuts names off. Rename the role to at most {} \
+             bytes, or set strategy to \"single-user\".",
             base.len(),
             MAX_NAME_BYTES - CLONE.len()
         )),
@@ -28,9 +31,11 @@ pub(super) fn base(username: &str) -> &str {
     username.strip_suffix(CLONE).filter(|base| !base.is_empty()).unwrap_or(username)
 }
 
-/// The key in which a pending value, which a person may have written, differs from the current one although it may not.
+/// The key in which a pending value, which a person may have written, differs from the current one
+/// although it may not.
 ///
-/// Every key counts: what the application reads from the secret would change with the password, or go back to what it was.
+/// Every key counts: what the application reads from the secret would change with the password, or
+/// go back to what it was.
 pub(super) fn mismatch(current: &Document, pending: &Document) -> Option<String> {
     current.difference(pending, &["username", "password"]).map(str::to_owned)
 }
@@ -61,7 +66,11 @@ mod tests {
     fn a_name_that_would_be_cut_off_is_refused_by_its_bytes() {
         for current in ["a".repeat(58), "é".repeat(29), "a".repeat(63)] {
             let error = next_username(Strategy::AlternatingUsers, &current).unwrap_err();
-            assert!(error.contains(&format!("{} bytes", current.len())) && error.contains("at most 57 bytes"), "{error}");
+            assert!(
+                error.contains(&format!("{} bytes", current.len()))
+                    && error.contains("at most 57 bytes"),
+                "{error}"
+            );
             assert_eq!(next_username(Strategy::SingleUser, &current), Ok(current));
         }
         let clone = format!("{}_clone", "a".repeat(57));

@@ -1,4 +1,5 @@
-//! `testSecret`: logs in with the pending password as the application will, and compares what two users that take turns can do.
+//! `testSecret`: logs in with the pending password as the application will, and compares what two
+//! users that take turns can do.
 
 use postgres_protocol::escape::escape_identifier;
 
@@ -12,7 +13,8 @@ use crate::report::{Checks, Outcome};
 /// What is missing is named up to here; somebody has to read it.
 const EXAMPLES: u32 = 10;
 
-/// A version without a value is what `RotateImmediately=false` may send: then there is only the current credential to test.
+/// A version without a value is what `RotateImmediately=false` may send: then there is only the
+/// current credential to test.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Done, Error> {
     let (version, operation, outcome, which) = match &rotation.pending {
         Some(pending) => (pending, "login with AWSPENDING", Outcome::Tested, "pending"),
@@ -20,7 +22,10 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
     };
     let database = rotation.database(context, version)?;
     let credentials = &version.credentials;
-    let session = match database.login(operation, &credentials.username, &credentials.password, Purpose::Application).await? {
+    let session = match database
+        .login(operation, &credentials.username, &credentials.password, Purpose::Application)
+        .await?
+    {
         Login::Accepted(session) => session,
         Login::Rejected(error) => return Err(error),
     };
@@ -28,10 +33,18 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
     session.close().await;
     let Tested { acts_as, equal, checks, warnings } = tested?;
     let role = &credentials.username;
-    let acts_as = if acts_as == *role { String::new() } else { format!(" and acts as {acts_as:?}") };
-    let can = if equal { format!("it can do all that role {:?} can; ", rotation.current.credentials.username) } else { String::new() };
-    let message =
-        format!("Role {role:?} logs in to {} with the {which} password{acts_as}; {can}{}.", database.target.address(), checks.text());
+    let acts_as =
+        if acts_as == *role { String::new() } else { format!(" and acts as {acts_as:?}") };
+    let can = if equal {
+        format!("it can do all that role {:?} can; ", rotation.current.credentials.username)
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "Role {role:?} logs in to {} with the {which} password{acts_as}; {can}{}.",
+        database.target.address(),
+        checks.text()
+    );
     Ok(Done { warnings, checks: Some(checks), ..Done::new(outcome, message) })
 }
 
@@ -44,23 +57,27 @@ struct Tested {
 }
 
 async fn test(rotation: &Rotation, session: &Session, host: &str) -> Result<Tested, Error> {
-    const CONSEQUENCE: &str = "AWSCURRENT stays as it is; once this is mended, start the rotation anew.";
+    const CONSEQUENCE: &str =
+        "AWSCURRENT stays as it is; once this is mended, start the rotation anew.";
     let current = &rotation.current.credentials;
     let login = session.role().to_owned();
     let standing = role::standing(session).await?;
     if standing.session_user != login {
         let problem = format!(
-            "the session is one of role {:?}: something stands between that logs in itself. Rotate through the database itself: set \
-             rotation_host in ROTATION_POLICY.",
+            "the session is one of role {:?}: something stands between that logs in itself. Rotate \
+             through the database itself: set rotation_host in ROTATION_POLICY.",
             standing.session_user
         );
         return Err(Error::UsersNotReady { role: login, host: host.to_owned(), problem });
     }
     let checked = requirements::check(rotation, session, &standing).await;
-    let changed = rotation.pending.as_ref().is_some_and(|pending| pending.credentials.password != current.password);
+    let changed = rotation
+        .pending
+        .as_ref()
+        .is_some_and(|pending| pending.credentials.password != current.password);
     if login == current.username && changed {
-        // The database has the pending password by now. To halt here would lock the application out, and mend nothing: setSecret has checked
-        // the same role before it changed anything.
+        // The database has the pending password by now. To halt here would lock the application
+        // out, and mend nothing: setSecret has checked the same role before it changed anything.
         let (checks, warnings) = match checked {
             Ok(Checked { checks, problems }) => (checks, problems),
             Err(error) => (Checks::default(), vec![error.to_string()]),
@@ -70,7 +87,12 @@ async fn test(rotation: &Rotation, session: &Session, host: &str) -> Result<Test
     let checked = checked?;
     if login == current.username {
         let Checked { checks, .. } = checked.into_error(session, host, CONSEQUENCE)?;
-        return Ok(Tested { acts_as: standing.current_user, equal: false, checks, warnings: Vec::new() });
+        return Ok(Tested {
+            acts_as: standing.current_user,
+            equal: false,
+            checks,
+            warnings: Vec::new(),
+        });
     }
     let parity = parity::parity(session, standing.version, &current.username, EXAMPLES).await?;
     acts_as_the_owner(rotation, &parity, &login, host)?;
@@ -80,19 +102,33 @@ async fn test(rotation: &Rotation, session: &Session, host: &str) -> Result<Test
 }
 
 /// What a user creates that acts as another role than it should is lost to the other one.
-fn acts_as_the_owner(rotation: &Rotation, parity: &Parity, login: &str, host: &str) -> Result<(), Error> {
-    let (current, acts_as) = (rotation.current.credentials.username.as_str(), parity.acts_as.as_str());
-    let owner = rotation.policy.owner_role.as_deref().or(parity.current_wanted.as_deref().filter(|wanted| *wanted != current));
+fn acts_as_the_owner(
+    rotation: &Rotation,
+    parity: &Parity,
+    login: &str,
+    host: &str,
+) -> Result<(), Error> {
+    let (current, acts_as) =
+        (rotation.current.credentials.username.as_str(), parity.acts_as.as_str());
+    let owner = rotation
+        .policy
+        .owner_role
+        .as_deref()
+        .or(parity.current_wanted.as_deref().filter(|wanted| *wanted != current));
     let owner = owner.unwrap_or(strategy::base(current));
     let problem = if !parity.current_exists {
         format!("role {current:?}, whose equal it is to be, does not exist.")
     } else if acts_as == owner {
         return Ok(());
     } else if parity.wanted.as_deref() == Some(owner) {
-        format!("its sessions are to act as {owner:?}, but it may not. Run {}.", role::grant(owner, login))
+        format!(
+            "its sessions are to act as {owner:?}, but it may not. Run {}.",
+            role::grant(owner, login)
+        )
     } else {
         format!(
-            "its sessions act as {acts_as:?}, so that what they create is not the other user's as well. Run {}.",
+            "its sessions act as {acts_as:?}, so that what they create is not the other user's as \
+             well. Run {}.",
             role::act_as(login, owner)
         )
     };
@@ -104,7 +140,8 @@ fn can_do_as_much(parity: &Parity, login: &str, current: &str, host: &str) -> Re
     if parity.total == 0 {
         return Ok(());
     }
-    let mut missing: Vec<_> = parity.missing.iter().map(|missing| missing.text(&parity.acts_as, login)).collect();
+    let mut missing: Vec<_> =
+        parity.missing.iter().map(|missing| missing.text(&parity.acts_as, login)).collect();
     let more = parity.total.saturating_sub(missing.len() as u64);
     if more > 0 {
         missing.push(format!("and {more} more"));
@@ -122,18 +159,32 @@ fn warnings(parity: &Parity) -> Vec<String> {
     let acts_as = &parity.acts_as;
     let strays = parity.strays.iter().map(|stray| {
         let role = &stray.role;
-        let reassign = format!("REASSIGN OWNED BY {} TO {}", escape_identifier(role), escape_identifier(acts_as));
-        let elsewhere = if stray.elsewhere == 0 { String::new() } else { format!(", and {} in other databases", stray.elsewhere) };
+        let reassign = format!(
+            "REASSIGN OWNED BY {} TO \
+            {}",
+            escape_identifier(role),
+            escape_identifier(acts_as)
+        );
+        let elsewhere = if stray.elsewhere == 0 {
+            String::new()
+        } else {
+            format!(
+                ", and {} in \
+            other databases",
+                stray.elsewhere
+            )
+        };
         format!(
-            "role {role:?} itself owns {} objects here{elsewhere}, which the other user cannot use as its own. Run, in each database, {reassign}.",
+            "role {role:?} itself owns {} objects here{elsewhere}, which the other user cannot use \
+             as its own. Run, in each database, {reassign}.",
             stray.here
         )
     });
     let idle = parity.idle.iter().map(|idle| {
         let role = &idle.role;
         format!(
-            "privileges on {} objects are granted to role {role:?} itself, and its sessions do not have them, since they act as another role. \
-             Grant them to {acts_as:?}.",
+            "privileges on {} objects are granted to role {role:?} itself, and its sessions do not \
+             have them, since they act as another role. Grant them to {acts_as:?}.",
             idle.grants
         )
     });

@@ -1,4 +1,5 @@
-//! What a secret says about how to log in, parsed once from its document. Errors name keys; they show no value.
+//! What a secret says about how to log in, parsed once from its document. Errors name keys; they
+//! show no value.
 
 use serde::Deserialize;
 
@@ -31,7 +32,8 @@ pub struct Server {
     pub ssl: bool,
 }
 
-/// The admin's log-in. A master secret that RDS manages holds no more than the username and the password.
+/// The admin's log-in. A master secret that RDS manages holds no more than the username and the
+/// password.
 #[derive(Debug, Clone)]
 pub struct AdminCredentials {
     pub username: String,
@@ -90,7 +92,9 @@ fn text(document: &Document, key: &'static str) -> Result<Option<String>, String
     match serde_json::from_str(raw.get()) {
         Ok(None) => Ok(None),
         Ok(Some(Scalar::Text(text))) if text.is_empty() => Err(format!("{key:?} is empty.")),
-        Ok(Some(Scalar::Text(text))) if text.contains('\0') => Err(format!("{key:?} contains a NUL character.")),
+        Ok(Some(Scalar::Text(text))) if text.contains('\0') => {
+            Err(format!("{key:?} contains a NUL character."))
+        }
         Ok(Some(Scalar::Text(text))) => Ok(Some(text)),
         _ => Err(format!("{key:?} is not a string.")),
     }
@@ -103,7 +107,10 @@ fn required(document: &Document, key: &'static str) -> Result<String, String> {
 fn username(document: &Document) -> Result<String, String> {
     let username = required(document, "username")?;
     if username.len() > MAX_NAME_BYTES {
-        return Err(format!("\"username\" has {} bytes; PostgreSQL cuts names off after {MAX_NAME_BYTES}.", username.len()));
+        return Err(format!(
+            "\"username\" has {} bytes; PostgreSQL cuts names off after {MAX_NAME_BYTES}.",
+            username.len()
+        ));
     }
     Ok(username)
 }
@@ -123,16 +130,19 @@ fn host(document: &Document) -> Result<Option<String>, String> {
     let Some(host) = text(document, "host")? else { return Ok(None) };
     if host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ',' | '@')) {
         // Not shown: a whole connection string may stand there, with the password in it.
-        return Err("\"host\" is not one host name or address, without scheme, port or path.".to_owned());
+        return Err(
+            "\"host\" is not one host name or address, without scheme, port or path.".to_owned()
+        );
     }
     Ok(Some(host))
 }
 
 fn dbname(document: &Document) -> Result<Option<String>, String> {
     match text(document, "dbname")? {
-        Some(dbname) if dbname.len() > MAX_NAME_BYTES => {
-            Err(format!("\"dbname\" has {} bytes; PostgreSQL cuts names off after {MAX_NAME_BYTES}.", dbname.len()))
-        }
+        Some(dbname) if dbname.len() > MAX_NAME_BYTES => Err(format!(
+            "\"dbname\" has {} bytes; PostgreSQL cuts names off after {MAX_NAME_BYTES}.",
+            dbname.len()
+        )),
         dbname => Ok(dbname),
     }
 }
@@ -145,7 +155,9 @@ fn port(document: &Document) -> Result<Option<u16>, String> {
         Ok(Some(Scalar::Text(text))) => text.parse().ok(),
         _ => None,
     };
-    port.filter(|port| *port != 0).map(Some).ok_or_else(|| "\"port\" is not a whole number from 1 to 65535.".to_owned())
+    port.filter(|port| *port != 0)
+        .map(Some)
+        .ok_or_else(|| "\"port\" is not a whole number from 1 to 65535.".to_owned())
 }
 
 fn ssl(document: &Document) -> Result<bool, String> {
@@ -194,7 +206,10 @@ mod tests {
     #[test]
     fn defaults_are_those_of_aws_samples() {
         let credentials = Credentials::read(&document(FULL)).unwrap();
-        assert_eq!(credentials.server, Server { host: "db".to_owned(), port: 5432, dbname: "postgres".to_owned(), ssl: true });
+        assert_eq!(
+            credentials.server,
+            Server { host: "db".to_owned(), port: 5432, dbname: "postgres".to_owned(), ssl: true }
+        );
         assert_eq!(credentials.masterarn, None);
     }
 
@@ -237,15 +252,26 @@ mod tests {
         for (key, value) in [("port", "\"6432\""), ("port", "6432")] {
             assert_eq!(Credentials::read(&with(key, value)).unwrap().server.port, 6432);
         }
-        for (value, ssl) in [("true", true), ("\"True\"", true), ("null", true), ("false", false), ("\"false\"", false)] {
+        for (value, ssl) in [
+            ("true", true),
+            ("\"True\"", true),
+            ("null", true),
+            ("false", false),
+            ("\"false\"", false),
+        ] {
             assert_eq!(Credentials::read(&with("ssl", value)).unwrap().server.ssl, ssl, "{value}");
         }
     }
 
     #[test]
     fn an_rds_managed_master_secret_is_enough_for_the_admin() {
-        let admin = AdminCredentials::read(&document(r#"{"username":"postgres","password":"canary"}"#)).unwrap();
-        assert_eq!((admin.username.as_str(), admin.host, admin.port, admin.dbname), ("postgres", None, None, None));
+        let admin =
+            AdminCredentials::read(&document(r#"{"username":"postgres","password":"canary"}"#))
+                .unwrap();
+        assert_eq!(
+            (admin.username.as_str(), admin.host, admin.port, admin.dbname),
+            ("postgres", None, None, None)
+        );
     }
 
     #[test]

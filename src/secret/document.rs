@@ -1,4 +1,5 @@
-//! The JSON document of a secret: everything in it is kept byte for byte, but for the log-in that a rotation changes.
+//! The JSON document of a secret: everything in it is kept byte for byte, but for the log-in that a
+//! rotation changes.
 
 use std::fmt;
 
@@ -10,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::password::Password;
 
-/// The members of the JSON object in their order, each value as it was written. It has no `Display`, and its `Debug` shows keys only.
+/// The members of the JSON object in their order, each value as it was written. It has no
+/// `Display`, and its `Debug` shows keys only.
 #[derive(Clone)]
 pub struct Document(Vec<(String, Box<RawValue>)>);
 
@@ -23,11 +25,18 @@ impl Document {
         let text = text.expose_secret();
         serde_json::from_str(text).map_err(|error| {
             if error.classify() == serde_json::error::Category::Data {
-                // The only data errors are ours, and ours quote keys alone; serde's own would quote the value.
+                // The only data errors are ours, and ours quote keys alone; serde's own would quote
+                // the value.
                 let reason = error.to_string();
                 return match reason.strip_prefix(REPEATED_KEY) {
-                    Some(key) => format!("the key{} appears twice in the JSON object.", key.split(" at line").next().unwrap_or_default()),
-                    None => "it is JSON, but not an object. Expected {\"engine\": \"postgres\", \"host\": ..., \"username\": ..., \"password\": ...}.".to_owned(),
+                    Some(key) => format!(
+                        "the key{} appears twice in the JSON \
+                        object.",
+                        key.split(" at line").next().unwrap_or_default()
+                    ),
+                    None => "it is JSON, but not an object. Expected {\"engine\": \"postgres\", \
+                        \"host\": ..., \"username\": ..., \"password\": ...}."
+                        .to_owned(),
                 };
             }
             format!("it is not JSON (line {}, column {}).", error.line(), error.column())
@@ -44,7 +53,11 @@ impl Document {
     ///
     /// # Errors
     /// A string cannot be written as JSON, which does not happen with strings that were parsed.
-    pub fn with_login(&self, username: &str, password: &Password) -> Result<SecretString, serde_json::Error> {
+    pub fn with_login(
+        &self,
+        username: &str,
+        password: &Password,
+    ) -> Result<SecretString, serde_json::Error> {
         let mut document = self.clone();
         for (key, value) in &mut document.0 {
             match key.as_str() {
@@ -61,12 +74,18 @@ impl Document {
     pub fn difference<'a>(&'a self, other: &'a Self, except: &[&str]) -> Option<&'a str> {
         // What serde_json cannot hold, such as 1e400, is the same only letter for letter.
         let parsed = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
-        let same = |a: &RawValue, b: &RawValue| a.get() == b.get() || parsed(a).is_some_and(|a| Some(a) == parsed(b));
+        let same = |a: &RawValue, b: &RawValue| {
+            a.get() == b.get() || parsed(a).is_some_and(|a| Some(a) == parsed(b))
+        };
         let equal = |key: &str| match (self.raw(key), other.raw(key)) {
             (Some(a), Some(b)) => same(a, b),
             _ => false,
         };
-        self.0.iter().chain(&other.0).map(|(key, _)| key.as_str()).find(|key| !except.contains(key) && !equal(key))
+        self.0
+            .iter()
+            .chain(&other.0)
+            .map(|(key, _)| key.as_str())
+            .find(|key| !except.contains(key) && !equal(key))
     }
 
     /// The value under a key, as it is written.
@@ -92,7 +111,9 @@ impl<'de> Deserialize<'de> for Document {
                 let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
                 while let Some((key, value)) = map.next_entry()? {
                     if members.iter().any(|(known, _)| *known == key) {
-                        return Err(serde::de::Error::custom(format_args!("{REPEATED_KEY} {key:?}")));
+                        return Err(serde::de::Error::custom(format_args!(
+                            "{REPEATED_KEY} {key:?}"
+                        )));
                     }
                     members.push((key, value));
                 }
@@ -130,7 +151,11 @@ mod tests {
 
     #[test]
     fn every_other_member_survives_byte_for_byte() {
-        let text = r#"{"z":1e400,"port":"5432","a":{"b":[1.0,  1.00,-0.0]},"username":"app","n":12345678901234567890.123456789,"password":"old","e":"\u00e9\/é","t":[true,null],"":""}"#;
+        let text = concat!(
+            r#"{"z":1e400,"port":"5432","a":{"b":[1.0,  1.00,-0.0]},"username":"app","#,
+            r#""n":12345678901234567890.123456789,"password":"old","e":"\u00e9\/é","#,
+            r#""t":[true,null],"":""}"#
+        );
         let new = document(text).with_login("app", &Password::new("n\"e\\w".to_owned())).unwrap();
         assert_eq!(new.expose_secret(), text.replace("\"old\"", r#""n\"e\\w""#));
     }
@@ -156,10 +181,17 @@ mod tests {
 
     #[test]
     fn documents_differ_by_value_and_not_by_spelling() {
-        let current = r#"{"username":"app","password":"old","port":5432,"n":1e400,"deep":{"a":1,"b":[]}}"#;
+        let current =
+            r#"{"username":"app","password":"old","port":5432,"n":1e400,"deep":{"a":1,"b":[]}}"#;
         for (other, expected) in [
             (current, None),
-            (r#"{ "deep": {"b": [ ], "a": 1}, "n":1e400, "port":5432, "password":"new", "username":"\u0061pp" }"#, None),
+            (
+                concat!(
+                    r#"{ "deep": {"b": [ ], "a": 1}, "n":1e400, "port":5432, "password":"new", "#,
+                    r#""username":"\u0061pp" }"#
+                ),
+                None,
+            ),
             (&current.replace("5432", "5433"), Some("port")),
             (&current.replace("5432", "\"5432\""), Some("port")),
             (&current.replace("1e400", "2e400"), Some("n")),
@@ -167,7 +199,11 @@ mod tests {
             (&current.replace("\"n\":1e400,", ""), Some("n")),
             (&current.replace("\"n\"", "\"more\":1,\"n\""), Some("more")),
         ] {
-            assert_eq!(document(current).difference(&document(other), &["password"]), expected, "{other}");
+            assert_eq!(
+                document(current).difference(&document(other), &["password"]),
+                expected,
+                "{other}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A password that cannot be printed: its generation, its verifier for the server, and what must never be sent as one.
+//! A password that cannot be printed: its generation, its verifier for the server, and what must
+//! never be sent as one.
 
 use std::fmt;
 
@@ -13,12 +14,14 @@ const UPPERCASE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const NUMBERS: &str = "0123456789";
 /// ASCII punctuation, as `GetRandomPassword` of Secrets Manager defines it.
 const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
-/// What a random password has to carry at the least, in bits; eight random printable characters carry 52.
+/// What a random password has to carry at the least, in bits; eight random printable characters
+/// carry 52.
 const MINIMUM_ENTROPY: f64 = 50.0;
 /// What Amazon RDS accepts, in characters.
 pub const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
 
-/// A cleartext password. It has no `Display` and no `Serialize`; every reveal is an `expose_secret`.
+/// A cleartext password. It has no `Display` and no `Serialize`; every reveal is an
+/// `expose_secret`.
 #[derive(Clone)]
 pub struct Password(SecretString);
 
@@ -31,7 +34,8 @@ pub enum Storage {
     Cleartext,
 }
 
-/// Which passwords are generated: a set of characters for each included type, the length, and whether each type must occur.
+/// Which passwords are generated: a set of characters for each included type, the length, and
+/// whether each type must occur.
 #[derive(Debug)]
 pub struct PasswordPolicy {
     length: usize,
@@ -63,7 +67,8 @@ impl Password {
         })
     }
 
-    /// Why the server would not keep this as a password: setting it would lock the role out or store something else.
+    /// Why the server would not keep this as a password: setting it would lock the role out or
+    /// store something else.
     #[must_use]
     pub fn defect(&self) -> Option<&'static str> {
         let cleartext = self.expose_secret();
@@ -72,7 +77,10 @@ impl Password {
         } else if cleartext.contains('\0') {
             Some("contains a NUL character, which PostgreSQL cannot receive")
         } else if looks_like_verifier(cleartext) {
-            Some("has the form of a stored hash (SCRAM-SHA-256$... or md5...), which PostgreSQL stores as it is")
+            Some(
+                "has the form of a stored hash (SCRAM-SHA-256$... or md5...), which PostgreSQL \
+                 stores as it is",
+            )
         } else {
             None
         }
@@ -96,9 +104,18 @@ impl PasswordPolicy {
     ///
     /// # Errors
     /// A sentence, when no password, or only a guessable one, can meet the policy.
-    pub fn new(length: usize, exclude_characters: &str, exclude: ExcludedTypes, require_each_included_type: bool) -> Result<Self, String> {
+    pub fn new(
+        length: usize,
+        exclude_characters: &str,
+        exclude: ExcludedTypes,
+        require_each_included_type: bool,
+    ) -> Result<Self, String> {
         if !LENGTHS.contains(&length) {
-            return Err(format!("{length} is not a length from {} to {}.", LENGTHS.start(), LENGTHS.end()));
+            return Err(format!(
+                "{length} is not a length from {} to {}.",
+                LENGTHS.start(),
+                LENGTHS.end()
+            ));
         }
         let types: Vec<Vec<char>> = [
             (LOWERCASE, exclude.lowercase),
@@ -108,23 +125,28 @@ impl PasswordPolicy {
         ]
         .into_iter()
         .filter(|(_, excluded)| !excluded)
-        .map(|(characters, _)| characters.chars().filter(|c| !exclude_characters.contains(*c)).collect())
+        .map(|(characters, _)| {
+            characters.chars().filter(|c| !exclude_characters.contains(*c)).collect()
+        })
         .collect();
 
         if types.iter().all(Vec::is_empty) {
-            return Err("the EXCLUDE_ variables leave no character to make a password of.".to_owned());
+            return Err(
+                "the EXCLUDE_ variables leave no character to make a password of.".to_owned()
+            );
         }
         if require_each_included_type && types.iter().any(Vec::is_empty) {
-            return Err("EXCLUDE_CHARACTERS leaves no character of a type that REQUIRE_EACH_INCLUDED_TYPE asks for; \
-                 exclude that type, or set REQUIRE_EACH_INCLUDED_TYPE to false."
+            return Err("EXCLUDE_CHARACTERS leaves no character of a type that \
+                REQUIRE_EACH_INCLUDED_TYPE asks for; exclude that type, or set \
+                REQUIRE_EACH_INCLUDED_TYPE to false."
                 .to_owned());
         }
         let policy = Self { length, types, require_each_included_type };
         let entropy = policy.entropy();
         if entropy < MINIMUM_ENTROPY {
             return Err(format!(
-                "{length} characters out of {} carry {entropy:.0} bits, which can be guessed; at least \
-                 {MINIMUM_ENTROPY:.0} are needed: make the password longer or exclude less.",
+                "{length} characters out of {} carry {entropy:.0} bits, which can be guessed; at \
+                 least {MINIMUM_ENTROPY:.0} are needed: make the password longer or exclude less.",
                 policy.alphabet().len(),
             ));
         }
@@ -138,10 +160,13 @@ impl PasswordPolicy {
     pub fn generate(&self) -> Result<Password, SysError> {
         let mut rng = StdRng::try_from_rng(&mut SysRng)?;
         let alphabet = self.alphabet();
-        // Whole passwords are drawn again until one fits: placing one of each type by hand would make some likelier than others.
+        // Whole passwords are drawn again until one fits: placing one of each type by hand would
+        // make some likelier than others.
         loop {
-            let candidate: String = (0..self.length).filter_map(|_| alphabet.choose(&mut rng)).collect();
-            let complete = self.types.iter().all(|characters| candidate.contains(characters.as_slice()));
+            let candidate: String =
+                (0..self.length).filter_map(|_| alphabet.choose(&mut rng)).collect();
+            let complete =
+                self.types.iter().all(|characters| candidate.contains(characters.as_slice()));
             if (complete || !self.require_each_included_type) && !looks_like_verifier(&candidate) {
                 return Ok(Password::new(candidate));
             }
@@ -160,7 +185,10 @@ impl PasswordPolicy {
 
 /// The types of characters that are left out whole.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "four options of GetRandomPassword, each on or off")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four options of GetRandomPassword, each on or off"
+)]
 pub struct ExcludedTypes {
     pub lowercase: bool,
     pub uppercase: bool,
@@ -169,10 +197,13 @@ pub struct ExcludedTypes {
 }
 
 /// Whether the server would take this string for a hash and store it unchanged.
-/// PostgreSQL asks for exactly 32 hex digits after `md5`, and for a parsable SCRAM verifier; anything near either is refused here.
+/// PostgreSQL asks for exactly 32 hex digits after `md5`, and for a parsable SCRAM verifier;
+/// anything near either is refused here.
 fn looks_like_verifier(text: &str) -> bool {
     text.starts_with("SCRAM-SHA-256$")
-        || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+        || text
+            .strip_prefix("md5")
+            .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -186,7 +217,10 @@ mod tests {
     #[test]
     fn debug_never_shows_a_password() {
         let password = Password::new("canary".to_owned());
-        assert_eq!(format!("{password:?} {:?}", Some(&password)), "Password(redacted) Some(Password(redacted))");
+        assert_eq!(
+            format!("{password:?} {:?}", Some(&password)),
+            "Password(redacted) Some(Password(redacted))"
+        );
     }
 
     #[test]
@@ -214,7 +248,8 @@ mod tests {
             }
         }
         assert_eq!(counts.len(), 94, "the printable ASCII characters but the space");
-        // 200,000 characters over 94: 2128 each, standard deviation 46; eight of them never happen by chance.
+        // 200,000 characters over 94: 2128 each, standard deviation 46; eight of them never happen
+        // by chance.
         for (c, count) in counts {
             assert!((count - 2128).abs() < 370, "{c:?} came {count} times");
         }
@@ -222,13 +257,20 @@ mod tests {
 
     #[test]
     fn policies_that_cannot_be_met_say_why() {
-        let all = ExcludedTypes { lowercase: true, uppercase: true, numbers: true, punctuation: true };
+        let all =
+            ExcludedTypes { lowercase: true, uppercase: true, numbers: true, punctuation: true };
         let digits = ExcludedTypes { numbers: false, ..all };
         let cases = [
-            (PasswordPolicy::new(7, "", ExcludedTypes::default(), true), "7 is not a length from 8 to 128"),
+            (
+                PasswordPolicy::new(7, "", ExcludedTypes::default(), true),
+                "7 is not a length from 8 to 128",
+            ),
             (PasswordPolicy::new(129, "", ExcludedTypes::default(), true), "129 is not a length"),
             (PasswordPolicy::new(32, "", all, false), "leave no character"),
-            (PasswordPolicy::new(32, NUMBERS, ExcludedTypes::default(), true), "REQUIRE_EACH_INCLUDED_TYPE"),
+            (
+                PasswordPolicy::new(32, NUMBERS, ExcludedTypes::default(), true),
+                "REQUIRE_EACH_INCLUDED_TYPE",
+            ),
             (PasswordPolicy::new(8, "", digits, true), "8 characters out of 10 carry 27 bits"),
         ];
         for (result, expected) in cases {
@@ -268,7 +310,11 @@ mod tests {
         let password = Password::new("secret".to_owned());
         let form = |storage| password.stored_form("app", storage).expose_secret().to_owned();
         assert!(form(Storage::ScramSha256).starts_with("SCRAM-SHA-256$4096:"));
-        assert_ne!(form(Storage::ScramSha256), form(Storage::ScramSha256), "the salt is new each time");
+        assert_ne!(
+            form(Storage::ScramSha256),
+            form(Storage::ScramSha256),
+            "the salt is new each time"
+        );
         assert_eq!(form(Storage::Md5), "md56a422f785c9e20873908ce25d1736ae2");
         assert_eq!(form(Storage::Cleartext), "secret");
     }

@@ -37,13 +37,25 @@ struct Deployment {
     role: String,
 }
 
-/// Applies the module to the secrets of one user and of two, encrypted with keys of the team's own, and proves its role.
+/// Applies the module to the secrets of one user and of two, encrypted with keys of the team's own,
+/// and proves its role.
 pub(crate) async fn of_the_role(print: &Print, module: &Module) {
-    let (single, pair, other) = (Application::new().await, Pair::new().await, Application::new().await);
+    let (single, pair, other) =
+        (Application::new().await, Pair::new().await, Application::new().await);
     let admin_secret = pair.application.document["masterarn"].as_str().unwrap().to_owned();
     let (key, admin_key) = (key().await, self::key().await);
-    for (secret, key) in [(&single.secret, &key), (&pair.application.secret, &key), (&admin_secret, &admin_key)] {
-        world().aws.client().update_secret().secret_id(secret).kms_key_id(key).send().await.unwrap();
+    for (secret, key) in
+        [(&single.secret, &key), (&pair.application.secret, &key), (&admin_secret, &admin_key)]
+    {
+        world()
+            .aws
+            .client()
+            .update_secret()
+            .secret_id(secret)
+            .kms_key_id(key)
+            .send()
+            .await
+            .unwrap();
     }
     module.write(NAME, &configuration(&single, &pair, &admin_secret, &key, &admin_key));
     module.apply(NAME, &[]).await;
@@ -54,11 +66,17 @@ pub(crate) async fn of_the_role(print: &Print, module: &Module) {
         settled(&application.secret).await;
     }
     for operation in OPERATIONS {
-        deployment.attempt(operation).await.unwrap_or_else(|error| panic!("{operation} fails with the whole role: {error}"));
+        deployment
+            .attempt(operation)
+            .await
+            .unwrap_or_else(|error| panic!("{operation} fails with the whole role: {error}"));
     }
     print.proof(true, &format!("the role is enough for {}", OPERATIONS.join(", ")));
     let rows = deployment.necessity().await;
-    print.title("Each action is needed", "taken away by itself: what fails first without it, and which error names it");
+    print.title(
+        "Each action is needed",
+        "taken away by itself: what fails first without it, and which error names it",
+    );
     for [action, statement, operation, error] in rows {
         println!("  {action:<39} {statement:<24} {operation:<42} {error}");
     }
@@ -71,20 +89,30 @@ pub(crate) async fn of_the_role(print: &Print, module: &Module) {
     module.must(NAME, &["destroy", "-auto-approve", "-no-color", "-input=false"], &[]).await;
 }
 
-fn configuration(single: &Application, pair: &Pair, admin_secret: &str, key: &str, admin_key: &str) -> Value {
+fn configuration(
+    single: &Application,
+    pair: &Pair,
+    admin_secret: &str,
+    key: &str,
+    admin_key: &str,
+) -> Value {
     let group = "${data.aws_security_group.this.id}";
     json!({
         "data": {
             "aws_vpc": {"this": {"default": true}},
-            "aws_subnets": {"this": {"filter": {"name": "vpc-id", "values": ["${data.aws_vpc.this.id}"]}}},
-            "aws_security_group": {"this": {"name": "default", "vpc_id": "${data.aws_vpc.this.id}"}},
+            "aws_subnets": {"this": {"filter": {"name": "vpc-id",
+            "values": ["${data.aws_vpc.this.id}"]}}},
+            "aws_security_group": {"this": {"name": "default",
+            "vpc_id": "${data.aws_vpc.this.id}"}},
         },
         "module": {"rotation": {
             "source": "../..", "name": NAME, "subnet_ids": "${data.aws_subnets.this.ids}",
-            "databases": {"shop": {"security_group_id": group}}, "endpoint": {"security_group_ids": [group]},
+            "databases": {"shop": {"security_group_id": group}},
+            "endpoint": {"security_group_ids": [group]},
             "secrets": {
                 "single": {"secret_arn": single.secret, "kms_key_arn": key},
-                "pair": {"secret_arn": pair.application.secret, "kms_key_arn": key, "admin_secret_arn": admin_secret, "admin_kms_key_arn": admin_key,
+                "pair": {"secret_arn": pair.application.secret, "kms_key_arn": key,
+                "admin_secret_arn": admin_secret, "admin_kms_key_arn": admin_key,
                          "policy": {"retire_after": "0s"}},
             },
         }},
@@ -93,8 +121,12 @@ fn configuration(single: &Application, pair: &Pair, admin_secret: &str, key: &st
 
 /// A customer managed key.
 async fn key() -> String {
-    let (_, answer) = world().aws.call("kms", "testing", "POST", "/?Action=CreateKey", "{}".to_owned()).await;
-    serde_json::from_str::<Value>(&answer).ok().and_then(|key| Some(key["KeyMetadata"]["Arn"].as_str()?.to_owned())).expect(&answer)
+    let (_, answer) =
+        world().aws.call("kms", "testing", "POST", "/?Action=CreateKey", "{}".to_owned()).await;
+    serde_json::from_str::<Value>(&answer)
+        .ok()
+        .and_then(|key| Some(key["KeyMetadata"]["Arn"].as_str()?.to_owned()))
+        .expect(&answer)
 }
 
 impl Deployment {
@@ -107,7 +139,11 @@ impl Deployment {
                 let before = world().aws.world("logs", NAME).await;
                 let _ = operate("status", single).await;
                 let after = world().aws.world("logs", NAME).await;
-                if before == after { Err("nothing arrives in the log group".to_owned()) } else { Ok(()) }
+                if before == after {
+                    Err("nothing arrives in the log group".to_owned())
+                } else {
+                    Ok(())
+                }
             }
             "status of one user" => operate("status", single).await,
             "rotate-secret of one user" => outcome(&rotate(&single.secret).await),
@@ -130,12 +166,16 @@ impl Deployment {
         }
     }
 
-    /// Leaves the database with a password that no label leads to, as a rotation does that is given up after `setSecret`.
+    /// Leaves the database with a password that no label leads to, as a rotation does that is given
+    /// up after `setSecret`.
     async fn abandon(&self) {
         let (token, password) = (random_hex(), random_hex());
         self.single.put(&token, &self.single.document_with(&password), &["AWSPENDING"]).await;
         let client = world().aws.client();
-        let call = client.update_secret_version_stage().secret_id(&self.single.secret).version_stage("AWSPENDING");
+        let call = client
+            .update_secret_version_stage()
+            .secret_id(&self.single.secret)
+            .version_stage("AWSPENDING");
         call.remove_from_version_id(token).send().await.unwrap();
         self.single.set_password(&password).await;
     }
@@ -145,32 +185,51 @@ impl Deployment {
         let path = format!("/2015-03-31/functions/{NAME}/configuration");
         let (_, now) = world().aws.call("lambda", "testing", "GET", &path, String::new()).await;
         let now: Value = serde_json::from_str(&now).expect("JSON");
-        let network =
-            json!({"VpcConfig": {"SubnetIds": now["VpcConfig"]["SubnetIds"], "SecurityGroupIds": now["VpcConfig"]["SecurityGroupIds"]}});
-        let (status, answer) = world().aws.call("lambda", "testing", "PUT", &path, network.to_string()).await;
+        let network = json!({"VpcConfig": {"SubnetIds": now["VpcConfig"]["SubnetIds"],
+            "SecurityGroupIds": now["VpcConfig"]["SecurityGroupIds"]}});
+        let (status, answer) =
+            world().aws.call("lambda", "testing", "PUT", &path, network.to_string()).await;
         if status == 200 { Ok(()) } else { Err(answer) }
     }
 
-    /// Takes each action away by itself: its statement's resources, what fails first without it, and with which error.
+    /// Takes each action away by itself: its statement's resources, what fails first without it,
+    /// and with which error.
     async fn necessity(&self) -> Vec<[String; 4]> {
         let whole = world().aws.world("policies", &self.role).await;
         let mut rows = Vec::new();
         for (policy, document) in whole.as_object().unwrap() {
-            for (n, statement) in document["Statement"].as_array().unwrap().iter().enumerate().filter(|(_, each)| each["Effect"] == "Allow")
+            for (n, statement) in document["Statement"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .enumerate()
+                .filter(|(_, each)| each["Effect"] == "Allow")
             {
                 let actions = statement["Action"].as_array().unwrap();
                 for action in actions {
                     let mut cut = whole.clone();
                     // A statement without an action is none; this one names what does not exist.
-                    let rest: Vec<_> = actions.iter().filter(|each| *each != action).cloned().chain([json!("none:None")]).collect();
+                    let rest: Vec<_> = actions
+                        .iter()
+                        .filter(|each| *each != action)
+                        .cloned()
+                        .chain([json!("none:None")])
+                        .collect();
                     cut[policy]["Statement"][n]["Action"] = json!(rest);
                     world().aws.tell("PUT", "policies", &self.role, cut.to_string()).await;
                     let failed = self.first_failure().await;
                     world().aws.tell("PUT", "policies", &self.role, whole.to_string()).await;
                     let action = action.as_str().unwrap();
-                    let (operation, error) = failed.unwrap_or_else(|| panic!("{action} of {} is not needed", statement["Sid"]));
+                    let (operation, error) = failed.unwrap_or_else(|| {
+                        panic!("{action} of {} is not needed", statement["Sid"])
+                    });
                     let statement = statement["Sid"].as_str().unwrap().to_owned();
-                    rows.push([action.to_owned(), statement, operation.to_owned(), named(action, &error)]);
+                    rows.push([
+                        action.to_owned(),
+                        statement,
+                        operation.to_owned(),
+                        named(action, &error),
+                    ]);
                     for application in [&self.single, &self.pair.application] {
                         operate("recover", application).await.expect("it is recovered");
                     }
@@ -190,16 +249,28 @@ impl Deployment {
     }
 
     /// What was tried, what AWS said, and what it has to say.
-    async fn denials(&self, admin_secret: &str, other: &Application) -> Vec<(&'static str, String, &'static str)> {
+    async fn denials(
+        &self,
+        admin_secret: &str,
+        other: &Application,
+    ) -> Vec<(&'static str, String, &'static str)> {
         let credentials = world().aws.world("functions", NAME).await["credentials"].clone();
         let (theirs, ours) = (world().aws.client(), world().aws.client_of(&credentials));
         let key = credentials["AWS_ACCESS_KEY_ID"].as_str().unwrap();
-        let interface = "Action=CreateNetworkInterface&Version=2016-11-15&SubnetId=subnet-1".to_owned();
-        let assume =
-            "Action=AssumeRole&Version=2011-06-15&RoleSessionName=x&RoleArn=arn:aws:iam::123456789012:role/somebody-elses".to_owned();
-        let with = |secret: &str, function: &str| theirs.rotate_secret().secret_id(secret).rotation_lambda_arn(arn(function)).send();
+        let interface =
+            "Action=CreateNetworkInterface&Version=2016-11-15&SubnetId=subnet-1".to_owned();
+        let assume = "Action=AssumeRole&Version=2011-06-15&RoleSessionName=x&RoleArn=\
+             arn:aws:iam::123456789012:role/somebody-elses"
+            .to_owned();
+        let with = |secret: &str, function: &str| {
+            theirs.rotate_secret().secret_id(secret).rotation_lambda_arn(arn(function)).send()
+        };
         let mut tried = vec![
-            ("status of a secret that is not listed", operate("status", other).await.unwrap_err(), "secretsmanager:DescribeSecret"),
+            (
+                "status of a secret that is not listed",
+                operate("status", other).await.unwrap_err(),
+                "secretsmanager:DescribeSecret",
+            ),
             (
                 "its value, with the role's credentials",
                 said(ours.get_secret_value().secret_id(&other.secret).send().await),
@@ -207,7 +278,9 @@ impl Deployment {
             ),
             (
                 "a new value for the admin secret",
-                said(ours.put_secret_value().secret_id(admin_secret).secret_string("x").send().await),
+                said(
+                    ours.put_secret_value().secret_id(admin_secret).secret_string("x").send().await,
+                ),
                 "no identity-based policy allows the secretsmanager:PutSecretValue action",
             ),
             (
@@ -215,7 +288,11 @@ impl Deployment {
                 world().aws.call("ec2", key, "POST", "/", interface).await.1,
                 "with an explicit deny in an identity-based policy",
             ),
-            ("another role, by the function's own code", world().aws.call("sts", key, "POST", "/", assume).await.1, "sts:AssumeRole"),
+            (
+                "another role, by the function's own code",
+                world().aws.call("sts", key, "POST", "/", assume).await.1,
+                "sts:AssumeRole",
+            ),
             (
                 "this function for a secret that is not listed",
                 said(with(&other.secret, NAME).await),
@@ -223,16 +300,39 @@ impl Deployment {
             ),
         ];
         // Somebody lets Secrets Manager call the function for a secret that the role does not name.
-        let grant = json!({"StatementId": "other", "Action": "lambda:InvokeFunction", "Principal": "secretsmanager.amazonaws.com"});
-        world().aws.call("lambda", "testing", "POST", &format!("/2015-03-31/functions/{NAME}/policy"), grant.to_string()).await;
+        let grant = json!({"StatementId": "other", "Action": "lambda:InvokeFunction",
+            "Principal": "secretsmanager.amazonaws.com"});
+        world()
+            .aws
+            .call(
+                "lambda",
+                "testing",
+                "POST",
+                &format!("/2015-03-31/functions/{NAME}/policy"),
+                grant.to_string(),
+            )
+            .await;
         with(&other.secret, NAME).await.expect("the rotation begins");
         let value = ours.get_secret_value().secret_id(&other.secret).send().await;
-        tried.push(("the value of that secret, once the function is let in for it", said(value), "secretsmanager:GetSecretValue action"));
-        theirs.cancel_rotate_secret().secret_id(&other.secret).send().await.expect("it is called off");
+        tried.push((
+            "the value of that secret, once the function is let in for it",
+            said(value),
+            "secretsmanager:GetSecretValue action",
+        ));
+        theirs
+            .cancel_rotate_secret()
+            .secret_id(&other.secret)
+            .send()
+            .await
+            .expect("it is called off");
         // The secret is another function's from here on.
         let _ = with(&self.single.secret, BY_HAND).await;
         let taken = ours.get_secret_value().secret_id(&self.single.secret).send().await;
-        tried.push(("a listed secret that was given to another function", said(taken), "secretsmanager:GetSecretValue action"));
+        tried.push((
+            "a listed secret that was given to another function",
+            said(taken),
+            "secretsmanager:GetSecretValue action",
+        ));
         tried
     }
 }
@@ -255,7 +355,11 @@ async fn operate(operation: &str, application: &Application) -> Result<(), Strin
 
 fn outcome(rotation: &Value) -> Result<(), String> {
     let error = rotation["steps"].as_array().and_then(|steps| steps.last()?["error"].as_str());
-    if rotation["state"] == "succeeded" { Ok(()) } else { Err(error.unwrap_or("no step was taken").to_owned()) }
+    if rotation["state"] == "succeeded" {
+        Ok(())
+    } else {
+        Err(error.unwrap_or("no step was taken").to_owned())
+    }
 }
 
 /// The part of the error that names the action.
@@ -265,8 +369,13 @@ fn named(action: &str, error: &str) -> String {
         ("logs", _) => "nothing arrives in the log group".to_owned(),
         _ => action.to_owned(),
     };
-    let at = error.find(&name).unwrap_or_else(|| panic!("the error without {action} does not name it: {error}"));
-    let start = error[..at].rfind([',', ';', '"', '[']).max(error[..at].rfind(". ")).map_or(0, |mark| mark + 1);
+    let at = error
+        .find(&name)
+        .unwrap_or_else(|| panic!("the error without {action} does not name it: {error}"));
+    let start = error[..at]
+        .rfind([',', ';', '"', '['])
+        .max(error[..at].rfind(". "))
+        .map_or(0, |mark| mark + 1);
     let end = error[at..].find([',', ';', ')', '[', '"']).map_or(error.len(), |length| at + length);
     error[start..end].trim().trim_end_matches('.').to_owned()
 }

@@ -23,7 +23,8 @@ pub struct Application {
     pub document: Value,
 }
 
-/// All that a rotation may change, as somebody outside sees it: labels, values, and what the server stores of the role.
+/// All that a rotation may change, as somebody outside sees it: labels, values, and what the server
+/// stores of the role.
 #[derive(Debug, PartialEq)]
 pub struct Snapshot {
     labels: BTreeMap<String, Vec<String>>,
@@ -42,13 +43,15 @@ impl Application {
         Self::with(&unique("app_"), edit).await
     }
 
-    /// An application whose role has that name, and whose secret was changed by `edit` before it was stored.
+    /// An application whose role has that name, and whose secret was changed by `edit` before it
+    /// was stored.
     pub async fn with(role: &str, edit: impl FnOnce(&mut Value)) -> Self {
         let password = random_hex();
         let quoted = escape_identifier(role);
         let sql = format!(
-            "CREATE ROLE {quoted} LOGIN PASSWORD {password}; CREATE SCHEMA {quoted} AUTHORIZATION {quoted}; \
-             CREATE TABLE {quoted}.orders (id int); ALTER TABLE {quoted}.orders OWNER TO {quoted}",
+            "CREATE ROLE {quoted} LOGIN PASSWORD {password}; CREATE SCHEMA {quoted} AUTHORIZATION \
+             {quoted}; CREATE TABLE {quoted}.orders (id int); ALTER TABLE {quoted}.orders OWNER TO \
+             {quoted}",
             // As psql's \\password sends it, so that the server's log holds no password of a test.
             password = escape_literal(&scram_sha_256(password.as_bytes()))
         );
@@ -59,7 +62,8 @@ impl Application {
     /// A secret for a role that is there already, or on purpose is not.
     pub async fn over(role: &str, password: &str, edit: impl FnOnce(&mut Value)) -> Self {
         let mut document = json!({
-            "engine": "postgres", "host": HOST, "port": world().postgres.port, "username": role, "password": password, "dbname": "postgres",
+            "engine": "postgres", "host": HOST, "port": world().postgres.port, "username": role,
+            "password": password, "dbname": "postgres",
         });
         edit(&mut document);
         let text = document.to_string();
@@ -67,14 +71,33 @@ impl Application {
     }
 
     /// A secret whose value is that text, under a name with that prefix.
-    pub async fn storing(role: &str, password: &str, document: Value, text: &str, prefix: &str) -> Self {
+    pub async fn storing(
+        role: &str,
+        password: &str,
+        document: Value,
+        text: &str,
+        prefix: &str,
+    ) -> Self {
         let name = unique(prefix);
         let client = world().aws.client();
-        let secret = client.create_secret().name(&name).secret_string(text).send().await.expect("the secret is made");
-        Self { role: role.to_owned(), password: password.to_owned(), secret: secret.arn.expect("an ARN"), name, document }
+        let secret = client
+            .create_secret()
+            .name(&name)
+            .secret_string(text)
+            .send()
+            .await
+            .expect("the secret is made");
+        Self {
+            role: role.to_owned(),
+            password: password.to_owned(),
+            secret: secret.arn.expect("an ARN"),
+            name,
+            document,
+        }
     }
 
-    /// Starts a rotation that no function carries out: the version is registered, labelled AWSPENDING, and has no value.
+    /// Starts a rotation that no function carries out: the version is registered, labelled
+    /// AWSPENDING, and has no value.
     pub async fn begin(&self) -> String {
         let token = random_token();
         let client = world().aws.client();
@@ -84,7 +107,8 @@ impl Application {
         token
     }
 
-    /// Starts another rotation where one got stuck, as a person does: by taking AWSPENDING away first.
+    /// Starts another rotation where one got stuck, as a person does: by taking AWSPENDING away
+    /// first.
     pub async fn begin_again(&self) -> String {
         self.take_off_pending().await;
         self.begin().await
@@ -94,12 +118,16 @@ impl Application {
     pub async fn take_off_pending(&self) {
         let client = world().aws.client();
         if let Some(holder) = self.holder("AWSPENDING").await {
-            let call = client.update_secret_version_stage().secret_id(&self.secret).version_stage("AWSPENDING");
+            let call = client
+                .update_secret_version_stage()
+                .secret_id(&self.secret)
+                .version_stage("AWSPENDING");
             call.remove_from_version_id(holder).send().await.expect("the label is taken away");
         }
     }
 
-    /// Has Secrets Manager rotate the secret with that function, and waits for the end of it: its `state`, `steps` and `token`.
+    /// Has Secrets Manager rotate the secret with that function, and waits for the end of it: its
+    /// `state`, `steps` and `token`.
     pub async fn rotate(&self, function: &Function) -> Value {
         let token = random_token();
         let client = world().aws.client();
@@ -110,11 +138,16 @@ impl Application {
         rotation
     }
 
-    /// Has Secrets Manager set the rotation up without a rotation, which tests what there is, and waits for the end of it.
+    /// Has Secrets Manager set the rotation up without a rotation, which tests what there is, and
+    /// waits for the end of it.
     pub async fn test(&self, function: &Function) -> Value {
         let token = random_hex();
         let client = world().aws.client();
-        let call = client.rotate_secret().secret_id(&self.secret).client_request_token(&token).rotate_immediately(false);
+        let call = client
+            .rotate_secret()
+            .secret_id(&self.secret)
+            .client_request_token(&token)
+            .rotate_immediately(false);
         call.rotation_lambda_arn(function.arn()).send().await.expect("the test begins");
         self.ended(&token).await
     }
@@ -147,7 +180,14 @@ impl Application {
     /// The value of the version with that label, if there is one.
     pub async fn value(&self, stage: &str) -> Option<String> {
         let client = world().aws.client();
-        client.get_secret_value().secret_id(&self.secret).version_stage(stage).send().await.ok().and_then(|output| output.secret_string)
+        client
+            .get_secret_value()
+            .secret_id(&self.secret)
+            .version_stage(stage)
+            .send()
+            .await
+            .ok()
+            .and_then(|output| output.secret_string)
     }
 
     pub async fn password_in(&self, stage: &str) -> String {
@@ -161,19 +201,32 @@ impl Application {
 
     /// The id of the version that has the label, if one has.
     pub async fn holder(&self, stage: &str) -> Option<String> {
-        self.labels().await.into_iter().find(|(_, labels)| labels.iter().any(|label| label == stage)).map(|(id, _)| id)
+        self.labels()
+            .await
+            .into_iter()
+            .find(|(_, labels)| labels.iter().any(|label| label == stage))
+            .map(|(id, _)| id)
     }
 
     pub async fn labels(&self) -> BTreeMap<String, Vec<String>> {
         let client = world().aws.client();
-        let output = client.describe_secret().secret_id(&self.secret).send().await.expect("the secret is there");
+        let output = client
+            .describe_secret()
+            .secret_id(&self.secret)
+            .send()
+            .await
+            .expect("the secret is there");
         output.version_ids_to_stages.unwrap_or_default().into_iter().collect()
     }
 
     /// Stores a value with these labels, as a person may.
     pub async fn put(&self, token: &str, value: &str, stages: &[&str]) {
         let client = world().aws.client();
-        let mut call = client.put_secret_value().secret_id(&self.secret).client_request_token(token).secret_string(value);
+        let mut call = client
+            .put_secret_value()
+            .secret_id(&self.secret)
+            .client_request_token(token)
+            .secret_string(value);
         for stage in stages {
             call = call.version_stages(*stage);
         }
@@ -198,17 +251,26 @@ impl Application {
     /// Sets the role's password behind the secret's back.
     pub async fn set_password(&self, password: &str) {
         let verifier = scram_sha_256(password.as_bytes());
-        let sql = format!("ALTER ROLE {} PASSWORD {}", escape_identifier(&self.role), escape_literal(&verifier));
+        let sql = format!(
+            "ALTER ROLE {} PASSWORD {}",
+            escape_identifier(&self.role),
+            escape_literal(&verifier)
+        );
         admin().await.batch_execute(&sql).await.expect("the password is set");
     }
 
     /// What the server stores in place of the password.
     pub async fn stored(&self) -> Option<String> {
-        let row = admin().await.query_opt("SELECT rolpassword FROM pg_authid WHERE rolname = $1", &[&self.role]).await.expect("pg_authid");
+        let row = admin()
+            .await
+            .query_opt("SELECT rolpassword FROM pg_authid WHERE rolname = $1", &[&self.role])
+            .await
+            .expect("pg_authid");
         row.and_then(|row| row.get(0))
     }
 
-    /// AWSCURRENT is the token's version and the database accepts its password alone; what came before is AWSPREVIOUS.
+    /// AWSCURRENT is the token's version and the database accepts its password alone; what came
+    /// before is AWSPREVIOUS.
     pub async fn assert_rotated(&self, token: &str, before: &str) {
         assert_eq!(self.holder("AWSCURRENT").await.as_deref(), Some(token));
         assert_eq!(self.password_in("AWSPREVIOUS").await, before);

@@ -19,7 +19,8 @@ pub struct Aws {
 
 impl Aws {
     pub fn start(function_url: &str) -> Self {
-        let python = setting("PYTHON").unwrap_or_else(|| project().join(".deps/venv/bin/python").display().to_string());
+        let python = setting("PYTHON")
+            .unwrap_or_else(|| project().join(".deps/venv/bin/python").display().to_string());
         let mut emulator = Command::new(&python)
             .arg(project().join("tests/world/aws_emulator.py"))
             .args(["--function-url", function_url])
@@ -27,9 +28,13 @@ impl Aws {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
-            .unwrap_or_else(|error| panic!("{python} cannot be run ({error}): `make test` installs it"));
+            .unwrap_or_else(|error| {
+                panic!("{python} cannot be run ({error}): `make test` installs it")
+            });
         let mut line = String::new();
-        BufReader::new(emulator.stdout.take().expect("a pipe")).read_line(&mut line).expect("the emulator says its port");
+        BufReader::new(emulator.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("the emulator says its port");
         let port: Value = serde_json::from_str(&line).expect("the emulator says its port in JSON");
         Self { url: format!("http://127.0.0.1:{}", port["port"]), _emulator: emulator }
     }
@@ -43,8 +48,13 @@ impl Aws {
     pub fn client_of(&self, credentials: &Value) -> Client {
         let text = |name: &str| credentials[name].as_str().map(ToOwned::to_owned);
         let key = |name: &str| text(name).unwrap_or_else(|| "testing".to_owned());
-        let credentials =
-            Credentials::new(key("AWS_ACCESS_KEY_ID"), key("AWS_SECRET_ACCESS_KEY"), text("AWS_SESSION_TOKEN"), None, "tests");
+        let credentials = Credentials::new(
+            key("AWS_ACCESS_KEY_ID"),
+            key("AWS_SECRET_ACCESS_KEY"),
+            text("AWS_SESSION_TOKEN"),
+            None,
+            "tests",
+        );
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static(REGION))
@@ -66,21 +76,44 @@ impl Aws {
     }
 
     pub async fn tell(&self, method: &str, kind: &str, name: &str, body: String) -> Value {
-        let (status, answer) = self.send(method, &format!("/_world/{kind}/{name}"), &[], body).await;
+        let (status, answer) =
+            self.send(method, &format!("/_world/{kind}/{name}"), &[], body).await;
         if status == 200 { serde_json::from_str(&answer).expect("JSON") } else { Value::Null }
     }
 
-    /// One call of AWS's API as the holder of that access key, for the services that there is no client of: the status and the answer.
-    pub async fn call(&self, service: &str, key: &str, method: &str, path: &str, body: String) -> (u16, String) {
-        let credential =
-            format!("AWS4-HMAC-SHA256 Credential={key}/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0");
-        let kind = if body.starts_with("Action=") { "application/x-www-form-urlencoded" } else { "application/json" };
-        self.send(method, path, &[("authorization", &credential), ("content-type", kind)], body).await
+    /// One call of AWS's API as the holder of that access key, for the services that there is no
+    /// client of: the status and the answer.
+    pub async fn call(
+        &self,
+        service: &str,
+        key: &str,
+        method: &str,
+        path: &str,
+        body: String,
+    ) -> (u16, String) {
+        let credential = format!(
+            "AWS4-HMAC-SHA256 Credential={key}/20260101/{REGION}/{service}/aws4_request, \
+             SignedHeaders=host, Signature=0"
+        );
+        let kind = if body.starts_with("Action=") {
+            "application/x-www-form-urlencoded"
+        } else {
+            "application/json"
+        };
+        self.send(method, path, &[("authorization", &credential), ("content-type", kind)], body)
+            .await
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> (u16, String) {
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> (u16, String) {
         let method = method.parse().expect("a method");
-        let mut request = reqwest::Client::new().request(method, format!("{}{path}", self.url)).body(body);
+        let mut request =
+            reqwest::Client::new().request(method, format!("{}{path}", self.url)).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,4 +1,5 @@
-//! Lambda: the real binary under the Runtime API, and the Invoke endpoint that Secrets Manager calls it by.
+//! Lambda: the real binary under the Runtime API, and the Invoke endpoint that Secrets Manager
+//! calls it by.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -20,7 +21,8 @@ use super::aws::REGION;
 use super::{RUNTIME, eventually, random_hex, setting, unique, wait, world};
 
 const ACCOUNT: &str = "123456789012";
-/// A function that Secrets Manager can call and that does nothing but fail: a rotation it starts is then driven step by step.
+/// A function that Secrets Manager can call and that does nothing but fail: a rotation it starts is
+/// then driven step by step.
 pub const BY_HAND: &str = "by-hand";
 
 /// What an invocation comes to: the response, or `errorType` and `errorMessage`.
@@ -90,19 +92,31 @@ impl Drop for Process {
 impl Gateway {
     pub fn start() -> Self {
         let functions = Functions::default();
-        let router =
-            Router::new().route("/2015-03-31/functions/{name}/invocations", post(invoked_by_aws)).with_state(Arc::clone(&functions));
+        let router = Router::new()
+            .route("/2015-03-31/functions/{name}/invocations", post(invoked_by_aws))
+            .with_state(Arc::clone(&functions));
         Self { url: serve(router), functions }
     }
 }
 
-async fn invoked_by_aws(State(functions): State<Functions>, Path(name): Path<String>, event: Bytes) -> Response {
+async fn invoked_by_aws(
+    State(functions): State<Functions>,
+    Path(name): Path<String>,
+    event: Bytes,
+) -> Response {
     let function = functions.lock().expect("no test panics here").get(&name).cloned();
-    let deployed = if function.is_none() && name != BY_HAND { world().aws.world("functions", &name).await } else { Value::Null };
+    let deployed = if function.is_none() && name != BY_HAND {
+        world().aws.world("functions", &name).await
+    } else {
+        Value::Null
+    };
     let answer = match function {
         Some(queue) => send(&queue, event.to_vec()).await,
         None if deployed.is_object() => Function::deployed(&name, &deployed, event.to_vec()).await,
-        None => Err(Failure { kind: "ByHand".to_owned(), message: "this rotation is driven by the test".to_owned() }),
+        None => Err(Failure {
+            kind: "ByHand".to_owned(),
+            message: "this rotation is driven by the test".to_owned(),
+        }),
     };
     match answer {
         Ok(value) => value.to_string().into_response(),
@@ -116,7 +130,12 @@ async fn invoked_by_aws(State(functions): State<Functions>, Path(name): Path<Str
 async fn send(queue: &Queue, event: Vec<u8>) -> Answer {
     let (answer, answered) = oneshot::channel();
     let _ = queue.send(Invocation { id: random_hex(), event, answer });
-    answered.await.unwrap_or_else(|_| Err(Failure { kind: "Runtime.ExitError".to_owned(), message: "the process ended".to_owned() }))
+    answered.await.unwrap_or_else(|_| {
+        Err(Failure {
+            kind: "Runtime.ExitError".to_owned(),
+            message: "the process ended".to_owned(),
+        })
+    })
 }
 
 impl Function {
@@ -124,26 +143,38 @@ impl Function {
     pub fn start(environment: &[(&str, &str)]) -> Self {
         let function = Self::launch(unique("rotation-"), environment);
         let queue = function.runtime.queue.clone();
-        world().gateway.functions.lock().expect("no test panics here").insert(function.name.clone(), queue);
+        world()
+            .gateway
+            .functions
+            .lock()
+            .expect("no test panics here")
+            .insert(function.name.clone(), queue);
         function
     }
 
-    /// A cold start of a function that was deployed, with the variables and the credentials that it has by now.
+    /// A cold start of a function that was deployed, with the variables and the credentials that it
+    /// has by now.
     async fn deployed(name: &str, configuration: &Value, event: Vec<u8>) -> Answer {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let variables = ["variables", "credentials"].into_iter().filter_map(|key| configuration[key].as_object()).flatten();
-        let mut environment: Vec<_> = variables.map(|(name, value)| (name.clone(), text(value))).collect();
+        let variables = ["variables", "credentials"]
+            .into_iter()
+            .filter_map(|key| configuration[key].as_object())
+            .flatten();
+        let mut environment: Vec<_> =
+            variables.map(|(name, value)| (name.clone(), text(value))).collect();
         // The name of an endpoint that is not there.
         environment.push(("SECRETS_MANAGER_ENDPOINT".to_owned(), String::new()));
         let owned = name.to_owned();
         let launch = move || {
-            let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let environment: Vec<_> =
+                environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             Self::launch(owned, &environment)
         };
         let function = tokio::task::spawn_blocking(launch).await.expect("the function starts");
         function.set_timeout(Duration::from_secs(configuration["timeout"].as_u64().unwrap_or(3)));
         let answer = send(&function.runtime.queue, event).await;
-        let output = tokio::task::spawn_blocking(move || function.end()).await.expect("the function ends");
+        let output =
+            tokio::task::spawn_blocking(move || function.end()).await.expect("the function ends");
         world().aws.tell("POST", "functions", name, output).await;
         answer
     }
@@ -199,7 +230,8 @@ impl Function {
         *self.runtime.timeout.lock().expect("no test panics here") = timeout;
     }
 
-    /// Ends the process, whatever it is doing, and starts a new one: the next invocation is a cold start.
+    /// Ends the process, whatever it is doing, and starts a new one: the next invocation is a cold
+    /// start.
     pub fn restart(&self) {
         self.kill();
         *self.process.lock().expect("no test panics here") = spawn(&self.environment, &self.output);
@@ -220,15 +252,37 @@ impl Function {
             let process = self.process.lock().expect("no test panics here");
             (process.0.id(), process.1)
         };
-        let first = || self.runtime.asked.lock().expect("no test panics here").iter().copied().find(|asked| *asked >= started);
+        let first = || {
+            self.runtime
+                .asked
+                .lock()
+                .expect("no test panics here")
+                .iter()
+                .copied()
+                .find(|asked| *asked >= started)
+        };
         let ready = eventually("the first request", async || first()).await;
         let tasks = std::fs::read_dir(format!("/proc/{id}/task")).expect("the process runs");
         let nanoseconds = tasks
-            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok())
+            .filter_map(|task| {
+                std::fs::read_to_string(task.ok()?.path().join("schedstat"))
+                    .ok()?
+                    .split(' ')
+                    .next()?
+                    .parse::<u64>()
+                    .ok()
+            })
             .sum();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        Usage { init: ready - started, cpu: Duration::from_nanos(nanoseconds), peak_memory_kib: peak.expect("VmHWM") }
+        let status =
+            std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        Usage {
+            init: ready - started,
+            cpu: Duration::from_nanos(nanoseconds),
+            peak_memory_kib: peak.expect("VmHWM"),
+        }
     }
 
     /// Ends the process, and gives all that it has written.
@@ -262,7 +316,10 @@ pub fn arn(function: &str) -> String {
 
 /// The binary that is tested: the packaged one where `make` names it, else this build's.
 pub fn binary() -> PathBuf {
-    setting("BOOTSTRAP").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postgres-secret-rotation")), PathBuf::from)
+    setting("BOOTSTRAP").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_postgres-secret-rotation")),
+        PathBuf::from,
+    )
 }
 
 fn spawn(environment: &[(String, String)], output: &Arc<Mutex<String>>) -> Process {
@@ -284,7 +341,10 @@ fn collect(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(read @ 1..) = pipe.read(&mut buffer) {
-            output.lock().expect("no test panics here").push_str(&String::from_utf8_lossy(&buffer[..read]));
+            output
+                .lock()
+                .expect("no test panics here")
+                .push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
     });
 }
@@ -309,12 +369,21 @@ async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
     (headers, invocation.event).into_response()
 }
 
-async fn respond(State(runtime): State<Arc<Runtime>>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+async fn respond(
+    State(runtime): State<Arc<Runtime>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> StatusCode {
     let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     settle(&runtime, &id, Ok(value))
 }
 
-async fn fail(State(runtime): State<Arc<Runtime>>, Path(id): Path<String>, _headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn fail(
+    State(runtime): State<Arc<Runtime>>,
+    Path(id): Path<String>,
+    _headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
     settle(&runtime, &id, Err(Failure { kind: text("errorType"), message: text("errorMessage") }))

@@ -1,6 +1,8 @@
-//! The world that the function lives in, on this machine: a real PostgreSQL with TLS, AWS's API, and Lambda around the real binary.
+//! The world that the function lives in, on this machine: a real PostgreSQL with TLS, AWS's API,
+//! and Lambda around the real binary.
 //!
-//! One of each serves all tests of a run; every test has roles, secrets and functions of its own. All of it ends with the test process.
+//! One of each serves all tests of a run; every test has roles, secrets and functions of its own.
+//! All of it ends with the test process.
 #![allow(dead_code, unreachable_pub, reason = "the tests and the demo each use a part")]
 
 pub mod application;
@@ -29,7 +31,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("the 
 
 /// Waits for a future from code that is not asynchronous, also below code that is.
 pub fn wait<T: Send>(future: impl Future<Output = T> + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(|| RUNTIME.block_on(future)).join()).expect("the future does not panic")
+    std::thread::scope(|scope| scope.spawn(|| RUNTIME.block_on(future)).join())
+        .expect("the future does not panic")
 }
 
 pub struct World {
@@ -83,14 +86,22 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "{what} did not come about within 30 s");
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "{what} did not come about within 30 s"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// A folder that is removed by whoever is told to, outside the project since a server that runs as another user has to reach it.
+/// A folder that is removed by whoever is told to, outside the project since a server that runs as
+/// another user has to reach it.
 pub fn scratch(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("postgres-secret-rotation-{}-{}", std::process::id(), unique(name)));
+    let path = std::env::temp_dir().join(format!(
+        "postgres-secret-rotation-{}-{}",
+        std::process::id(),
+        unique(name)
+    ));
     std::fs::create_dir_all(&path).expect("a temporary folder can be made");
     path
 }

@@ -1,4 +1,5 @@
-//! An application with two users that take turns, and an admin like the master user of Amazon RDS: CREATEROLE, and no superuser.
+//! An application with two users that take turns, and an admin like the master user of Amazon RDS:
+//! CREATEROLE, and no superuser.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::password::scram_sha_256;
@@ -30,9 +31,16 @@ impl Pair {
         Self::named(&unique("pair_"), edit).await
     }
 
-    /// A pair whose secrets, the admin's too, lead through there; its policy has to allow plaintext.
+    /// A pair whose secrets, the admin's too, lead through there; its policy has to allow
+    /// plaintext.
     pub async fn through(wire: &Wire) -> Self {
-        let pair = Self::made(&unique("pair_"), wire.port, |document| document["port"] = json!(wire.port), false).await;
+        let pair = Self::made(
+            &unique("pair_"),
+            wire.port,
+            |document| document["port"] = json!(wire.port),
+            false,
+        )
+        .await;
         pair.superuser(&format!("GRANT {PLAINTEXT_ROLES} TO :base, :admin")).await;
         pair
     }
@@ -45,17 +53,28 @@ impl Pair {
     async fn made(base: &str, admin_port: u16, edit: impl FnOnce(&mut Value), ssl: bool) -> Self {
         let (name, admin_password) = (unique("admin_"), random_hex());
         let verifier = |password: &str| escape_literal(&scram_sha_256(password.as_bytes()));
-        let create = format!("CREATE ROLE {name} LOGIN CREATEROLE PASSWORD {}", verifier(&admin_password));
+        let create =
+            format!("CREATE ROLE {name} LOGIN CREATEROLE PASSWORD {}", verifier(&admin_password));
         admin().await.batch_execute(&create).await.expect("the admin is made");
         let mut document = json!({"username": name, "password": admin_password});
         document["host"] = json!(HOST);
         document["port"] = json!(admin_port);
         document["ssl"] = json!(ssl);
-        let secret = Application::storing(&name, &admin_password, document.clone(), &document.to_string(), "admin/").await.secret;
+        let secret = Application::storing(
+            &name,
+            &admin_password,
+            document.clone(),
+            &document.to_string(),
+            "admin/",
+        )
+        .await
+        .secret;
 
         let (password, quoted) = (random_hex(), escape_identifier(base));
         let own = world().postgres.login(&name, &admin_password).await.expect("the admin logs in");
-        own.batch_execute(&format!("CREATE ROLE {quoted} LOGIN PASSWORD {}", verifier(&password))).await.expect("the user is made");
+        own.batch_execute(&format!("CREATE ROLE {quoted} LOGIN PASSWORD {}", verifier(&password)))
+            .await
+            .expect("the user is made");
         let schema = format!("CREATE SCHEMA {quoted} AUTHORIZATION {quoted}");
         admin().await.batch_execute(&schema).await.expect("the schema is made");
         let application = Application::over(base, &password, |document| {
@@ -66,14 +85,23 @@ impl Pair {
             edit(document);
         })
         .await;
-        Self { application, admin: name, admin_password, base: base.to_owned(), clone: format!("{base}_clone") }
+        Self {
+            application,
+            admin: name,
+            admin_password,
+            base: base.to_owned(),
+            clone: format!("{base}_clone"),
+        }
     }
 
-    /// Makes of the pair what AWS's function leaves after its first turn: the clone is current, a member of the base user, and acts as itself.
+    /// Makes of the pair what AWS's function leaves after its first turn: the clone is current, a
+    /// member of the base user, and acts as itself.
     pub async fn left_by_aws(&self) {
         let password = random_hex();
         let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
-        let sql = self.filled(&format!("CREATE ROLE :clone LOGIN PASSWORD {verifier}; GRANT :base TO :clone"));
+        let sql = self.filled(&format!(
+            "CREATE ROLE :clone LOGIN PASSWORD {verifier}; GRANT :base TO :clone"
+        ));
         self.as_admin().await.batch_execute(&sql).await.expect("the clone is made");
         let mut document = self.application.document.clone();
         document["username"] = json!(self.clone);
@@ -90,7 +118,8 @@ impl Pair {
 
     /// The username and the password in the version with that label.
     pub async fn login_in(&self, stage: &str) -> (String, String) {
-        let value = self.application.value(stage).await.unwrap_or_else(|| panic!("{stage} has a value"));
+        let value =
+            self.application.value(stage).await.unwrap_or_else(|| panic!("{stage} has a value"));
         let value: Value = serde_json::from_str(&value).expect("JSON");
         let text = |key: &str| value[key].as_str().expect("a string").to_owned();
         (text("username"), text("password"))
@@ -99,13 +128,26 @@ impl Pair {
     /// A session of the user in the version with that label.
     pub async fn session(&self, stage: &str) -> Client {
         let (user, password) = self.login_in(stage).await;
-        world().postgres.login(&user, &password).await.unwrap_or_else(|error| panic!("{stage}, {user}: {error:?}"))
+        world()
+            .postgres
+            .login(&user, &password)
+            .await
+            .unwrap_or_else(|error| panic!("{stage}, {user}: {error:?}"))
     }
 
-    /// The admin's secret as RDS makes one for a master user: its name is RDS's, and it names no server.
+    /// The admin's secret as RDS makes one for a master user: its name is RDS's, and it names no
+    /// server.
     pub async fn managed_admin_secret(&self) -> String {
         let document = json!({"username": self.admin, "password": self.admin_password});
-        Application::storing(&self.admin, "", document.clone(), &document.to_string(), "rds!cluster-").await.secret
+        Application::storing(
+            &self.admin,
+            "",
+            document.clone(),
+            &document.to_string(),
+            "rds!cluster-",
+        )
+        .await
+        .secret
     }
 
     /// A session of the admin.
@@ -113,14 +155,23 @@ impl Pair {
         world().postgres.login(&self.admin, &self.admin_password).await.expect("the admin logs in")
     }
 
-    /// Statements of the superuser, in which `:base`, `:clone` and `:admin` stand for the quoted names.
+    /// Statements of the superuser, in which `:base`, `:clone` and `:admin` stand for the quoted
+    /// names.
     pub async fn superuser(&self, sql: &str) {
-        admin().await.batch_execute(&self.filled(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        admin()
+            .await
+            .batch_execute(&self.filled(sql))
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
-    /// Makes a schema with so many tables of the superuser, on each of which a user has two privileges.
+    /// Makes a schema with so many tables of the superuser, on each of which a user has two
+    /// privileges.
     pub async fn many_tables(&self, user: &str, schema: &str, count: usize) {
-        self.superuser(&format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {user}")).await;
+        self.superuser(&format!(
+            "CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {user}"
+        ))
+        .await;
         // Committed in parts, since each new table is locked.
         self.superuser(&format!(
             "DO $$ BEGIN FOR n IN 1..{count} LOOP \
@@ -134,6 +185,8 @@ impl Pair {
 
     pub fn filled(&self, sql: &str) -> String {
         let names = [(":base", &self.base), (":clone", &self.clone), (":admin", &self.admin)];
-        names.iter().fold(sql.to_owned(), |sql, (mark, name)| sql.replace(mark, &escape_identifier(name)))
+        names
+            .iter()
+            .fold(sql.to_owned(), |sql, (mark, name)| sql.replace(mark, &escape_identifier(name)))
     }
 }

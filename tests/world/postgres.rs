@@ -57,7 +57,8 @@ pub struct Cluster {
     bin: PathBuf,
     folder: PathBuf,
     options: String,
-    // Its standard input is open as long as this process lives; then it ends the server and removes the folder.
+    // Its standard input is open as long as this process lives; then it ends the server and removes
+    // the folder.
     supervisor: Mutex<Child>,
 }
 
@@ -71,7 +72,8 @@ impl Cluster {
         let write = |name: &str, content: &str, mode: u32| {
             let path = folder.join(name);
             std::fs::write(&path, content).expect("a file is written");
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("its mode is set");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+                .expect("its mode is set");
             path
         };
         let ca_file = write("ca.pem", &ca, 0o644);
@@ -84,13 +86,24 @@ impl Cluster {
             run(Command::new("chown").arg("-R").arg(UNPRIVILEGED).arg(&folder));
         }
         let mut initdb = unprivileged(&bin.join("initdb"));
-        initdb.arg("-D").arg(&data).args(["-U", ADMIN, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        initdb.arg("-D").arg(&data).args([
+            "-U",
+            ADMIN,
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]);
         run(initdb.arg("--pwfile").arg(&password_file));
 
         let options = format!(
-            "listen_addresses=127.0.0.1 port={port} unix_socket_directories={folder} hba_file={hba} ssl={ssl} ssl_cert_file={certificate} \
-             ssl_key_file={key} max_connections=100 log_statement=all log_connections=on log_disconnections=on password_encryption=scram-sha-256 fsync=off \
-             max_prepared_transactions=4 log_line_prefix=%m|%p|%u|%a|",
+            "listen_addresses=127.0.0.1 port={port} unix_socket_directories={folder} \
+             hba_file={hba} ssl={ssl} ssl_cert_file={certificate} ssl_key_file={key} \
+             max_connections=100 log_statement=all log_connections=on log_disconnections=on \
+             password_encryption=scram-sha-256 fsync=off max_prepared_transactions=4 \
+             log_line_prefix=%m|%p|%u|%a|",
             folder = folder.display(),
             hba = hba.display(),
             ssl = if settings.ssl { "on" } else { "off" },
@@ -99,12 +112,26 @@ impl Cluster {
         );
         let log = folder.join("server.log");
         let supervisor = Mutex::new(supervise(&bin, &folder, &options));
-        let cluster = Self { port, admin_password, ca_file, ca, ssl: settings.ssl, log, bin, folder, options, supervisor };
+        let cluster = Self {
+            port,
+            admin_password,
+            ca_file,
+            ca,
+            ssl: settings.ssl,
+            log,
+            bin,
+            folder,
+            options,
+            supervisor,
+        };
         cluster.await_log(READY, 1);
         wait(async {
             let admin = cluster.admin().await;
             let groups = format!("CREATE ROLE {REFUSED_ROLES}; CREATE ROLE {PLAINTEXT_ROLES};");
-            admin.batch_execute(&format!("{groups} {}", settings.prepare)).await.expect("the server is prepared");
+            admin
+                .batch_execute(&format!("{groups} {}", settings.prepare))
+                .await
+                .expect("the server is prepared");
         });
         if let Some(standby) = settings.standby {
             cluster.become_standby(standby);
@@ -126,7 +153,8 @@ impl Cluster {
         if is_root() {
             run(Command::new("chown").arg(UNPRIVILEGED).arg(signal));
         }
-        let hot_standby = if standby == Standby::Readable { " hot_standby=on" } else { " hot_standby=off" };
+        let hot_standby =
+            if standby == Standby::Readable { " hot_standby=on" } else { " hot_standby=off" };
         self.start_again(hot_standby, "consistent recovery state reached");
     }
 
@@ -161,16 +189,35 @@ impl Cluster {
     }
 
     /// Logs in as an application would, with the certificate checked.
-    pub async fn login(&self, role: &str, password: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    pub async fn login(
+        &self,
+        role: &str,
+        password: &str,
+    ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         self.login_to("postgres", role, password).await
     }
 
     /// Logs in to a database of its own.
-    pub async fn login_to(&self, dbname: &str, role: &str, password: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    pub async fn login_to(
+        &self,
+        dbname: &str,
+        role: &str,
+        password: &str,
+    ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         let root = Certificate::from_pem(self.ca.as_bytes()).expect("the root is PEM");
-        let tls = TlsConnector::builder().disable_built_in_roots(true).add_root_certificate(root).build().expect("TLS can be had");
+        let tls = TlsConnector::builder()
+            .disable_built_in_roots(true)
+            .add_root_certificate(root)
+            .build()
+            .expect("TLS can be had");
         let mut config = tokio_postgres::Config::new();
-        config.host(HOST).port(self.port).user(role).password(password).dbname(dbname).application_name("application");
+        config
+            .host(HOST)
+            .port(self.port)
+            .user(role)
+            .password(password)
+            .dbname(dbname)
+            .application_name("application");
         config.ssl_mode(if self.ssl { SslMode::Require } else { SslMode::Disable });
         let (client, connection) = config.connect(MakeTlsConnector::new(tls)).await?;
         tokio::spawn(async move { drop(connection.await) });
@@ -185,7 +232,11 @@ impl Cluster {
     fn await_log(&self, text: &str, times: usize) {
         let started = Instant::now();
         while self.log().matches(text).count() < times {
-            assert!(started.elapsed() < Duration::from_secs(30), "PostgreSQL did not start:\n{}", self.log());
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "PostgreSQL did not start:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -205,15 +256,21 @@ pub const PLAINTEXT_ROLES: &str = "plaintext_roles";
 fn certificates(port: u16) -> (String, String, String) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(rcgen::DnType::CommonName, format!("root of the server on port {port}"));
-    let root = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a root");
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, format!("root of the server on port {port}"));
+    let root =
+        CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a root");
     let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new([HOST.to_owned()]).expect("a name").signed_by(&key, &root).expect("a certificate");
+    let leaf = CertificateParams::new([HOST.to_owned()])
+        .expect("a name")
+        .signed_by(&key, &root)
+        .expect("a certificate");
     (root.pem(), leaf.pem(), key.serialize_pem())
 }
 
-/// Runs the server until this process ends, however it ends: the shell then reads the end of its input, and removes the folder unless
-/// it is to be kept.
+/// Runs the server until this process ends, however it ends: the shell then reads the end of its
+/// input, and removes the folder unless it is to be kept.
 fn supervise(bin: &Path, folder: &Path, options: &str) -> Child {
     const SCRIPT: &str = r#"trap '' INT TERM
 folder=$1; shift
@@ -225,7 +282,13 @@ wait $server
 [ -e "$folder/keep" ] || rm -rf "$folder""#;
     let server = unprivileged(&bin.join("postgres"));
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(SCRIPT).arg("supervisor").arg(folder).arg(server.get_program()).args(server.get_args());
+    shell
+        .arg("-c")
+        .arg(SCRIPT)
+        .arg("supervisor")
+        .arg(folder)
+        .arg(server.get_program())
+        .args(server.get_args());
     shell.arg("-D").arg(folder.join("data"));
     for option in options.split(' ') {
         shell.arg("-c").arg(option);
@@ -237,18 +300,36 @@ wait $server
 /// The server's programs: those of `PG_BIN`, of the system, or those that `make` has installed.
 fn programs(folder: &Path) -> PathBuf {
     let system = || {
-        let mut installed: Vec<_> =
-            std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok).map(|entry| entry.path()).collect();
-        installed.sort_by_key(|path| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()));
-        installed.into_iter().rev().map(|version| version.join("bin")).find(|bin| bin.join("initdb").exists())
+        let mut installed: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
+            .ok()?
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .collect();
+        installed.sort_by_key(|path| {
+            path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok())
+        });
+        installed
+            .into_iter()
+            .rev()
+            .map(|version| version.join("bin"))
+            .find(|bin| bin.join("initdb").exists())
     };
-    let bin = setting("PG_BIN").map(PathBuf::from).or_else(system).unwrap_or_else(|| project().join(".deps/postgres/bin"));
+    let bin = setting("PG_BIN")
+        .map(PathBuf::from)
+        .or_else(system)
+        .unwrap_or_else(|| project().join(".deps/postgres/bin"));
     assert!(
         bin.join("initdb").exists(),
-        "PostgreSQL's server is not in {}: run `make test`, which installs it, or name the folder of its programs with PG_BIN",
+        "PostgreSQL's server is not in {}: run `make test`, which installs it, or name the folder \
+         of its programs with PG_BIN",
         bin.display()
     );
-    if unprivileged(Path::new("test")).arg("-x").arg(bin.join("initdb")).status().is_ok_and(|status| status.success()) {
+    if unprivileged(Path::new("test"))
+        .arg("-x")
+        .arg(bin.join("initdb"))
+        .status()
+        .is_ok_and(|status| status.success())
+    {
         return bin;
     }
     // The user who may run the server cannot reach a project that lies in root's home.
@@ -262,7 +343,10 @@ fn unprivileged(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups"]).arg(program).current_dir("/");
+    command
+        .args(["--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups"])
+        .arg(program)
+        .current_dir("/");
     command
 }
 
@@ -272,11 +356,18 @@ fn is_root() -> bool {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 /// A session of the superuser of the server that all tests share.
@@ -286,19 +377,32 @@ pub async fn admin() -> tokio_postgres::Client {
 
 /// `server_version_num` of that server.
 pub async fn version() -> i32 {
-    admin().await.query_one("SELECT current_setting('server_version_num')::int", &[]).await.expect("a version").get(0)
+    admin()
+        .await
+        .query_one("SELECT current_setting('server_version_num')::int", &[])
+        .await
+        .expect("a version")
+        .get(0)
 }
 
 /// What another invocation holds while it changes that role.
 pub async fn at_work_on(role: &str) -> tokio_postgres::Client {
     let other = admin().await;
     let key = format!("postgres-secret-rotation {role}");
-    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('{key}', 0))")).await.expect("the superuser may");
+    other
+        .batch_execute(&format!(
+            "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('{key}', 0))"
+        ))
+        .await
+        .expect("the superuser may");
     other
 }
 
 pub async fn waits_for_it(role: &str) {
     let watch = admin().await;
     let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'advisory'";
-    eventually("the wait for the lock", async || watch.query_opt(waits, &[&role]).await.expect("the superuser may")).await;
+    eventually("the wait for the lock", async || {
+        watch.query_opt(waits, &[&role]).await.expect("the superuser may")
+    })
+    .await;
 }

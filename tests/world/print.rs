@@ -21,11 +21,15 @@ impl Print {
     }
 
     pub fn title(&self, title: &str, aside: &str) {
-        println!("\n{}", format!("{}  {}", self.paint("1", title), self.paint("2", aside)).trim_end());
+        println!(
+            "\n{}",
+            format!("{}  {}", self.paint("1", title), self.paint("2", aside)).trim_end()
+        );
     }
 
     pub async fn world(&self, started: Instant, secret: &str, version: &str) {
-        let server: String = admin().await.query_one("SHOW server_version", &[]).await.unwrap().get(0);
+        let server: String =
+            admin().await.query_one("SHOW server_version", &[]).await.unwrap().get(0);
         self.title("The world", &format!("started in {:.1} s", started.elapsed().as_secs_f32()));
         self.line("PostgreSQL", &format!("{server}, TLS and SCRAM, log_statement = all"));
         self.line("AWS", "Secrets Manager, emulated by moto over HTTP");
@@ -40,7 +44,11 @@ impl Print {
             self.proof(*seen, what);
         }
         let proven = proofs.iter().all(|(seen, _)| *seen);
-        let end = if proven { format!("Done in {} ms.", took.as_millis()) } else { "The proof failed.".to_owned() };
+        let end = if proven {
+            format!("Done in {} ms.", took.as_millis())
+        } else {
+            "The proof failed.".to_owned()
+        };
         self.title(&end, "");
         proven
     }
@@ -60,6 +68,10 @@ impl Print {
     }
 
     pub fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! What stands between the function and Secrets Manager when something is to go wrong there: it counts, refuses, delays, loses answers.
+//! What stands between the function and Secrets Manager when something is to go wrong there: it
+//! counts, refuses, delays, loses answers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -71,12 +72,22 @@ impl AwsProxy {
 
     /// Waits until a request of `operation` has arrived.
     pub async fn arrived(&self, operation: &str) {
-        eventually(operation, async || self.calls().iter().any(|(of, _)| of == operation).then_some(())).await;
+        eventually(operation, async || {
+            self.calls().iter().any(|(of, _)| of == operation).then_some(())
+        })
+        .await;
     }
 
     /// Waits until a request of `operation` has taken effect.
     pub async fn took_effect(&self, operation: &str) {
-        let effects = || self.shared.effects.lock().expect("no test panics here").iter().any(|of| of == operation);
+        let effects = || {
+            self.shared
+                .effects
+                .lock()
+                .expect("no test panics here")
+                .iter()
+                .any(|of| of == operation)
+        };
         eventually(operation, async || effects().then_some(())).await;
     }
 
@@ -87,14 +98,17 @@ impl AwsProxy {
 }
 
 async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let target =
+        headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
     let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
     shared.calls.lock().expect("no test panics here").push((operation.clone(), parsed.clone()));
 
     let nth = count(&mut shared.nth.lock().expect("no test panics here"));
     let armed = nth.is_some();
-    let fault = nth.or_else(|| take(&mut shared.faults.lock().expect("no test panics here"), &operation, &parsed));
+    let fault = nth.or_else(|| {
+        take(&mut shared.faults.lock().expect("no test panics here"), &operation, &parsed)
+    });
     if armed && !matches!(fault, Some(Fault::LoseAnswer | Fault::HangAfterEffect)) {
         shared.hits.fetch_add(1, Ordering::SeqCst);
     }
@@ -107,7 +121,13 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     }
     let answer = reqwest::Client::new()
         .post(&world().aws.url)
-        .headers(headers.iter().filter(|(name, _)| *name != "host").map(|(name, value)| (name.clone(), value.clone())).collect())
+        .headers(
+            headers
+                .iter()
+                .filter(|(name, _)| *name != "host")
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        )
         .body(body)
         .send()
         .await
@@ -122,7 +142,11 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
         _ => {}
     }
     let status = StatusCode::from_u16(answer.status().as_u16()).expect("a status");
-    let kind = answer.headers().get("content-type").cloned().unwrap_or_else(|| HeaderValue::from_static("application/json"));
+    let kind = answer
+        .headers()
+        .get("content-type")
+        .cloned()
+        .unwrap_or_else(|| HeaderValue::from_static("application/json"));
     let body = answer.bytes().await.expect("a body");
     (status, [(HeaderName::from_static("content-type"), kind)], body).into_response()
 }
@@ -137,14 +161,26 @@ fn count(nth: &mut Option<(usize, Fault)>) -> Option<Fault> {
     nth.take().map(|(_, fault)| fault)
 }
 
-fn take(faults: &mut [(&'static str, usize, Fault)], operation: &str, body: &Value) -> Option<Fault> {
-    let concerns = |fault: &Fault| !matches!(fault, Fault::NotReadableYet) || body["VersionId"].is_string();
-    let (_, times, fault) = faults.iter_mut().find(|(of, times, fault)| *of == operation && *times > 0 && concerns(fault))?;
+fn take(
+    faults: &mut [(&'static str, usize, Fault)],
+    operation: &str,
+    body: &Value,
+) -> Option<Fault> {
+    let concerns =
+        |fault: &Fault| !matches!(fault, Fault::NotReadableYet) || body["VersionId"].is_string();
+    let (_, times, fault) = faults
+        .iter_mut()
+        .find(|(of, times, fault)| *of == operation && *times > 0 && concerns(fault))?;
     *times -= 1;
     Some(fault.clone())
 }
 
 fn refusal(status: u16, code: &str) -> Response {
     let body = json!({"__type": code, "Message": format!("{code} by the test")}).to_string();
-    (StatusCode::from_u16(status).expect("a status"), [("content-type", "application/x-amz-json-1.1")], body).into_response()
+    (
+        StatusCode::from_u16(status).expect("a status"),
+        [("content-type", "application/x-amz-json-1.1")],
+        body,
+    )
+        .into_response()
 }

@@ -33,7 +33,11 @@ impl Stage {
     pub async fn new(pair: bool) -> Self {
         let (proxy, wire) = (AwsProxy::start(), Wire::idle());
         let function = function(&proxy);
-        let application = if pair { Pair::through(&wire).await.application } else { wire.application(|_| {}).await };
+        let application = if pair {
+            Pair::through(&wire).await.application
+        } else {
+            wire.application(|_| {}).await
+        };
         Self { proxy, wire, function, application, pair }
     }
 
@@ -56,7 +60,8 @@ impl Stage {
         world().postgres.login(&text("username"), &text("password")).await.is_ok()
     }
 
-    /// The way out leads to a secret whose AWSCURRENT works, and that the next rotation can be begun for.
+    /// The way out leads to a secret whose AWSCURRENT works, and that the next rotation can be
+    /// begun for.
     pub async fn leave(&self, way: WayOut, token: &str, context: &str) {
         match way {
             WayOut::Retry => {
@@ -69,21 +74,33 @@ impl Stage {
                 assert!(again.is_ok(), "{context}: {again:?}");
             }
             WayOut::Recover => {
-                let recovered = self.function.invoke(json!({"Operation": "recover", "SecretId": self.application.secret})).await;
+                let recovered = self
+                    .function
+                    .invoke(json!({"Operation": "recover", "SecretId": self.application.secret}))
+                    .await;
                 assert!(recovered.is_ok(), "{context}: {recovered:?}");
                 self.passes_the_test(context).await;
             }
         }
         assert!(self.login().await, "{context}: AWSCURRENT does not log in");
-        let status = self.function.invoke(json!({"Operation": "status", "SecretId": self.application.secret})).await;
-        assert!(status.as_ref().is_ok_and(|status| status["Remedy"] == "Nothing"), "{context}: {status:?}");
+        let status = self
+            .function
+            .invoke(json!({"Operation": "status", "SecretId": self.application.secret}))
+            .await;
+        assert!(
+            status.as_ref().is_ok_and(|status| status["Remedy"] == "Nothing"),
+            "{context}: {status:?}"
+        );
     }
 
     /// The test that RotateImmediately=false has made of AWSCURRENT.
     async fn passes_the_test(&self, context: &str) {
         let next = self.application.begin().await;
         let tested = self.application.step(&self.function, "testSecret", &next).await;
-        assert!(tested.as_ref().is_ok_and(|report| report["Outcome"] == "CurrentTested"), "{context}: {tested:?}");
+        assert!(
+            tested.as_ref().is_ok_and(|report| report["Outcome"] == "CurrentTested"),
+            "{context}: {tested:?}"
+        );
         self.application.take_off_pending().await;
     }
 }

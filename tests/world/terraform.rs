@@ -9,7 +9,8 @@ use tokio::process::Command;
 use super::aws::REGION;
 use super::{project, scratch, setting, world};
 
-/// A copy of the module, its examples and the package, so that no state comes to lie in the project.
+/// A copy of the module, its examples and the package, so that no state comes to lie in the
+/// project.
 pub struct Module {
     folder: PathBuf,
 }
@@ -34,19 +35,46 @@ impl Module {
         let folder = scratch("terraform");
         let package = Path::new("target/lambda/postgres-secret-rotation");
         std::fs::create_dir_all(folder.join(package)).expect("a folder");
-        let built = setting("BOOTSTRAP").map(|bootstrap| PathBuf::from(bootstrap).with_file_name("bootstrap.zip"));
+        let built = setting("BOOTSTRAP")
+            .map(|bootstrap| PathBuf::from(bootstrap).with_file_name("bootstrap.zip"));
         match built.filter(|zip| zip.exists()) {
             Some(zip) => std::fs::copy(zip, folder.join(package).join("bootstrap.zip")).map(drop),
-            // Nobody looks into it: the gateway runs the binary itself. This is a ZIP file of nothing.
-            None => std::fs::write(folder.join(package).join("bootstrap.zip"), [b"PK\x05\x06".as_slice(), &[0; 18]].concat()),
+            // Nobody looks into it: the gateway runs the binary itself. This is a ZIP file of
+            // nothing.
+            None => std::fs::write(
+                folder.join(package).join("bootstrap.zip"),
+                [b"PK\x05\x06".as_slice(), &[0; 18]].concat(),
+            ),
         }
         .expect("the package");
-        let copied = Command::new("cp").arg("-R").arg(project().join("terraform")).arg(&folder).status().await;
+        let copied = Command::new("cp")
+            .arg("-R")
+            .arg(project().join("terraform"))
+            .arg(&folder)
+            .status()
+            .await;
         assert!(copied.is_ok_and(|status| status.success()), "the module can be copied");
         // What somebody has applied from there is another matter.
         let mut clean = Command::new("find");
-        clean.arg(&folder).args(["(", "-name", ".terraform*", "-o", "-name", "*.tfstate*", ")", "-prune", "-exec", "rm", "-rf", "{}", "+"]);
-        assert!(clean.status().await.is_ok_and(|status| status.success()), "its state can be left out");
+        clean.arg(&folder).args([
+            "(",
+            "-name",
+            ".terraform*",
+            "-o",
+            "-name",
+            "*.tfstate*",
+            ")",
+            "-prune",
+            "-exec",
+            "rm",
+            "-rf",
+            "{}",
+            "+",
+        ]);
+        assert!(
+            clean.status().await.is_ok_and(|status| status.success()),
+            "its state can be left out"
+        );
         Self { folder }
     }
 
@@ -54,19 +82,34 @@ impl Module {
     pub fn write(&self, name: &str, configuration: &serde_json::Value) {
         let folder = self.place(name);
         std::fs::create_dir_all(&folder).expect("a folder");
-        std::fs::write(folder.join("main.tf.json"), configuration.to_string()).expect("the configuration");
+        std::fs::write(folder.join("main.tf.json"), configuration.to_string())
+            .expect("the configuration");
     }
 
     fn place(&self, name: &str) -> PathBuf {
         self.folder.join("terraform/examples").join(name)
     }
 
-    /// Runs Terraform in the example of that name with these variables; all that it has written, and its exit code.
-    pub async fn run(&self, name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    /// Runs Terraform in the example of that name with these variables; all that it has written,
+    /// and its exit code.
+    pub async fn run(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> (Option<i32>, String) {
         let mut command = terraform();
         command.arg(format!("-chdir={}", self.place(name).display())).args(arguments);
-        command.envs([("AWS_ENDPOINT_URL", world().aws.url.as_str()), ("AWS_REGION", REGION), ("AWS_EC2_METADATA_DISABLED", "true")]);
-        command.envs([("AWS_ACCESS_KEY_ID", "testing"), ("AWS_SECRET_ACCESS_KEY", "testing"), ("CHECKPOINT_DISABLE", "1")]);
+        command.envs([
+            ("AWS_ENDPOINT_URL", world().aws.url.as_str()),
+            ("AWS_REGION", REGION),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ]);
+        command.envs([
+            ("AWS_ACCESS_KEY_ID", "testing"),
+            ("AWS_SECRET_ACCESS_KEY", "testing"),
+            ("CHECKPOINT_DISABLE", "1"),
+        ]);
         command.envs(variables.iter().map(|(name, value)| (format!("TF_VAR_{name}"), *value)));
         command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").kill_on_drop(true);
         // Into a file, so that what it has said by then can be shown when it takes too long.
@@ -75,24 +118,34 @@ impl Module {
         command.stdin(Stdio::null()).stdout(file.try_clone().expect("a log")).stderr(file);
         let mut child = command.spawn().expect("terraform starts");
         let ended = tokio::time::timeout(Duration::from_mins(6), child.wait()).await;
-        (ended.ok().and_then(|status| status.ok()?.code()), std::fs::read_to_string(log).expect("the log"))
+        (
+            ended.ok().and_then(|status| status.ok()?.code()),
+            std::fs::read_to_string(log).expect("the log"),
+        )
     }
 
     /// Runs it where it has to succeed.
     pub async fn must(&self, name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
         let (code, output) = self.run(name, arguments, variables).await;
-        assert!(code == Some(0), "{name}: terraform {} failed or took more than 6 minutes ({code:?}):\n{output}", arguments.join(" "));
+        assert!(
+            code == Some(0),
+            "{name}: terraform {} failed or took more than 6 minutes ({code:?}):\n{output}",
+            arguments.join(" ")
+        );
         output
     }
 
     pub async fn apply(&self, name: &str, variables: &[(&str, &str)]) -> String {
         let init = self.must(name, &["init", "-no-color", "-input=false"], &[]).await;
-        init + &self.must(name, &["apply", "-auto-approve", "-no-color", "-input=false"], variables).await
+        init + &self
+            .must(name, &["apply", "-auto-approve", "-no-color", "-input=false"], variables)
+            .await
     }
 
     /// What an output of the example holds, as JSON.
     pub async fn output(&self, name: &str, output: &str) -> serde_json::Value {
-        serde_json::from_str(&self.must(name, &["output", "-json", output], &[]).await).expect("JSON")
+        serde_json::from_str(&self.must(name, &["output", "-json", output], &[]).await)
+            .expect("JSON")
     }
 
     /// The state as it lies on the disk.

@@ -1,4 +1,5 @@
-//! What stands between the function and PostgreSQL when a statement is to go wrong: it reads the protocol, which has to be in plaintext.
+//! What stands between the function and PostgreSQL when a statement is to go wrong: it reads the
+//! protocol, which has to be in plaintext.
 
 use std::sync::{Arc, Mutex};
 
@@ -63,19 +64,22 @@ impl Wire {
         Self::serve(None, Fault::BreakBefore, Some((USER, Some(role.to_owned()))))
     }
 
-    /// Lets nothing go wrong, but keeps the options of a session to itself, as poolers that are told to do.
+    /// Lets nothing go wrong, but keeps the options of a session to itself, as poolers that are
+    /// told to do.
     pub fn without_options() -> Self {
         Self::serve(None, Fault::BreakBefore, Some((OPTIONS, None)))
     }
 
     /// Has the first statement from now on that contains `needle` go wrong.
     pub fn arm_for(&self, needle: &'static str, fault: Fault) {
-        *self.plan.lock().expect("no test panics here") = Plan { trigger: Some(Trigger::Needle(needle)), fault, seen: 0, hits: 0 };
+        *self.plan.lock().expect("no test panics here") =
+            Plan { trigger: Some(Trigger::Needle(needle)), fault, seen: 0, hits: 0 };
     }
 
     /// Has the `nth` statement from now on go wrong.
     pub fn arm(&self, nth: usize, fault: Fault) {
-        *self.plan.lock().expect("no test panics here") = Plan { trigger: Some(Trigger::Nth(nth)), fault, seen: 0, hits: 0 };
+        *self.plan.lock().expect("no test panics here") =
+            Plan { trigger: Some(Trigger::Nth(nth)), fault, seen: 0, hits: 0 };
     }
 
     fn serve(trigger: Option<Trigger>, fault: Fault, edit: Option<Edit>) -> Self {
@@ -111,7 +115,11 @@ impl Wire {
             edit(document);
         })
         .await;
-        admin().await.batch_execute(&format!("GRANT {PLAINTEXT_ROLES} TO {role}")).await.expect("the role may come in plaintext");
+        admin()
+            .await
+            .batch_execute(&format!("GRANT {PLAINTEXT_ROLES} TO {role}"))
+            .await
+            .expect("the role may come in plaintext");
         application
     }
 }
@@ -170,7 +178,8 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, edit: Option<Edit>) -> Opt
                 }
                 to_server.write_all(&[&[kind], message.as_slice()].concat()).await.ok()?;
                 if fault.is_some() {
-                    // A statement that was sent to be parsed is carried out before the Sync that follows it.
+                    // A statement that was sent to be parsed is carried out before the Sync that
+                    // follows it.
                     let mut sent = kind;
                     while !matches!(sent, b'Q' | b'S') {
                         sent = from_client.read_u8().await.ok()?;

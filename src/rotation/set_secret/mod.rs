@@ -16,7 +16,8 @@ use crate::report::Outcome;
 use crate::secret::password::Storage;
 use crate::secret::store::CURRENT;
 
-/// How often a change is begun that somebody else's change of the same role gets in the way of, and the pause in between.
+/// How often a change is begun that somebody else's change of the same role gets in the way of, and
+/// the pause in between.
 const ATTEMPTS: usize = 5;
 const PAUSE_MS: std::ops::Range<u64> = 20..120;
 
@@ -27,10 +28,12 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
     }
 }
 
-/// Carries a change out, if the version still is the pending one once nobody else of ours can be at work on the role.
+/// Carries a change out, if the version still is the pending one once nobody else of ours can be at
+/// work on the role.
 ///
-/// The logins before may have taken long: in between a person may have written a new value, or another rotation have begun, and a change
-/// that came after that would take the database away from AWSCURRENT.
+/// The logins before may have taken long: in between a person may have written a new value, or
+/// another rotation have begun, and a change that came after that would take the database away from
+/// AWSCURRENT.
 async fn set_under_lock<T>(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -40,7 +43,8 @@ async fn set_under_lock<T>(
     under_lock(rotation, sessions, async || rotation.still_pending(context).await, change).await
 }
 
-/// Two sessions of one change. Advisory locks are those of one database, and the admin's may be another than the secret's.
+/// Two sessions of one change. Advisory locks are those of one database, and the admin's may be
+/// another than the secret's.
 #[derive(Clone, Copy)]
 pub(crate) struct Locked<'a> {
     /// Holds the lock: a session of the secret's own database, where there is one.
@@ -78,7 +82,8 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// Carries a change out while nobody else of ours can be at work on the role, if `allowed` still holds then. The change ends its transaction.
+/// Carries a change out while nobody else of ours can be at work on the role, if `allowed` still
+/// holds then. The change ends its transaction.
 pub(crate) async fn under_lock<T>(
     rotation: &Rotation,
     sessions: Locked<'_>,
@@ -90,7 +95,9 @@ pub(crate) async fn under_lock<T>(
         sessions.begin(rotation).await?;
         allowed().await?;
         match change().await {
-            Err(error) if error.is_database(DatabaseFault::ConcurrentUpdate) && attempt < ATTEMPTS => {
+            Err(error)
+                if error.is_database(DatabaseFault::ConcurrentUpdate) && attempt < ATTEMPTS =>
+            {
                 attempt += 1;
                 sessions.roll_back().await?;
                 let pause = rand::rng().random_range(PAUSE_MS);
@@ -117,12 +124,17 @@ fn done(storage: Storage, message: String) -> Done {
     match storage {
         Storage::ScramSha256 => {}
         Storage::Md5 => done.warnings.push(
-            "the password is stored as an md5 hash, as the server's password_encryption or the policy's password_storage says: PostgreSQL 18 \
-             deprecates it; move to scram-sha-256 once every client can."
+            "the password is stored as an md5 hash, as the server's password_encryption or the \
+             policy's password_storage says: PostgreSQL 18 deprecates it; move to scram-sha-256 \
+             once every client can."
                 .to_owned(),
         ),
         Storage::Cleartext => {
-            done.warnings.push("the password was sent in clear, as password_storage says: the server's log may hold it.".to_owned());
+            done.warnings.push(
+                "the password was sent in clear, as password_storage says: the \
+                server's log may hold it."
+                    .to_owned(),
+            );
         }
     }
     done
@@ -130,16 +142,20 @@ fn done(storage: Storage, message: String) -> Done {
 
 /// A warning where it was not AWSCURRENT that let the rotation in.
 fn not_with_current(with: &str) -> Option<String> {
-    (with != CURRENT).then(|| format!("the database did not take the password of AWSCURRENT for a change; {with} was used."))
+    (with != CURRENT).then(|| {
+        format!(
+            "the database did not take the password of AWSCURRENT for a change; {with} was used."
+        )
+    })
 }
 
 fn not_accepted(rotation: &Rotation, host: &str, tried: String) -> Error {
     let advice = if admin::secret(rotation).is_some() {
-        "Set admin_reset in ROTATION_POLICY to let the admin secret set it anew, or write the password that the database has into the \
-         secret with `aws secretsmanager put-secret-value`."
+        "Set admin_reset in ROTATION_POLICY to let the admin secret set it anew, or write the \
+         password that the database has into the secret with `aws secretsmanager put-secret-value`."
     } else {
-        "Write the password that the database has into the secret with `aws secretsmanager put-secret-value`, or set the one in AWSCURRENT \
-         with psql's \\password."
+        "Write the password that the database has into the secret with `aws secretsmanager \
+         put-secret-value`, or set the one in AWSCURRENT with psql's \\password."
     };
     Error::NoCredentialAccepted {
         role: rotation.current.credentials.username.clone(),

@@ -1,4 +1,5 @@
-//! What has to be done to the user whose turn is next, or why it must not be: one pure decision over what the catalogs say.
+//! What has to be done to the user whose turn is next, or why it must not be: one pure decision
+//! over what the catalogs say.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
@@ -23,35 +24,56 @@ pub(super) struct Plan {
     pub warnings: Vec<String>,
 }
 
-/// Decides in the order of what would be worst: whom the admin must not touch, what the pair lacks, what the admin lacks.
+/// Decides in the order of what would be worst: whom the admin must not touch, what the pair lacks,
+/// what the admin lacks.
 pub(super) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Result<Plan, Refusal> {
     let Names { current, other, .. } = names;
     let owner = facts.owner_name.as_str();
     if other == facts.admin.name {
-        return Err(Refusal::Admin("it is the admin itself. Name another admin secret.".to_owned()));
+        return Err(Refusal::Admin(
+            "it is the admin itself. Name another admin secret.".to_owned(),
+        ));
     }
     let Some(current_role) = &facts.current else {
-        return Err(Refusal::NotReady(format!("role {current:?}, whose equal it is to be, does not exist.")));
+        return Err(Refusal::NotReady(format!(
+            "role {current:?}, whose equal it is to be, does not exist."
+        )));
     };
     if has_power(current_role, "SUPERUSER") {
-        let reason = format!("role {current:?} is a superuser, or may act as one, and an admin secret makes no second one.");
+        let reason = format!(
+            "role {current:?} is a superuser, or may act as one, and an admin secret makes no \
+             second one."
+        );
         return Err(Refusal::Admin(reason));
     }
-    let more: Vec<_> = facts.other.iter().flat_map(|role| &role.powers).filter(|power| !has_power(current_role, power)).cloned().collect();
+    let more: Vec<_> = facts
+        .other
+        .iter()
+        .flat_map(|role| &role.powers)
+        .filter(|power| !has_power(current_role, power))
+        .cloned()
+        .collect();
     if !more.is_empty() {
         // A superuser has all the others, too.
-        let more = if more.iter().any(|power| power == "SUPERUSER") { "SUPERUSER".to_owned() } else { more.join(", ") };
-        return Err(Refusal::Admin(format!("it has, or may act as a role that has, what role {current:?} has not: {more}.")));
+        let more = if more.iter().any(|power| power == "SUPERUSER") {
+            "SUPERUSER".to_owned()
+        } else {
+            more.join(", ")
+        };
+        return Err(Refusal::Admin(format!(
+            "it has, or may act as a role that has, what role {current:?} has not: {more}."
+        )));
     }
     if !facts.owner_exists {
         return Err(Refusal::NotReady(format!(
-            "role {owner:?}, as which both users are to act, does not exist. Create it, or correct owner_role in ROTATION_POLICY."
+            "role {owner:?}, as which both users are to act, does not exist. Create it, or correct \
+             owner_role in ROTATION_POLICY."
         )));
     }
     if facts.current_may_act != Some(true) {
         return Err(Refusal::NotReady(format!(
-            "role {current:?} may not act as {owner:?} itself, and the admin gives a pair no role that it does not have. If it is the right \
-             owner role, run {}.",
+            "role {current:?} may not act as {owner:?} itself, and the admin gives a pair no role \
+             that it does not have. If it is the right owner role, run {}.",
             role::grant(owner, current)
         )));
     }
@@ -59,31 +81,39 @@ pub(super) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     // The second user as AWS's function leaves it acts as itself until its next turn.
     let left_by_aws = itself && owner == names.base && current != names.base;
     if facts.current_acts_as != owner && !facts.by_database && !left_by_aws {
-        let everybody = if facts.role_of_everybody.is_some() { ", as a setting of the database has everybody do" } else { "" };
-        let should = facts.role_of_everybody.as_deref().filter(|_| names.owner.is_none()).unwrap_or(owner);
+        let everybody = if facts.role_of_everybody.is_some() {
+            ", as a setting of the database has everybody do"
+        } else {
+            ""
+        };
+        let should =
+            facts.role_of_everybody.as_deref().filter(|_| names.owner.is_none()).unwrap_or(owner);
         return Err(Refusal::NotReady(format!(
-            "role {current:?} acts as {:?}{everybody}, so what it creates would not be the other user's. Run {}.",
+            "role {current:?} acts as {:?}{everybody}, so what it creates would not be the other \
+             user's. Run {}.",
             facts.current_acts_as,
             role::act_as(current, should)
         )));
     }
     if itself && facts.current_inherits != Some(true) {
         return Err(Refusal::NotReady(format!(
-            "role {current:?} acts as itself and does not inherit what {owner:?} has, so what is moved to that role would be lost to it. Run {}.",
+            "role {current:?} acts as itself and does not inherit what {owner:?} has, so what is \
+             moved to that role would be lost to it. Run {}.",
             role::act_as(current, owner)
         )));
     }
     if facts.other.is_some() && other != owner && facts.other_is_second != Some(true) {
         return Err(Refusal::NotReady(format!(
-            "there is a role of that name, and nothing shows that it is the second user of role {current:?} and not somebody else's. If it is, \
-             run {}; {}.",
+            "there is a role of that name, and nothing shows that it is the second user of role \
+             {current:?} and not somebody else's. If it is, run {}; {}.",
             role::grant(owner, other),
             role::act_as(other, owner)
         )));
     }
     let change = change(facts, current_role, other);
     if !create_users && (change.create || !change.grants.is_empty()) {
-        let create = change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(other)));
+        let create =
+            change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(other)));
         let grants = change.grants.iter().map(|grant| format!("GRANT {grant}"));
         let act_as = change.act_as.iter().map(|owner| role::act_as(other, owner));
         return Err(Refusal::NotReady(format!(
@@ -106,12 +136,20 @@ fn has_power(role: &Role, power: &str) -> bool {
 fn change(facts: &Facts, current: &Role, other: &str) -> Change {
     let act_as = (facts.owner_name != other).then(|| facts.owner_name.clone());
     let owner = match &act_as {
-        Some(role) if facts.other_may_act != Some(true) => {
-            Some(Membership { role: role.clone(), admin: false, inherit: true, set: true, grantable: false })
-        }
+        Some(role) if facts.other_may_act != Some(true) => Some(Membership {
+            role: role.clone(),
+            admin: false,
+            inherit: true,
+            set: true,
+            grantable: false,
+        }),
         _ => None,
     };
-    let grants = owner.iter().chain(&facts.lacking).map(|membership| membership.grant(other, facts.needs_admin_option())).collect();
+    let grants = owner
+        .iter()
+        .chain(&facts.lacking)
+        .map(|membership| membership.grant(other, facts.needs_admin_option()))
+        .collect();
     Change {
         create: facts.other.is_none(),
         attributes: attributes(current, &other_role(facts)),
@@ -123,7 +161,11 @@ fn change(facts: &Facts, current: &Role, other: &str) -> Change {
 
 /// The other user, or what CREATE ROLE makes of one.
 fn other_role(facts: &Facts) -> Role {
-    facts.other.clone().unwrap_or_else(|| Role { inherit: true, connection_limit: -1, ..Role::default() })
+    facts.other.clone().unwrap_or_else(|| Role {
+        inherit: true,
+        connection_limit: -1,
+        ..Role::default()
+    })
 }
 
 /// Only what differs: to name some attributes at all takes rights that the admin may not have.
@@ -136,7 +178,9 @@ fn attributes(current: &Role, other: &Role) -> Vec<String> {
         ("INHERIT", current.inherit, other.inherit),
     ];
     let differing = flags.into_iter().filter(|(_, current, other)| current != other);
-    let mut attributes: Vec<_> = differing.map(|(name, current, _)| format!("{}{name}", if current { "" } else { "NO" })).collect();
+    let mut attributes: Vec<_> = differing
+        .map(|(name, current, _)| format!("{}{name}", if current { "" } else { "NO" }))
+        .collect();
     if current.connection_limit != other.connection_limit {
         attributes.push(format!("CONNECTION LIMIT {}", current.connection_limit));
     }
@@ -155,7 +199,8 @@ fn rights_lacking(facts: &Facts, current: &Role, other: &str, change: &Change) -
     }
     let name = escape_identifier(&admin.name);
     let attribute = |attribute: &str| format!("ALTER ROLE {name} {attribute}");
-    let admin_option = |role: &str| format!("GRANT {} TO {name} WITH ADMIN OPTION", escape_identifier(role));
+    let admin_option =
+        |role: &str| format!("GRANT {} TO {name} WITH ADMIN OPTION", escape_identifier(role));
     let mut lacking = Vec::new();
     if !admin.create_role {
         lacking.push(attribute("CREATEROLE"));
@@ -164,10 +209,19 @@ fn rights_lacking(facts: &Facts, current: &Role, other: &str, change: &Change) -
         if !change.create && facts.admin_option_on_other != Some(true) {
             lacking.push(admin_option(other));
         }
-        if change.act_as.is_some() && facts.other_may_act != Some(true) && facts.admin_option_on_owner != Some(true) {
+        if change.act_as.is_some()
+            && facts.other_may_act != Some(true)
+            && facts.admin_option_on_owner != Some(true)
+        {
             lacking.push(admin_option(&facts.owner_name));
         }
-        lacking.extend(facts.lacking.iter().filter(|membership| !membership.grantable).map(|membership| admin_option(&membership.role)));
+        lacking.extend(
+            facts
+                .lacking
+                .iter()
+                .filter(|membership| !membership.grantable)
+                .map(|membership| admin_option(&membership.role)),
+        );
     }
     let before = other_role(facts);
     if facts.needs_admin_option() {
@@ -176,13 +230,22 @@ fn rights_lacking(facts: &Facts, current: &Role, other: &str, change: &Change) -
             ("REPLICATION", current.replication != before.replication, admin.replication),
             ("BYPASSRLS", current.bypass_rls != before.bypass_rls, admin.bypass_rls),
         ];
-        lacking.extend(flags.into_iter().filter(|(_, differs, has)| *differs && !has).map(|(flag, _, _)| attribute(flag)));
+        lacking.extend(
+            flags
+                .into_iter()
+                .filter(|(_, differs, has)| *differs && !has)
+                .map(|(flag, _, _)| attribute(flag)),
+        );
     } else if current.replication || before.replication {
         // Such a role may not even be given a password by anybody else.
         lacking.push(attribute("SUPERUSER"));
     } else if current.bypass_rls != before.bypass_rls {
         let verb = if change.create { "CREATE" } else { "ALTER" };
-        lacking.push(format!("{verb} ROLE {} {}BYPASSRLS", escape_identifier(other), if current.bypass_rls { "" } else { "NO" }));
+        lacking.push(format!(
+            "{verb} ROLE {} {}BYPASSRLS",
+            escape_identifier(other),
+            if current.bypass_rls { "" } else { "NO" }
+        ));
     }
     lacking
 }
@@ -193,31 +256,38 @@ fn warnings(facts: &Facts, current: &str, other: &str, change: &Change) -> Vec<S
     let changed: Vec<_> = change.attributes.iter().cloned().chain(settings).collect();
     if !change.create && !changed.is_empty() {
         warnings.push(format!(
-            "role {other:?} differed from role {current:?}, and was made its equal: {}. Change both users when you change one.",
+            "role {other:?} differed from role {current:?}, and was made its equal: {}. Change \
+             both users when you change one.",
             changed.join(", ")
         ));
     }
     if !facts.surplus.is_empty() {
         let revoke = facts.surplus.iter().map(|Surplus { role, grantor }| {
             // Only whose grant it is can have it taken back.
-            let by = if facts.needs_admin_option() { format!(" GRANTED BY {}", escape_identifier(grantor)) } else { String::new() };
+            let by = if facts.needs_admin_option() {
+                format!(" GRANTED BY {}", escape_identifier(grantor))
+            } else {
+                String::new()
+            };
             format!("REVOKE {} FROM {}{by}", escape_identifier(role), escape_identifier(other))
         });
         warnings.push(format!(
-            "role {other:?} is a member of roles that role {current:?} is not a member of. If that is not meant, run {}.",
+            "role {other:?} is a member of roles that role {current:?} is not a member of. If that \
+             is not meant, run {}.",
             revoke.collect::<Vec<_>>().join("; ")
         ));
     }
     if facts.current_acts_as == current && facts.owner_name != current && !facts.by_database {
         warnings.push(format!(
-            "role {current:?} acts as itself until its next turn, and what it creates until then is not the other user's. Run {}.",
+            "role {current:?} acts as itself until its next turn, and what it creates until then \
+             is not the other user's. Run {}.",
             role::act_as(current, &facts.owner_name)
         ));
     }
     if facts.sessions > 0 {
         warnings.push(format!(
-            "{} sessions of role {other:?} are open and go on; an application that still holds its password of two turns ago cannot open \
-             another one.",
+            "{} sessions of role {other:?} are open and go on; an application that still holds its \
+             password of two turns ago cannot open another one.",
             facts.sessions
         ));
     }
@@ -230,13 +300,15 @@ mod tests {
 
     type Edit = fn(&mut Facts);
 
-    const NAMES: Names<'static> = Names { current: "app", other: "app_clone", owner: None, base: "app", dbname: "shop" };
+    const NAMES: Names<'static> =
+        Names { current: "app", other: "app_clone", owner: None, base: "app", dbname: "shop" };
 
     fn role(name: &str) -> Role {
         Role { name: name.to_owned(), inherit: true, connection_limit: -1, ..Role::default() }
     }
 
-    /// The turn of a clone that is as it should be, on a server with or without options of memberships.
+    /// The turn of a clone that is as it should be, on a server with or without options of
+    /// memberships.
     fn facts(version: u32) -> Facts {
         Facts {
             version,
@@ -278,7 +350,13 @@ mod tests {
     fn a_pair_in_order_has_its_password_set_and_nothing_else() {
         for version in [130_000, 180_000] {
             let plan = decide(version, |_| {}).unwrap();
-            assert_eq!(plan, Plan { change: Change { act_as: Some("app".to_owned()), ..Change::default() }, warnings: Vec::new() });
+            assert_eq!(
+                plan,
+                Plan {
+                    change: Change { act_as: Some("app".to_owned()), ..Change::default() },
+                    warnings: Vec::new()
+                }
+            );
         }
         let mut back = facts(180_000);
         (back.current, back.other) = (Some(role("app_clone")), Some(role("app")));
@@ -290,7 +368,10 @@ mod tests {
         );
         back.current_acts_as = "app_clone".to_owned();
         let left_by_aws = plan(&back, names, true).unwrap();
-        assert!(left_by_aws.warnings[0].contains("ALTER ROLE \"app_clone\" SET role = 'app'"), "{left_by_aws:?}");
+        assert!(
+            left_by_aws.warnings[0].contains("ALTER ROLE \"app_clone\" SET role = 'app'"),
+            "{left_by_aws:?}"
+        );
     }
 
     #[test]
@@ -301,42 +382,70 @@ mod tests {
             (current.create_db, current.inherit, current.connection_limit) = (true, false, 7);
             current.valid_until = Some("2030-01-01 00:00:00+00".to_owned());
             facts.admin.create_db = true;
-            facts.lacking = vec![Membership { role: "Read ers".to_owned(), admin: true, inherit: true, set: false, grantable: true }];
+            facts.lacking = vec![Membership {
+                role: "Read ers".to_owned(),
+                admin: true,
+                inherit: true,
+                set: false,
+                grantable: true,
+            }];
             facts.settings = vec!["search_path".to_owned()];
         };
         let expected = |grants: &[&str]| Change {
             create: true,
-            attributes: ["CREATEDB", "NOINHERIT", "CONNECTION LIMIT 7", "VALID UNTIL '2030-01-01 00:00:00+00'"].map(str::to_owned).to_vec(),
+            attributes: [
+                "CREATEDB",
+                "NOINHERIT",
+                "CONNECTION LIMIT 7",
+                "VALID UNTIL '2030-01-01 00:00:00+00'",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             act_as: Some("app".to_owned()),
             grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
             settings: true,
         };
         let old = ["\"app\" TO \"app_clone\"", "\"Read ers\" TO \"app_clone\" WITH ADMIN OPTION"];
-        assert_eq!(decide(150_000, make).unwrap(), Plan { change: expected(&old), warnings: Vec::new() });
+        assert_eq!(
+            decide(150_000, make).unwrap(),
+            Plan { change: expected(&old), warnings: Vec::new() }
+        );
         let new = [
             "\"app\" TO \"app_clone\" WITH INHERIT true, SET true",
             "\"Read ers\" TO \"app_clone\" WITH ADMIN true, INHERIT true, SET false",
         ];
-        assert_eq!(decide(160_000, make).unwrap(), Plan { change: expected(&new), warnings: Vec::new() });
+        assert_eq!(
+            decide(160_000, make).unwrap(),
+            Plan { change: expected(&new), warnings: Vec::new() }
+        );
     }
 
     #[test]
     fn whom_the_admin_must_not_touch() {
         let cases: [(&str, Edit); 5] = [
             ("it is the admin itself", |facts| facts.admin.name = "app_clone".to_owned()),
-            ("is a superuser", |facts| facts.current.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()]),
-            ("has not: SUPERUSER", |facts| facts.other.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()]),
+            ("is a superuser", |facts| {
+                facts.current.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()]
+            }),
+            ("has not: SUPERUSER", |facts| {
+                facts.other.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()]
+            }),
             ("has not: CREATEROLE, rds_superuser", |facts| {
-                facts.other.as_mut().unwrap().powers = vec!["CREATEROLE".to_owned(), "rds_superuser".to_owned()];
+                facts.other.as_mut().unwrap().powers =
+                    vec!["CREATEROLE".to_owned(), "rds_superuser".to_owned()];
             }),
             ("has not: REPLICATION", |facts| {
                 facts.current.as_mut().unwrap().powers = vec!["CREATEROLE".to_owned()];
-                facts.other.as_mut().unwrap().powers = vec!["CREATEROLE".to_owned(), "REPLICATION".to_owned()];
+                facts.other.as_mut().unwrap().powers =
+                    vec!["CREATEROLE".to_owned(), "REPLICATION".to_owned()];
             }),
         ];
         for (expected, edit) in cases {
             let refusal = decide(160_000, edit);
-            assert!(matches!(&refusal, Err(Refusal::Admin(reason)) if reason.contains(expected)), "{expected}: {refusal:?}");
+            assert!(
+                matches!(&refusal, Err(Refusal::Admin(reason)) if reason.contains(expected)),
+                "{expected}: {refusal:?}"
+            );
         }
         let equal = decide(160_000, |facts| {
             facts.current.as_mut().unwrap().powers = vec!["REPLICATION".to_owned()];
@@ -354,20 +463,34 @@ mod tests {
                 facts.owner_name = "owner".to_owned();
             }),
             ("run GRANT \"app\" TO \"app\"", |facts| facts.current_may_act = Some(false)),
-            ("GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'", |facts| facts.other_is_second = Some(false)),
+            (
+                "GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'",
+                |facts| facts.other_is_second = Some(false),
+            ),
             ("somebody else's", |facts| facts.other_is_second = Some(false)),
-            ("acts as \"x\", so what it creates would not be the other user's. Run ALTER ROLE \"app\" SET role = 'app'", |facts| {
-                facts.current_acts_as = "x".to_owned();
-            }),
-            ("has everybody do, so what it creates would not be the other user's. Run ALTER ROLE \"app\" SET role = 'x'", |facts| {
-                facts.current_acts_as = "x".to_owned();
-                facts.role_of_everybody = Some("x".to_owned());
-            }),
+            (
+                "acts as \"x\", so what it creates would not be the other user's. Run ALTER ROLE \
+                 \"app\" SET role = 'app'",
+                |facts| {
+                    facts.current_acts_as = "x".to_owned();
+                },
+            ),
+            (
+                "has everybody do, so what it creates would not be the other user's. Run ALTER \
+                 ROLE \"app\" SET role = 'x'",
+                |facts| {
+                    facts.current_acts_as = "x".to_owned();
+                    facts.role_of_everybody = Some("x".to_owned());
+                },
+            ),
             ("does not inherit what \"app\" has", |facts| facts.current_inherits = Some(false)),
         ];
         for (expected, edit) in cases {
             let refusal = decide(160_000, edit);
-            assert!(matches!(&refusal, Err(Refusal::NotReady(problem)) if problem.contains(expected)), "{expected}: {refusal:?}");
+            assert!(
+                matches!(&refusal, Err(Refusal::NotReady(problem)) if problem.contains(expected)),
+                "{expected}: {refusal:?}"
+            );
         }
     }
 
@@ -375,14 +498,20 @@ mod tests {
     fn nobody_is_created_and_nothing_granted_where_the_policy_says_so() {
         let mut missing = facts(160_000);
         absent(&mut missing);
-        let statements = "CREATE ROLE \"app_clone\" LOGIN; GRANT \"app\" TO \"app_clone\" WITH INHERIT true, SET true; \
-                          ALTER ROLE \"app_clone\" SET role = 'app'.";
-        assert!(matches!(plan(&missing, NAMES, false), Err(Refusal::NotReady(problem)) if problem.ends_with(statements)));
+        let statements = "CREATE ROLE \"app_clone\" LOGIN; GRANT \"app\" TO \"app_clone\" WITH \
+            INHERIT true, SET true; ALTER ROLE \"app_clone\" SET role = 'app'.";
+        assert!(matches!(
+            plan(&missing, NAMES, false),
+            Err(Refusal::NotReady(problem)) if problem.ends_with(statements)
+        ));
         let mut weak = facts(130_000);
         weak.other_may_act = Some(false);
-        assert!(
-            matches!(plan(&weak, NAMES, false), Err(Refusal::NotReady(problem)) if problem.ends_with("run: GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'."))
-        );
+        assert!(matches!(
+            plan(&weak, NAMES, false),
+            Err(Refusal::NotReady(problem)) if problem.ends_with(
+                "run: GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'."
+            )
+        ));
         assert!(plan(&facts(160_000), NAMES, false).is_ok());
     }
 
@@ -410,10 +539,19 @@ mod tests {
         let creating: fn(&mut Facts) = |facts| {
             absent(facts);
             facts.admin_option_on_owner = Some(false);
-            facts.lacking = vec![Membership { role: "readers".to_owned(), admin: false, inherit: true, set: true, grantable: false }];
+            facts.lacking = vec![Membership {
+                role: "readers".to_owned(),
+                admin: false,
+                inherit: true,
+                set: true,
+                grantable: false,
+            }];
         };
         lacks(150_000, &[], creating);
-        let both = ["GRANT \"app\" TO \"admin\" WITH ADMIN OPTION", "GRANT \"readers\" TO \"admin\" WITH ADMIN OPTION"];
+        let both = [
+            "GRANT \"app\" TO \"admin\" WITH ADMIN OPTION",
+            "GRANT \"readers\" TO \"admin\" WITH ADMIN OPTION",
+        ];
         lacks(160_000, &both, creating);
         let attributes: fn(&mut Facts) = |facts| {
             let current = facts.current.as_mut().unwrap();
@@ -422,10 +560,15 @@ mod tests {
             facts.current.as_mut().unwrap().powers = vec!["BYPASSRLS".to_owned()];
         };
         lacks(150_000, &["ALTER ROLE \"admin\" SUPERUSER"], attributes);
-        lacks(150_000, &["ALTER ROLE \"app_clone\" BYPASSRLS"], |facts| facts.current.as_mut().unwrap().bypass_rls = true);
+        lacks(150_000, &["ALTER ROLE \"app_clone\" BYPASSRLS"], |facts| {
+            facts.current.as_mut().unwrap().bypass_rls = true
+        });
         lacks(
             160_000,
-            &["CREATEDB", "REPLICATION", "BYPASSRLS"].map(|flag| format!("ALTER ROLE \"admin\" {flag}")).each_ref().map(String::as_str),
+            &["CREATEDB", "REPLICATION", "BYPASSRLS"]
+                .map(|flag| format!("ALTER ROLE \"admin\" {flag}"))
+                .each_ref()
+                .map(String::as_str),
             attributes,
         );
     }
@@ -437,11 +580,20 @@ mod tests {
             facts.current.as_mut().unwrap().connection_limit = 5;
             facts.settings = vec!["statement_timeout in database shop".to_owned()];
         });
-        assert!(changed[0].contains("CONNECTION LIMIT 5, setting statement_timeout in database shop"), "{changed:?}");
+        assert!(
+            changed[0].contains("CONNECTION LIMIT 5, setting statement_timeout in database shop"),
+            "{changed:?}"
+        );
         let surplus = warnings(|facts| {
-            facts.surplus = vec![Surplus { role: "payroll".to_owned(), grantor: "boss".to_owned() }];
+            facts.surplus =
+                vec![Surplus { role: "payroll".to_owned(), grantor: "boss".to_owned() }];
         });
-        assert!(surplus[0].contains("REVOKE \"payroll\" FROM \"app_clone\" GRANTED BY \"boss\""), "{surplus:?}");
-        assert!(warnings(|facts| facts.sessions = 3)[0].starts_with("3 sessions of role \"app_clone\""));
+        assert!(
+            surplus[0].contains("REVOKE \"payroll\" FROM \"app_clone\" GRANTED BY \"boss\""),
+            "{surplus:?}"
+        );
+        assert!(
+            warnings(|facts| facts.sessions = 3)[0].starts_with("3 sessions of role \"app_clone\"")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The SDK's client: no default features, short timeouts, and every way to throttle retried with jitter.
+//! The SDK's client: no default features, short timeouts, and every way to throttle retried with
+//! jitter.
 
 use std::time::Duration;
 
@@ -19,12 +20,22 @@ pub(super) const TOO_MANY_REQUESTS: u16 = 429;
 pub async fn client(endpoint: Option<&str>) -> Client {
     use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let shared = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).load().await;
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let shared =
+        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).load().await;
     let mut config = aws_sdk_secretsmanager::config::Builder::from(&shared)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
+        .retry_config(
+            RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF),
+        )
         .retry_classifier(TooManyRequests)
-        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build());
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .build(),
+        );
     if let Ok(name) = AppName::new(env!("CARGO_PKG_NAME")) {
         config = config.app_name(name);
     }
@@ -41,7 +52,9 @@ struct TooManyRequests;
 impl ClassifyRetry for TooManyRequests {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         match context.response() {
-            Some(response) if response.status().as_u16() == TOO_MANY_REQUESTS => RetryAction::throttling_error(),
+            Some(response) if response.status().as_u16() == TOO_MANY_REQUESTS => {
+                RetryAction::throttling_error()
+            }
             _ => RetryAction::NoActionIndicated,
         }
     }

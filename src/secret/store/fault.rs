@@ -7,10 +7,20 @@ use super::client::TOO_MANY_REQUESTS;
 use crate::error::{Error, StoreFault, chain};
 
 /// The codes by which AWS services throttle: every one is retried before it becomes an error.
-const THROTTLED: [&str; 5] = ["ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"];
+const THROTTLED: [&str; 5] = [
+    "ThrottlingException",
+    "Throttling",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "SlowDown",
+];
 
 /// What is wrong, under the name of the operation.
-pub(super) fn of<E>(operation: &'static str, secret: &str, error: &SdkError<E, HttpResponse>) -> Error
+pub(super) fn of<E>(
+    operation: &'static str,
+    secret: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -19,21 +29,34 @@ where
             let status = refusal.raw().status().as_u16();
             service_fault(operation, status, refusal.err().code(), refusal.err().message())
         }
-        SdkError::ResponseError(response) if response.raw().status().as_u16() == 403 => service_fault(operation, 403, None, None),
-        // These carry no part of a response, so their text can hold nothing of a secret.
-        SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => StoreFault::Unavailable(chain(error)),
-        SdkError::ResponseError(response) => {
-            StoreFault::Unavailable(format!("unreadable answer with HTTP status {}", response.raw().status().as_u16()))
+        SdkError::ResponseError(response) if response.raw().status().as_u16() == 403 => {
+            service_fault(operation, 403, None, None)
         }
-        _ => StoreFault::Refused("the request could not be built; are the function's credentials in place?".to_owned()),
+        // These carry no part of a response, so their text can hold nothing of a secret.
+        SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => {
+            StoreFault::Unavailable(chain(error))
+        }
+        SdkError::ResponseError(response) => StoreFault::Unavailable(format!(
+            "unreadable answer with HTTP status {}",
+            response.raw().status().as_u16()
+        )),
+        _ => StoreFault::Refused(
+            "the request could not be built; are the function's credentials in place?".to_owned(),
+        ),
     };
     Error::SecretsManager { operation, secret: secret.to_owned(), fault }
 }
 
-fn service_fault(operation: &str, status: u16, code: Option<&str>, message: Option<&str>) -> StoreFault {
+fn service_fault(
+    operation: &str,
+    status: u16,
+    code: Option<&str>,
+    message: Option<&str>,
+) -> StoreFault {
     let detail = format!("{}: {}", code.unwrap_or("HTTP error"), message.unwrap_or("no message"));
     match (code.unwrap_or_default(), status) {
-        ("AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation", _) | (_, 401 | 403) => {
+        ("AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation", _)
+        | (_, 401 | 403) => {
             StoreFault::AccessDenied { action: format!("secretsmanager:{operation}"), detail }
         }
         ("ResourceNotFoundException", _) => StoreFault::NotFound(detail),

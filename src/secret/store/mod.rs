@@ -21,7 +21,8 @@ use crate::error::{Error, StoreFault};
 /// One operation with all its attempts; several fit into Lambda's usual 30 s.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// A value that was just written may not be readable yet; `DescribeSecret` already lists it.
-const READ_AGAIN_AFTER: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
+const READ_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
 
 /// Pages of 100 versions that are looked through for those without a label.
 const VERSION_PAGES: usize = 10;
@@ -30,7 +31,8 @@ pub const CURRENT: &str = "AWSCURRENT";
 pub const PENDING: &str = "AWSPENDING";
 pub const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// Secrets Manager, for one invocation. Its calls are boxed, since the SDK's futures take 16 KB each.
+/// Secrets Manager, for one invocation. Its calls are boxed, since the SDK's futures take 16 KB
+/// each.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -55,10 +57,14 @@ impl Description {
     /// The version that carries a label.
     #[must_use]
     pub fn holder(&self, label: &str) -> Option<&str> {
-        self.stages.iter().find(|(_, labels)| labels.iter().any(|known| known == label)).map(|(id, _)| id.as_str())
+        self.stages
+            .iter()
+            .find(|(_, labels)| labels.iter().any(|known| known == label))
+            .map(|(id, _)| id.as_str())
     }
 
-    /// The version of a rotation that is under way, or got stuck: it carries AWSPENDING, and not AWSCURRENT.
+    /// The version of a rotation that is under way, or got stuck: it carries AWSPENDING, and not
+    /// AWSCURRENT.
     #[must_use]
     pub fn under_way(&self) -> Option<&str> {
         self.holder(PENDING).filter(|pending| self.holder(CURRENT) != Some(pending))
@@ -123,7 +129,8 @@ impl Store {
         })
     }
 
-    /// A version with its value; `None` when there is no such version, it has no value (yet), or the label is on another version.
+    /// A version with its value; `None` when there is no such version, it has no value (yet), or
+    /// the label is on another version.
     ///
     /// # Errors
     /// [`Error::SecretsManager`]; with `NotFound` when the secret itself does not exist.
@@ -136,7 +143,9 @@ impl Store {
         };
         let call = Box::pin(request.send());
         let output = match self.limit("GetSecretValue", secret, call).await? {
-            Err(SdkError::ServiceError(refusal)) if is_absent(refusal.err(), which) => return Ok(None),
+            Err(SdkError::ServiceError(refusal)) if is_absent(refusal.err(), which) => {
+                return Ok(None);
+            }
             output => output.map_err(|error| fault::of("GetSecretValue", secret, &error))?,
         };
         Ok(Some(Version {
@@ -144,15 +153,22 @@ impl Store {
             name: output.name.unwrap_or_default(),
             id: output.version_id.unwrap_or_default(),
             created: output.created_date.and_then(|date| date.try_into().ok()),
-            value: output.secret_string.map_or(Value::Binary, |text| Value::Text(SecretString::from(text))),
+            value: output
+                .secret_string
+                .map_or(Value::Binary, |text| Value::Text(SecretString::from(text))),
         }))
     }
 
-    /// Reads what is known to exist, again and again for a second: a read just after the write may miss it.
+    /// Reads what is known to exist, again and again for a second: a read just after the write may
+    /// miss it.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn read_again(&self, secret: &str, which: Which<'_>) -> Result<Option<Version>, Error> {
+    pub async fn read_again(
+        &self,
+        secret: &str,
+        which: Which<'_>,
+    ) -> Result<Option<Version>, Error> {
         for pause in READ_AGAIN_AFTER {
             if let Some(version) = self.read(secret, which).await? {
                 return Ok(Some(version));
@@ -162,7 +178,8 @@ impl Store {
         self.read(secret, which).await
     }
 
-    /// Stores the value of the version that the rotation's token names, labelled AWSPENDING and nothing else.
+    /// Stores the value of the version that the rotation's token names, labelled AWSPENDING and
+    /// nothing else.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
@@ -184,7 +201,9 @@ impl Store {
         let call = Box::pin(request.send());
         match self.limit("PutSecretValue", secret, call).await? {
             Ok(_) => Ok(Put::Stored),
-            Err(SdkError::ServiceError(refusal)) if matches!(refusal.err(), PutSecretValueError::ResourceExistsException(_)) => {
+            Err(SdkError::ServiceError(refusal))
+                if matches!(refusal.err(), PutSecretValueError::ResourceExistsException(_)) =>
+            {
                 Ok(Put::HadValue)
             }
             Err(error) => Err(fault::of("PutSecretValue", secret, &error)),
@@ -212,7 +231,12 @@ impl Store {
     /// # Errors
     /// [`Error::SecretsManager`].
     pub async fn take_off_pending(&self, secret: &str, version: &str) -> Result<(), Error> {
-        let request = self.client.update_secret_version_stage().secret_id(secret).version_stage(PENDING).remove_from_version_id(version);
+        let request = self
+            .client
+            .update_secret_version_stage()
+            .secret_id(secret)
+            .version_stage(PENDING)
+            .remove_from_version_id(version);
         let call = Box::pin(request.send());
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }
@@ -223,12 +247,22 @@ impl Store {
     /// [`Error::SecretsManager`].
     pub async fn unlabelled_versions(&self, secret: &str) -> Result<Vec<String>, Error> {
         let (mut versions, mut page) = (Vec::new(), None);
-        // Secrets Manager keeps about 100 versions, and all of the last 24 hours: more than these are of no rotation.
+        // Secrets Manager keeps about 100 versions, and all of the last 24 hours: more than these
+        // are of no rotation.
         for _ in 0..VERSION_PAGES {
-            let request = self.client.list_secret_version_ids().secret_id(secret).include_deprecated(true).max_results(100);
+            let request = self
+                .client
+                .list_secret_version_ids()
+                .secret_id(secret)
+                .include_deprecated(true)
+                .max_results(100);
             let call = Box::pin(request.set_next_token(page.take()).send());
             let output = self.answer("ListSecretVersionIds", secret, call).await?;
-            let unlabelled = output.versions.unwrap_or_default().into_iter().filter(|version| version.version_stages().is_empty());
+            let unlabelled = output
+                .versions
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|version| version.version_stages().is_empty());
             versions.extend(unlabelled);
             page = output.next_token;
             if page.is_none() {
@@ -248,19 +282,29 @@ impl Store {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        self.limit(operation, secret, call).await?.map_err(|error| fault::of(operation, secret, &error))
+        self.limit(operation, secret, call)
+            .await?
+            .map_err(|error| fault::of(operation, secret, &error))
     }
 
-    async fn limit<T>(&self, operation: &'static str, secret: &str, call: impl Future<Output = T>) -> Result<T, Error> {
-        self.deadline.limit(OPERATION_TIMEOUT, call).await.map_err(|elapsed| Error::SecretsManager {
-            operation,
-            secret: secret.to_owned(),
-            fault: StoreFault::TimedOut(elapsed),
+    async fn limit<T>(
+        &self,
+        operation: &'static str,
+        secret: &str,
+        call: impl Future<Output = T>,
+    ) -> Result<T, Error> {
+        self.deadline.limit(OPERATION_TIMEOUT, call).await.map_err(|elapsed| {
+            Error::SecretsManager {
+                operation,
+                secret: secret.to_owned(),
+                fault: StoreFault::TimedOut(elapsed),
+            }
         })
     }
 }
 
-/// A version without a value, or a label that is on another version: AWS answers the second with `InvalidRequestException`.
+/// A version without a value, or a label that is on another version: AWS answers the second with
+/// `InvalidRequestException`.
 fn is_absent(refusal: &GetSecretValueError, which: Which<'_>) -> bool {
     match refusal {
         GetSecretValueError::ResourceNotFoundException(_) => true,
