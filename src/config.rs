@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::policy::Policies;
 use crate::secret::password::{ExcludedTypes, PasswordPolicy};
 
@@ -15,35 +15,33 @@ const DEFAULT_EXCLUDED: &str = ":/@\"'\\";
 
 /// What the environment says, checked.
 #[derive(Debug)]
-pub struct Config {
-    pub password: PasswordPolicy,
-    pub policies: Policies,
+pub(crate) struct Config {
+    pub(crate) password: PasswordPolicy,
+    pub(crate) policies: Policies,
     /// A PEM file whose certificates take the place of Amazon RDS's roots.
-    pub ca_bundle_file: Option<PathBuf>,
+    pub(crate) ca_bundle_file: Option<PathBuf>,
     /// `SECRETS_MANAGER_ENDPOINT`, as AWS's own rotation functions name it.
-    pub endpoint: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// The region whose roots are trusted for hosts that do not name theirs.
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
 }
 
 /// How the function logs, by Lambda's own variables.
 #[derive(Debug, Clone, Copy)]
-pub struct LogFormat {
-    pub level: LevelFilter,
-    pub json: bool,
+pub(crate) struct LogFormat {
+    pub(crate) level: LevelFilter,
+    pub(crate) json: bool,
 }
 
 /// Whether this process was started by Lambda, or by something that speaks its Runtime API.
-#[must_use]
-pub fn on_lambda() -> bool {
+pub(crate) fn on_lambda() -> bool {
     environment("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
 impl LogFormat {
     /// From `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`. It cannot fail: what Lambda does
     /// not define counts as INFO and text.
-    #[must_use]
-    pub fn from_env() -> Self {
+    pub(crate) fn from_env() -> Self {
         let level = match environment("AWS_LAMBDA_LOG_LEVEL")
             .unwrap_or_default()
             .to_ascii_uppercase()
@@ -66,7 +64,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Configuration`] with the variable's name.
-    pub fn from_env() -> Result<Self, Error> {
+    pub(crate) fn from_env() -> Result<Self, Error> {
         Self::from_variables(&environment)
     }
 
@@ -74,7 +72,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Configuration`] with the variable's name.
-    pub fn from_variables(
+    pub(crate) fn from_variables(
         variable: &dyn Fn(&'static str) -> Option<String>,
     ) -> Result<Self, Error> {
         Ok(Self {
@@ -126,8 +124,8 @@ fn endpoint(url: String) -> Result<String, Error> {
     )))
 }
 
-fn invalid(variable: &'static str) -> impl Fn(String) -> Error {
-    move |problem| Error::Configuration { variable, problem }
+fn invalid<P: Into<Problem>>(variable: &'static str) -> impl Fn(P) -> Error {
+    move |problem| Error::Configuration { variable, problem: problem.into() }
 }
 
 /// A variable that is set to nothing counts as not set, since Terraform and consoles cannot tell

@@ -8,35 +8,32 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// The moment after which nothing is waited for any more.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline(Instant);
+pub(crate) struct Deadline(Instant);
 
 /// Nothing came within the time that was allowed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("nothing within {:.1} s{}", .waited.as_secs_f32(), if *.cut_short { ", when the function's \
     own time was over: give it 30 s or more" } else { "" })]
-pub struct Elapsed {
-    pub waited: Duration,
+pub(crate) struct Elapsed {
+    pub(crate) waited: Duration,
     /// It was the end of the invocation that ended the wait.
-    pub cut_short: bool,
+    pub(crate) cut_short: bool,
 }
 
 impl Deadline {
     /// From the deadline in Lambda's context, less a margin to answer in.
-    #[must_use]
-    pub fn from_lambda(deadline: SystemTime) -> Self {
+    pub(crate) fn from_lambda(deadline: SystemTime) -> Self {
         let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
         Self::after(left.saturating_sub(MARGIN))
     }
 
     /// This long from now.
-    #[must_use]
-    pub fn after(duration: Duration) -> Self {
+    pub(crate) fn after(duration: Duration) -> Self {
         Self(Instant::now() + duration)
     }
 
     /// What is left, at most `cap`.
-    #[must_use]
-    pub fn remaining(&self, cap: Duration) -> Duration {
+    pub(crate) fn remaining(&self, cap: Duration) -> Duration {
         self.0.saturating_duration_since(Instant::now()).min(cap)
     }
 
@@ -44,7 +41,7 @@ impl Deadline {
     ///
     /// # Errors
     /// [`Elapsed`].
-    pub async fn limit<T>(
+    pub(crate) async fn limit<T>(
         &self,
         cap: Duration,
         future: impl Future<Output = T>,

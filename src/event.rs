@@ -15,42 +15,37 @@ const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"
 
 /// What an invocation asks for.
 #[derive(Debug, Clone)]
-pub enum Event {
-    Step(Request),
-    Operation(Operation),
+pub(crate) enum Event {
+    Step(StepRequest),
+    Operation(OperationRequest),
+}
+
+/// An operation, and the secret that it is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct OperationRequest {
+    /// An ARN or a name.
+    pub(crate) secret_id: String,
+    pub(crate) operation: Operation,
 }
 
 /// What a person or a schedule asks for.
-#[derive(Debug, Clone)]
-pub struct Operation {
-    pub kind: OperationKind,
-    /// An ARN or a name.
-    pub secret_id: String,
-    /// Tell what would be done, and do nothing.
-    pub dry_run: bool,
-    pub prefer: Prefer,
-    /// End the sessions that an old password has opened.
-    pub terminate: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OperationKind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
     /// Says what state the secret is in, and changes nothing.
     Status,
     /// Tries all that a rotation will need, and changes nothing.
     Preflight,
     /// Rotates in one call.
     Rotate,
-    /// Brings a rotation that got stuck to an end.
-    Recover,
-    /// Ends the use of the credential that was current before.
-    Retire,
+    /// Ends a rotation that got stuck; `dry_run` only says how.
+    Recover { dry_run: bool, prefer: Prefer },
+    /// Ends the use of the credential that was current before; `terminate` ends its sessions, too.
+    Retire { terminate: bool },
 }
 
 /// Which way out of a rotation that got stuck with the pending password in the database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Prefer {
+pub(crate) enum Prefer {
     /// Finish it.
     #[default]
     Forward,
@@ -60,20 +55,21 @@ pub enum Prefer {
 
 /// A step of a rotation, as Secrets Manager asks for it.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub step: Step,
+pub(crate) struct StepRequest {
+    pub(crate) step: Step,
     /// An ARN or a name.
-    pub secret_id: String,
+    pub(crate) secret_id: String,
     /// The version that is being rotated in.
-    pub token: String,
+    pub(crate) token: String,
     /// Proof that the caller is the rotation, which `PutSecretValue` needs across accounts. Not for
     /// any eyes.
-    pub rotation_token: Option<SecretString>,
+    pub(crate) rotation_token: Option<SecretString>,
 }
 
 /// The four steps of a rotation, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+#[expect(clippy::enum_variant_names, reason = "the names are Secrets Manager's")]
+pub(crate) enum Step {
     CreateSecret,
     SetSecret,
     TestSecret,
@@ -82,8 +78,7 @@ pub enum Step {
 
 impl Step {
     /// The name that Secrets Manager uses.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::CreateSecret => "createSecret",
             Self::SetSecret => "setSecret",
@@ -115,107 +110,82 @@ impl Event {
     ///
     /// # Errors
     /// [`Error::Event`] that names the key and says what is accepted.
-    pub fn parse(event: &Value) -> Result<Self, Error> {
+    pub(crate) fn parse(event: &Value) -> Result<Self, Error> {
         if event.get("Operation").is_some_and(|operation| !operation.is_null()) {
-            return Operation::parse(event).map(Self::Operation);
+            return OperationRequest::parse(event).map(Self::Operation);
         }
-        Request::parse(event).map(Self::Step)
+        StepRequest::parse(event).map(Self::Step)
     }
 
     /// The secret that it is about.
-    #[must_use]
-    pub fn secret_id(&self) -> &str {
+    pub(crate) fn secret_id(&self) -> &str {
         match self {
             Self::Step(request) => &request.secret_id,
-            Self::Operation(operation) => &operation.secret_id,
+            Self::Operation(request) => &request.secret_id,
         }
     }
 
     /// The step's or the operation's name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Step(request) => request.step.name(),
-            Self::Operation(operation) => operation.kind.name(),
-        }
-    }
-}
-
-impl OperationKind {
-    const ALL: [Self; 5] =
-        [Self::Status, Self::Preflight, Self::Rotate, Self::Recover, Self::Retire];
-
-    /// The name in events, logs and reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Preflight => "preflight",
-            Self::Rotate => "rotate",
-            Self::Recover => "recover",
-            Self::Retire => "retire",
+            Self::Operation(request) => request.operation.name(),
         }
     }
 }
 
 impl Operation {
+    /// The name in events, logs and reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Preflight => "preflight",
+            Self::Rotate => "rotate",
+            Self::Recover { .. } => "recover",
+            Self::Retire { .. } => "retire",
+        }
+    }
+}
+
+impl OperationRequest {
     fn parse(event: &Value) -> Result<Self, Error> {
-        let name = field(event, "Operation")?;
-        let kind = OperationKind::ALL.into_iter().find(|kind| kind.name() == name);
-        let kind = kind
-            .ok_or_else(|| Error::Event(format!("there is no Operation {name:?}. {EXPECTED}")))?;
+        let (dry_run, terminate) = (flag(event, "DryRun")?, flag(event, "Terminate")?);
         let prefer = match &event["Prefer"] {
             Value::Null => Prefer::Forward,
             Value::String(prefer) if prefer == "forward" => Prefer::Forward,
             Value::String(prefer) if prefer == "back" => Prefer::Back,
             _ => {
-                return Err(Error::Event(format!(
-                    "\"Prefer\" is neither \"forward\" nor \"back\". {EXPECTED}"
-                )));
+                let problem = "\"Prefer\" is neither \"forward\" nor \"back\".";
+                return Err(Error::Event(format!("{problem} {EXPECTED}")));
             }
         };
-        let (dry_run, terminate) = (flag(event, "DryRun")?, flag(event, "Terminate")?);
+        let (operation, options): (_, &[&str]) = match field(event, "Operation")? {
+            "status" => (Operation::Status, &[]),
+            "preflight" => (Operation::Preflight, &[]),
+            "rotate" => (Operation::Rotate, &[]),
+            "recover" => (Operation::Recover { dry_run, prefer }, &["DryRun", "Prefer"]),
+            "retire" => (Operation::Retire { terminate }, &["Terminate"]),
+            name => {
+                return Err(Error::Event(format!("there is no Operation {name:?}. {EXPECTED}")));
+            }
+        };
         // A mistyped option must not make of a rehearsal the real thing.
-        let known = ["Operation", "SecretId", "DryRun", "Prefer", "Terminate"];
-        if let Some(key) = event
-            .as_object()
-            .and_then(|event| event.keys().find(|key| !known.contains(&key.as_str())))
-        {
-            return Err(Error::Event(format!("an operation has no key {key:?}. {EXPECTED}")));
+        let known = |key: &str| ["Operation", "SecretId"].contains(&key) || options.contains(&key);
+        let keys = event.as_object().into_iter().flat_map(|event| event.keys());
+        if let Some(key) = keys.into_iter().find(|key| !known(key)) {
+            let name = operation.name();
+            return Err(Error::Event(format!("{name} has no key {key:?}. {EXPECTED}")));
         }
-        if kind != OperationKind::Recover && (dry_run || prefer == Prefer::Back) {
-            return Err(Error::Event(format!(
-                "\"DryRun\" and \"Prefer\" are for recover alone. {EXPECTED}"
-            )));
-        }
-        if kind != OperationKind::Retire && terminate {
-            return Err(Error::Event(format!("\"Terminate\" is for retire alone. {EXPECTED}")));
-        }
-        Ok(Self {
-            kind,
-            secret_id: field(event, "SecretId")?.to_owned(),
-            dry_run,
-            prefer,
-            terminate,
-        })
+        Ok(Self { secret_id: field(event, "SecretId")?.to_owned(), operation })
     }
 }
 
-impl Request {
+impl StepRequest {
     /// Parses an event; keys that are not known are ignored, since Secrets Manager may add some.
-    ///
-    /// ```
-    /// use postgres_secret_rotation::event::{Request, Step};
-    ///
-    /// let event = serde_json::json!({"Step": "createSecret", "SecretId": "shop/app",
-    /// "ClientRequestToken": "6f1c..."}); assert_eq!(Request::parse(&event)?.step,
-    /// Step::CreateSecret);
-    /// # Ok::<(), postgres_secret_rotation::error::Error>(())
-    /// ```
     ///
     /// # Errors
     /// [`Error::Event`] that names the key and says what is accepted.
-    pub fn parse(event: &Value) -> Result<Self, Error> {
+    pub(crate) fn parse(event: &Value) -> Result<Self, Error> {
         if !event.is_object() {
             return Err(Error::Event(format!("it is not a JSON object. {EXPECTED}")));
         }
@@ -277,7 +247,7 @@ mod tests {
         ] {
             let event =
                 json!({"Step": name, "SecretId": "s", "ClientRequestToken": "t", "Future": [1]});
-            assert_eq!(Request::parse(&event).unwrap().step, step);
+            assert_eq!(StepRequest::parse(&event).unwrap().step, step);
         }
     }
 
@@ -285,7 +255,7 @@ mod tests {
     fn the_rotation_token_is_taken_and_never_shown() {
         let event = json!({"Step": "setSecret", "SecretId": "s", "ClientRequestToken": "t",
             "RotationToken": "canary"});
-        let request = Request::parse(&event).unwrap();
+        let request = StepRequest::parse(&event).unwrap();
         assert!(request.rotation_token.is_some());
         assert!(!format!("{request:?}").contains("canary"));
     }
@@ -312,12 +282,18 @@ mod tests {
                 json!({"Operation": "recover", "SecretId": "s", "DryRun": "yes"}),
                 "\"DryRun\" is neither",
             ),
-            (json!({"Operation": "recover", "SecretId": "s", "Dryrun": true}), "no key \"Dryrun\""),
+            (
+                json!({"Operation": "recover", "SecretId": "s", "Dryrun": true}),
+                "recover has no key \"Dryrun\"",
+            ),
             (
                 json!({"Operation": "recover", "SecretId": "s", "Prefer": "backwards"}),
                 "\"Prefer\" is neither",
             ),
-            (json!({"Operation": "rotate", "SecretId": "s", "DryRun": true}), "for recover alone"),
+            (
+                json!({"Operation": "rotate", "SecretId": "s", "DryRun": true}),
+                "rotate has no key \"DryRun\"",
+            ),
             (
                 json!({"Operation": "retire", "SecretId": "s", "Terminate": 1}),
                 "\"Terminate\" is neither",

@@ -1,89 +1,107 @@
 //! Rotates PostgreSQL credentials kept in AWS Secrets Manager.
 //!
-//! # The way of the data
+//! # Layout
 //!
 //! ```text
-//! event ──> event::Event ──> rotation: labels and values ──> database: login, ALTER ROLE ──┐
-//!               │            become a valid Rotation,        secret::store: versions,      │
-//!               │            one file per step acts on it    labels         report::Answer <┘
-//!               └──────────> operations: one file per thing that a person asks for
+//! event ─┬─> steps        Secrets Manager's door: one file per step ────────┐
+//!        │                                                                  ├─> report
+//!        └─> operations   a person's or a schedule's door: one file each ───┘
+//!                │
+//!                v
+//!            rotation     the core that both doors share: what is valid, what is decided
+//!                │
+//!                v
+//!            database     logins, sessions, SQL          secret   the document, its versions
 //! ```
 //!
 //! `error` tells every failure apart, `config` and `policy` hold what the environment says,
-//! `deadline` cuts every wait to what Lambda has left, `telemetry` logs.
-//!
-//! Modules import downwards only: `main` > `lib` > `operations` > `rotation` > {`database`,
-//! `secret::store`} > {`secret::credentials`,
-//! `secret::password`} > `error`. `tests/architecture.rs` keeps it true.
+//! `deadline` cuts every wait to what Lambda has left, `telemetry` logs. Modules import downwards
+//! only: `operations` > `steps` > `rotation` > `database`, `secret` > `error`.
 
-pub mod config;
-pub mod database;
-pub mod deadline;
-pub mod error;
-pub mod event;
-pub mod operations;
-pub mod policy;
-pub mod report;
-pub mod rotation;
-pub mod secret;
-pub mod telemetry;
+mod config;
+mod context;
+mod database;
+mod deadline;
+mod error;
+mod event;
+mod operations;
+mod policy;
+mod report;
+mod rotation;
+mod secret;
+mod steps;
+mod telemetry;
 
-use std::time::Instant;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use lambda_runtime::Diagnostic;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 
 use crate::config::{Config, LogFormat};
+use crate::context::Context;
 use crate::database::tls::Tls;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::Event;
 use crate::report::Answer;
-use crate::rotation::Context;
 use crate::secret::store::{self, Store};
+
+/// Reads the environment once, then answers Lambda's events until Lambda ends the process.
+///
+/// Exit status 0 after Lambda ended it, 1 when the Runtime API failed, 2 outside Lambda.
+pub async fn serve() -> ExitCode {
+    let log = LogFormat::from_env();
+    telemetry::start(log);
+    if !config::on_lambda() {
+        tracing::error!(
+            "this is an AWS Lambda function (AWS_LAMBDA_RUNTIME_API is not set); `make demo` runs \
+             it locally"
+        );
+        return ExitCode::from(2);
+    }
+    let app = match Config::from_env() {
+        Ok(config) => App::new(config).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &app {
+        telemetry::failure(None, error, Duration::ZERO);
+    }
+    let app = &app;
+    let handler = |event: LambdaEvent<Value>| async move {
+        let deadline = Deadline::from_lambda(event.context.deadline());
+        answer(app, log, &event.payload, deadline).await
+    };
+    match lambda_runtime::run(service_fn(handler)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the Lambda runtime ended: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// What outlives an invocation.
 #[derive(Debug)]
-pub struct App {
+struct App {
     config: Config,
     tls: Tls,
     client: store::Client,
 }
 
 impl App {
-    /// Reads the files that the configuration names and prepares the AWS client; no request is
-    /// sent.
-    ///
-    /// # Errors
-    /// [`Error::Configuration`] when a file cannot be used.
-    pub async fn new(config: Config) -> Result<Self, Error> {
+    /// Reads the files that the configuration names and prepares the AWS client. It sends no
+    /// request.
+    async fn new(config: Config) -> Result<Self, Error> {
         let tls = Tls::new(config.ca_bundle_file.as_deref(), config.region.clone())?;
         let client = store::client(config.endpoint.as_deref()).await;
         Ok(Self { config, tls, client })
     }
 }
 
-/// Does what an event asks for.
-///
-/// # Errors
-/// Any [`Error`]; the same event may be sent again, whatever the error was.
-pub async fn handle(app: &App, event: &Event, deadline: Deadline) -> Result<Answer, Error> {
-    let store = Store::new(app.client.clone(), deadline);
-    let context = Context { config: &app.config, tls: &app.tls, store, deadline };
-    match event {
-        Event::Step(request) => rotation::run(&context, request).await.map(Answer::Step),
-        Event::Operation(operation) => {
-            operations::run(&context, operation).await.map(Answer::Operation)
-        }
-    }
-}
-
 /// Answers one invocation, and logs and measures it. A function that could not start answers every
 /// event with the reason.
-///
-/// # Errors
-/// The error's kind and text, as Lambda hands them to the caller.
-pub async fn answer(
+async fn answer(
     app: &Result<App, Error>,
     log: LogFormat,
     event: &Value,
@@ -105,6 +123,18 @@ pub async fn answer(
             Ok(answer)
         }
         Err(error) => Err(failed(log, event.as_ref().ok(), error, started)),
+    }
+}
+
+/// Does what an event asks for. The same event may be sent again, whatever the error was.
+async fn handle(app: &App, event: &Event, deadline: Deadline) -> Result<Answer, Error> {
+    let store = Store::new(app.client.clone(), deadline);
+    let context = Context { config: &app.config, tls: &app.tls, store, deadline };
+    match event {
+        Event::Step(request) => steps::run(&context, request).await.map(Answer::Step),
+        Event::Operation(request) => {
+            operations::run(&context, request).await.map(Answer::Operation)
+        }
     }
 }
 

@@ -14,13 +14,13 @@ use crate::config::LogFormat;
 use crate::error::Error;
 use crate::event::Event;
 use crate::policy::Strategy;
-use crate::report::{Answer, Details, Report};
+use crate::report::{Answer, Details, StepReport};
 
 const NAMESPACE: &str = "PostgresSecretRotation";
 
 /// Starts logging. The level is for this crate alone: libraries log requests and statements at the
 /// finer levels.
-pub fn start(format: LogFormat) {
+pub(crate) fn start(format: LogFormat) {
     let levels = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), format.level)
         .with_default(format.level.min(LevelFilter::WARN));
@@ -38,7 +38,7 @@ pub fn start(format: LogFormat) {
 }
 
 /// Logs what was done: every step by itself, and an operation in one event more.
-pub fn answer(answer: &Answer) {
+pub(crate) fn answer(answer: &Answer) {
     match answer {
         Answer::Step(step) => report(step),
         Answer::Operation(operation) => {
@@ -52,7 +52,7 @@ pub fn answer(answer: &Answer) {
             steps.iter().for_each(report);
             tracing::info!(
                 secret.arn = operation.secret,
-                operation = operation.operation.name(),
+                operation = operation.operation,
                 rotation.strategy = operation.strategy.map_or("", Strategy::name),
                 remedy = remedy.map(tracing::field::debug),
                 duration_ms = milliseconds(operation.duration),
@@ -63,7 +63,7 @@ pub fn answer(answer: &Answer) {
     }
 }
 
-fn report(report: &Report) {
+fn report(report: &StepReport) {
     let strategy = report.strategy.map_or("", Strategy::name);
     for warning in &report.warnings {
         tracing::warn!(
@@ -91,7 +91,7 @@ fn report(report: &Report) {
 }
 
 /// Logs why a step, or an event that was not understood, failed.
-pub fn failure(event: Option<&Event>, error: &Error, duration: Duration) {
+pub(crate) fn failure(event: Option<&Event>, error: &Error, duration: Duration) {
     let (role, host) = match error {
         Error::Database { role, host, .. } | Error::NoCredentialAccepted { role, host, .. } => {
             (role.as_str(), host.as_str())
@@ -100,27 +100,33 @@ pub fn failure(event: Option<&Event>, error: &Error, duration: Duration) {
     };
     let (step, operation) = match event {
         Some(Event::Step(request)) => (Some(request), None),
-        Some(Event::Operation(operation)) => (None, Some(operation)),
+        Some(Event::Operation(request)) => (None, Some(request)),
         None => (None, None),
     };
     tracing::error!(
         secret.arn = event.map_or("", Event::secret_id),
         secret.version_id = step.map_or("", |request| request.token.as_str()),
         rotation.step = step.map_or("", |request| request.step.name()),
-        operation = operation.map_or("", |operation| operation.kind.name()),
+        operation = operation.map_or("", |request| request.operation.name()),
         db.role = role,
         db.host = host,
         error.kind = error.kind(),
         error.retryable = error.retryable(),
         duration_ms = milliseconds(duration),
-        "{error}"
+        "{}",
+        error.full_text()
     );
 }
 
 /// Writes the metrics of one invocation: `Duration`, `Failures`, by step and by kind of error.
 ///
 /// Only beside JSON logs: as a line among text it would reach no metric.
-pub fn metric(format: LogFormat, event: Option<&Event>, error: Option<&Error>, duration: Duration) {
+pub(crate) fn metric(
+    format: LogFormat,
+    event: Option<&Event>,
+    error: Option<&Error>,
+    duration: Duration,
+) {
     if !format.json {
         return;
     }

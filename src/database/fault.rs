@@ -3,7 +3,7 @@
 
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::error::{DatabaseFault, chain};
+use crate::error::{DatabaseFault, Detail, chain};
 
 /// What the server was doing when it failed: some codes mean one thing at the login and another
 /// later.
@@ -15,14 +15,14 @@ pub(super) enum Phase {
 }
 
 /// What kind of failure it is, and the text that may be shown with it.
-pub(super) fn of(error: &tokio_postgres::Error, phase: Phase) -> (DatabaseFault, String) {
+pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> (DatabaseFault, Detail) {
     if let Some(error) = error.as_db_error() {
         let fault = match phase {
             Phase::Login => at_login(error),
             Phase::SettingPassword => at_setting_password(error),
             Phase::Statement => None,
         };
-        return (fault.unwrap_or_else(|| of_server(error)), server_text(error));
+        return (fault.unwrap_or_else(|| of_server(error)), server_detail(error));
     }
     let text = chain(error);
     let fault = if text.contains("server does not support TLS") {
@@ -43,7 +43,7 @@ pub(super) fn of(error: &tokio_postgres::Error, phase: Phase) -> (DatabaseFault,
     } else {
         DatabaseFault::Other
     };
-    (fault, text)
+    (fault, text.into())
 }
 
 fn at_login(error: &DbError) -> Option<DatabaseFault> {
@@ -114,14 +114,15 @@ fn of_server(error: &DbError) -> DatabaseFault {
     }
 }
 
-/// Code, message, and for a missing right the detail that names it; other details may quote values.
-fn server_text(error: &DbError) -> String {
-    let mut text = format!("{}: {}", error.code().code(), error.message());
+/// Code and message; of a missing right also the detail that names it. Other details may quote
+/// values.
+fn server_detail(error: &DbError) -> Detail {
+    let mut message = error.message().to_owned();
     if let (true, Some(detail)) =
         (*error.code() == SqlState::INSUFFICIENT_PRIVILEGE, error.detail())
     {
-        text.push_str(". ");
-        text.push_str(detail);
+        message.push_str(". ");
+        message.push_str(detail);
     }
-    text
+    Detail::of_server(error.code().code(), message)
 }

@@ -5,35 +5,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::Session;
 use super::missing::Missing;
-use super::session::for_version;
+use super::session::{Session, for_version};
 use crate::error::{DatabaseFault, Error};
-use crate::policy::grant::Check;
+use crate::policy::check::Check;
 
 const OPERATION: &str = "checking the declared grants";
 const GRANTS: &str = include_str!("sql/grants.sql");
 
 /// What came of the checks.
 #[derive(Debug, Deserialize)]
-pub struct Grants {
+pub(crate) struct Grants {
     /// How much is missing in all.
-    pub total: usize,
+    pub(crate) total: usize,
     /// As many of them as were asked for.
-    pub missing: Vec<Missing>,
+    pub(crate) missing: Vec<Missing>,
     /// Statements on views, which have to be planned to see what their owners lack.
-    pub views: Vec<String>,
+    pub(crate) views: Vec<String>,
 }
 
 /// The types that the arguments of functions are, as they were written, by oid.
-pub type Types = BTreeMap<String, u32>;
+pub(crate) type Types = BTreeMap<String, u32>;
 
 /// Looks up the types that the checks name, along the application's own `search_path`; what is no
 /// type is left out.
 ///
 /// # Errors
 /// [`Error::Database`] when the server does not answer.
-pub async fn types(session: &Session, checks: &[&Check]) -> Result<Types, Error> {
+pub(crate) async fn types(session: &Session, checks: &[&Check]) -> Result<Types, Error> {
     let mut types = Types::new();
     let written: BTreeSet<&String> =
         checks.iter().flat_map(|check| check.arguments.iter().flatten()).collect();
@@ -75,7 +74,7 @@ pub async fn types(session: &Session, checks: &[&Check]) -> Result<Types, Error>
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn check(
+pub(crate) async fn check(
     session: &Session,
     version: u32,
     checks: &[&Check],

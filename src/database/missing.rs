@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 /// One thing that a role lacks.
 #[derive(Debug, Deserialize)]
-pub struct Missing {
+pub(crate) struct Missing {
     what: What,
     privilege: Option<String>,
     grantable: bool,
@@ -38,8 +38,7 @@ enum What {
 impl Missing {
     /// What it is, and the statement that mends it: for the role that the session acts as, or for
     /// the user that has logged in.
-    #[must_use]
-    pub fn text(&self, acts_as: &str, login: &str) -> String {
+    pub(crate) fn text(&self, acts_as: &str, login: &str) -> String {
         let (acts_as, login) = (escape_identifier(acts_as), escape_identifier(login));
         let shown = |text: &Option<String>| text.clone().unwrap_or_default();
         let (kind, identity, name, privilege) =

@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::Session;
-use super::role::{self, End, POWERFUL};
-use super::session::filled;
+use super::role::{self, POWERFUL};
+use super::session::{Session, filled};
+use super::transaction::Transaction;
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
@@ -19,119 +19,121 @@ const SETTINGS: &str = include_str!("sql/settings.sql");
 
 /// Whom [`read`] asks about.
 #[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
-    pub current: &'a str,
+pub(crate) struct Names<'a> {
+    pub(crate) current: &'a str,
     /// The user whose turn is next.
-    pub other: &'a str,
+    pub(crate) other: &'a str,
     /// The policy's `owner_role`.
-    pub owner: Option<&'a str>,
+    pub(crate) owner: Option<&'a str>,
     /// The one of the two that the other is named after.
-    pub base: &'a str,
+    pub(crate) base: &'a str,
     /// The database that the application uses.
-    pub dbname: &'a str,
+    pub(crate) dbname: &'a str,
 }
 
 /// What the catalogs say of two users, their owner role and the admin.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// `server_version_num`.
-    pub version: u32,
-    pub admin: Role,
-    pub current: Option<Role>,
-    pub other: Option<Role>,
+    pub(crate) version: u32,
+    pub(crate) admin: Role,
+    pub(crate) current: Option<Role>,
+    pub(crate) other: Option<Role>,
     /// The policy's owner role, else the role that the current user is set to act as, else the base
     /// user.
-    pub owner_name: String,
-    pub owner_exists: bool,
+    pub(crate) owner_name: String,
+    pub(crate) owner_exists: bool,
     /// The role that the current user acts as only because the database has everybody act as it.
-    pub role_of_everybody: Option<String>,
+    pub(crate) role_of_everybody: Option<String>,
     /// The role that the current user acts as in its database, which may be itself.
-    pub current_acts_as: String,
+    pub(crate) current_acts_as: String,
     /// Whether it does so by a setting of its own for that database, which is copied like any
     /// other.
-    pub by_database: bool,
+    pub(crate) by_database: bool,
     /// Whether the current user may act as the owner role.
-    pub current_may_act: Option<bool>,
+    pub(crate) current_may_act: Option<bool>,
     /// Whether it has the owner role's rights without acting as it.
-    pub current_inherits: Option<bool>,
+    pub(crate) current_inherits: Option<bool>,
     /// Whether the other one was made a second user by somebody who may say so.
-    pub other_is_second: Option<bool>,
+    pub(crate) other_is_second: Option<bool>,
     /// Whether the other one may, with the owner's rights inherited.
-    pub other_may_act: Option<bool>,
-    pub admin_option_on_other: Option<bool>,
-    pub admin_option_on_owner: Option<bool>,
+    pub(crate) other_may_act: Option<bool>,
+    pub(crate) admin_option_on_other: Option<bool>,
+    pub(crate) admin_option_on_owner: Option<bool>,
     /// Memberships of the current user that the other one has not, and does not get through the
     /// owner role.
-    pub lacking: Vec<Membership>,
+    pub(crate) lacking: Vec<Membership>,
     /// Roles that the other one is a member of, and the current user is not.
-    pub surplus: Vec<Surplus>,
+    pub(crate) surplus: Vec<Surplus>,
     /// Names of settings in which the two differ.
-    pub settings: Vec<String>,
+    pub(crate) settings: Vec<String>,
     /// Open sessions of the other one.
-    pub sessions: u32,
+    pub(crate) sessions: u32,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "the columns of pg_roles")]
-pub struct Role {
-    pub name: String,
-    pub superuser: bool,
-    pub create_role: bool,
-    pub create_db: bool,
-    pub replication: bool,
-    pub bypass_rls: bool,
-    pub inherit: bool,
+#[expect(
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "the columns of pg_roles"
+)]
+pub(crate) struct Role {
+    pub(crate) name: String,
+    pub(crate) superuser: bool,
+    pub(crate) create_role: bool,
+    pub(crate) create_db: bool,
+    pub(crate) replication: bool,
+    pub(crate) bypass_rls: bool,
+    pub(crate) inherit: bool,
     /// -1: no limit.
-    pub connection_limit: i32,
-    pub valid_until: Option<String>,
+    pub(crate) connection_limit: i32,
+    pub(crate) valid_until: Option<String>,
     /// What it can do to the server, by itself or through a role that it may act as.
-    pub powers: Vec<String>,
+    pub(crate) powers: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the columns of pg_auth_members")]
-pub struct Membership {
-    pub role: String,
-    pub admin: bool,
-    pub inherit: bool,
-    pub set: bool,
+pub(crate) struct Membership {
+    pub(crate) role: String,
+    pub(crate) admin: bool,
+    pub(crate) inherit: bool,
+    pub(crate) set: bool,
     /// Whether the admin has ADMIN OPTION on it.
-    pub grantable: bool,
+    pub(crate) grantable: bool,
 }
 
 /// A membership that one of two users has alone.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Surplus {
-    pub role: String,
-    pub grantor: String,
+pub(crate) struct Surplus {
+    pub(crate) role: String,
+    pub(crate) grantor: String,
 }
 
 /// What makes the other user the current one's equal; the settings are compared and copied by the
 /// server.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Change {
-    pub create: bool,
+pub(crate) struct Change {
+    pub(crate) create: bool,
     /// As `ALTER ROLE` takes them, such as `CONNECTION LIMIT 5`.
-    pub attributes: Vec<String>,
+    pub(crate) attributes: Vec<String>,
     /// The role to act as; `None` where that is the other user itself.
-    pub act_as: Option<String>,
+    pub(crate) act_as: Option<String>,
     /// What follows GRANT.
-    pub grants: Vec<String>,
-    pub settings: bool,
+    pub(crate) grants: Vec<String>,
+    pub(crate) settings: bool,
 }
 
 impl Facts {
     /// Whether memberships have options, and CREATEROLE is not enough to change a role.
-    #[must_use]
-    pub fn needs_admin_option(&self) -> bool {
+    pub(crate) fn needs_admin_option(&self) -> bool {
         self.version >= 160_000
     }
 }
 
 impl Membership {
     /// What follows GRANT to give it to a role.
-    #[must_use]
-    pub fn grant(&self, to: &str, options: bool) -> String {
+    pub(crate) fn grant(&self, to: &str, options: bool) -> String {
         let grant = format!("{} TO {}", escape_identifier(&self.role), escape_identifier(to));
         match (options, self.admin) {
             // What is not named stays as it is.
@@ -147,11 +149,11 @@ impl Membership {
     }
 }
 
-/// Reads everything that a change has to know, within the transaction of [`role::lock`].
+/// Reads everything that a change has to know, while the lock of the pair is held.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
+pub(crate) async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
     let sql = filled(FACTS).replace(":powerful", POWERFUL);
     let Names { current, other, owner, base, dbname } = names;
     let parameters: [&(dyn ToSql + Sync); 5] = [&current, &other, &owner, &base, &dbname];
@@ -164,19 +166,19 @@ pub async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
         .await
 }
 
-/// Carries a change out within the transaction of [`role::lock`], and ends that.
+/// Carries a change out.
 ///
 /// # Errors
 /// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing one of the roles:
 /// roll back, and begin again.
-pub async fn apply(
-    admin: &Session,
+pub(crate) async fn apply(
+    transaction: &Transaction<'_>,
     names: Names<'_>,
     change: &Change,
     stored_form: &SecretString,
     storage: Storage,
-    end: End,
 ) -> Result<(), Error> {
+    let admin = transaction.session();
     let other = escape_identifier(names.other);
     let mut sql = format!(
         "{} ROLE {other} LOGIN {} PASSWORD {};",
@@ -191,10 +193,7 @@ pub async fn apply(
         || format!("ALTER ROLE {other} RESET role"),
         |role| role::act_as(names.other, role),
     );
-    let _ = write!(sql, " {act_as}; ");
-    if !change.settings {
-        sql.push_str(end.sql());
-    }
+    let _ = write!(sql, " {act_as}");
     admin
         .set_password(role::CHANGE, &sql)
         .await
@@ -204,11 +203,7 @@ pub async fn apply(
             |name: &str, value: &str| format!("{name} CONSTANT text := {};", escape_literal(value));
         let roles = constant("source_name", names.current) + &constant("target_name", names.other);
         // A literal, since a name may hold whatever a dollar quote would end with.
-        let copy = format!(
-            "DO {}; {}",
-            escape_literal(&filled(SETTINGS).replace(":names", &roles)),
-            end.sql()
-        );
+        let copy = format!("DO {}", escape_literal(&filled(SETTINGS).replace(":names", &roles)));
         let copied = admin.execute("copying the settings of the role", &copy).await;
         copied.map_err(|mut error| match &mut error {
             Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } => {
@@ -216,7 +211,7 @@ pub async fn apply(
                 error
             }
             // The server quotes a value that is not valid any more.
-            _ => role::without_text(error),
+            _ => error.without_message(),
         })?;
     }
     Ok(())

@@ -3,8 +3,8 @@
 use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::types::{Kind, Type};
 
-use super::Session;
-use crate::error::{DatabaseFault, Error};
+use super::session::Session;
+use crate::error::{DatabaseFault, Detail, Error};
 
 const OPERATION: &str = "planning a probe";
 const NAME: &str = "postgres_secret_rotation_probe";
@@ -14,19 +14,18 @@ const NAMES_ONLY: [&str; 4] = ["42501", "42P01", "42703", "42883"];
 
 /// What the server said of a statement that it could not plan.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The role lacks a right, and not the statement sense.
-    pub permission: bool,
-    /// SQLSTATE and the server's words.
-    pub text: String,
+    pub(crate) permission: bool,
+    /// What the server said.
+    pub(crate) detail: Detail,
 }
 
 impl Refusal {
-    /// The text without what the server may have quoted of the statement's values.
-    #[must_use]
-    pub fn without_values(&self) -> &str {
-        let code = self.text.split(':').next().unwrap_or_default();
-        if NAMES_ONLY.contains(&code) { &self.text } else { code }
+    /// The server's words without what it may have quoted of the statement's values.
+    pub(crate) fn without_values(self) -> Detail {
+        let names_only = self.detail.sqlstate().is_some_and(|code| NAMES_ONLY.contains(&code));
+        if names_only { self.detail } else { self.detail.without_message() }
     }
 }
 
@@ -40,7 +39,7 @@ impl Refusal {
 /// # Errors
 /// [`Error::Database`] when it is not known whether the role could run it: no answer in time, a
 /// lock that somebody holds.
-pub async fn plan(session: &Session, statement: &str) -> Result<Option<Refusal>, Error> {
+pub(crate) async fn plan(session: &Session, statement: &str) -> Result<Option<Refusal>, Error> {
     let begin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; SET LOCAL \
         plan_cache_mode = force_generic_plan";
     session.execute(OPERATION, begin).await?;
@@ -61,7 +60,7 @@ pub async fn plan(session: &Session, statement: &str) -> Result<Option<Refusal>,
     match prepared.map(drop).and(planned) {
         Ok(()) => Ok(None),
         Err(Error::Database { fault, detail, .. }) if !unknown(fault) => {
-            Ok(Some(Refusal { permission: fault == DatabaseFault::PermissionDenied, text: detail }))
+            Ok(Some(Refusal { permission: fault == DatabaseFault::PermissionDenied, detail }))
         }
         Err(error) => Err(error),
     }

@@ -10,7 +10,7 @@ use tokio_postgres::tls::TlsConnect;
 
 /// The parts of a login, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     Dns,
     Tcp,
     Tls,
@@ -19,7 +19,7 @@ pub enum Part {
 
 /// What has been reached so far, and how long each part took.
 #[derive(Debug)]
-pub struct Progress(Mutex<(Instant, Vec<(Part, Duration)>)>);
+pub(crate) struct Progress(Mutex<(Instant, Vec<(Part, Duration)>)>);
 
 impl Progress {
     pub(super) fn start() -> Self {
@@ -34,8 +34,7 @@ impl Progress {
     }
 
     /// The parts that were reached, and for how long the next one has been under way.
-    #[must_use]
-    pub fn into_parts(self) -> (Vec<(Part, Duration)>, Duration) {
+    pub(crate) fn into_parts(self) -> (Vec<(Part, Duration)>, Duration) {
         let (since, parts) = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         (parts, since.elapsed())
     }

@@ -1,37 +1,69 @@
 //! An open session: statements under the invocation's deadline, and their errors told apart.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::fault::{self, Phase};
-use super::{CLOSE_TIMEOUT, STATEMENT_TIMEOUT};
 use crate::deadline::Deadline;
-use crate::error::{DatabaseFault, Error};
+use crate::error::{DatabaseFault, Detail, Error};
+
+/// Longer than any statement of ours takes, short enough to be told before Lambda's usual 30 s are
+/// over.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An open session. Dropping it breaks the connection off; [`close`](Self::close) ends it politely.
 #[derive(Debug)]
-pub struct Session {
-    pub(super) client: Client,
-    pub(super) connection: JoinHandle<()>,
-    pub(super) role: String,
-    pub(super) host: String,
-    pub(super) deadline: Deadline,
+pub(crate) struct Session {
+    client: Client,
+    connection: ConnectionTask,
+    role: String,
+    host: String,
+    deadline: Deadline,
+}
+
+/// The task that drives a connection. Dropping it breaks the connection off, also while an answer
+/// is awaited: the server must not keep locks for an invocation that has given up.
+#[derive(Debug)]
+struct ConnectionTask(JoinHandle<()>);
+
+impl Drop for ConnectionTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Session {
+    pub(super) fn new(
+        client: Client,
+        connection: JoinHandle<()>,
+        role: &str,
+        host: String,
+        deadline: Deadline,
+    ) -> Self {
+        let connection = ConnectionTask(connection);
+        Self { client, connection, role: role.to_owned(), host, deadline }
+    }
+
     /// The role that logged in.
-    #[must_use]
-    pub fn role(&self) -> &str {
+    pub(crate) fn role(&self) -> &str {
         &self.role
+    }
+
+    /// The server, as `host:port`.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     /// One row of one query, in a single round trip.
     ///
     /// # Errors
     /// [`Error::Database`] under the name of the operation.
-    pub async fn query_one(
+    pub(crate) async fn query_one(
         &self,
         operation: &'static str,
         sql: &str,
@@ -67,7 +99,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Database`] under the name of the operation.
-    pub async fn execute(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
+    pub(crate) async fn execute(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
         self.answer(operation, Phase::Statement, self.client.batch_execute(sql)).await
     }
 
@@ -101,10 +133,10 @@ impl Session {
     }
 
     /// Ends the session, so that the server does not log a connection that broke off.
-    pub async fn close(self) {
-        let Self { client, connection, deadline, .. } = self;
+    pub(crate) async fn close(self) {
+        let Self { client, mut connection, deadline, .. } = self;
         drop(client);
-        let _ = deadline.limit(CLOSE_TIMEOUT, connection).await;
+        let _ = deadline.limit(CLOSE_TIMEOUT, &mut connection.0).await;
     }
 
     async fn answer<T>(
@@ -115,7 +147,7 @@ impl Session {
     ) -> Result<T, Error> {
         match self.deadline.limit(STATEMENT_TIMEOUT, call).await {
             Ok(answer) => answer.map_err(|error| {
-                let (fault, detail) = fault::of(&error, phase);
+                let (fault, detail) = fault::classify(&error, phase);
                 self.error(operation, fault, detail)
             }),
             Err(elapsed) => {
@@ -128,14 +160,14 @@ impl Session {
         &self,
         operation: &'static str,
         fault: DatabaseFault,
-        detail: String,
+        detail: impl Into<Detail>,
     ) -> Error {
         Error::Database {
             operation,
             role: self.role.clone(),
             host: self.host.clone(),
             fault,
-            detail,
+            detail: detail.into(),
         }
     }
 }

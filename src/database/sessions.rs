@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{APPLICATION_NAME, Session};
+use super::session::Session;
+use super::settings::APPLICATION_NAME;
 use crate::error::Error;
 
 /// Sessions of a user but this one: anybody may give a session the name of ours. A query's worker
@@ -17,19 +18,22 @@ const OTHERS: &str = "usename = $1 AND pid <> pg_backend_pid() AND backend_type 
 
 /// Sessions of one application from one address.
 #[derive(Debug, Deserialize)]
-pub struct Client {
-    pub application: Option<String>,
+pub(crate) struct Client {
+    pub(crate) application: Option<String>,
     /// `None` where the role that looks may not see it.
-    pub address: Option<String>,
-    pub sessions: u64,
-    pub oldest_seconds: Option<u64>,
+    pub(crate) address: Option<String>,
+    pub(crate) sessions: u64,
+    pub(crate) oldest_seconds: Option<u64>,
 }
 
 /// How many sessions of each of these users are open, beside ours.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn count(session: &Session, users: &[&str]) -> Result<BTreeMap<String, u64>, Error> {
+pub(crate) async fn count(
+    session: &Session,
+    users: &[&str],
+) -> Result<BTreeMap<String, u64>, Error> {
     let sql = "SELECT json_object_agg(u.name, (SELECT count(*) FROM pg_stat_activity AS a \
                                              WHERE a.usename = u.name AND a.application_name <> \
                                              $2))::text FROM (SELECT DISTINCT unnest($1) AS name) \
@@ -44,7 +48,7 @@ pub async fn count(session: &Session, users: &[&str]) -> Result<BTreeMap<String,
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn clients(
+pub(crate) async fn clients(
     session: &Session,
     user: &str,
     age: Option<Duration>,
@@ -66,7 +70,11 @@ pub async fn clients(
 /// # Errors
 /// [`Error::Database`], with `PermissionDenied` where they are of a role that this one neither is
 /// nor may act as.
-pub async fn terminate(session: &Session, user: &str, age: Option<Duration>) -> Result<u64, Error> {
+pub(crate) async fn terminate(
+    session: &Session,
+    user: &str,
+    age: Option<Duration>,
+) -> Result<u64, Error> {
     let sql = format!(
         "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity WHERE \
          {OTHERS}"
@@ -82,7 +90,7 @@ pub async fn terminate(session: &Session, user: &str, age: Option<Duration>) -> 
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn stored_as(
+pub(crate) async fn stored_as(
     session: &Session,
     users: &[&str],
 ) -> Result<BTreeMap<String, String>, Error> {

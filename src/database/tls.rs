@@ -13,7 +13,7 @@ const VARIABLE: &str = "CA_BUNDLE_FILE";
 
 /// How certificates are verified.
 #[derive(Debug)]
-pub struct Tls {
+pub(crate) struct Tls {
     bundle: Option<TlsConnector>,
     region: Option<String>,
 }
@@ -24,8 +24,9 @@ impl Tls {
     ///
     /// # Errors
     /// [`Error::Configuration`] when the file cannot be read or holds no certificate.
-    pub fn new(bundle: Option<&Path>, region: Option<String>) -> Result<Self, Error> {
-        let invalid = |problem| Error::Configuration { variable: VARIABLE, problem };
+    pub(crate) fn new(bundle: Option<&Path>, region: Option<String>) -> Result<Self, Error> {
+        let invalid =
+            |problem: String| Error::Configuration { variable: VARIABLE, problem: problem.into() };
         let bundle = match bundle {
             None => None,
             Some(path) => {
@@ -48,7 +49,7 @@ impl Tls {
     ///
     /// # Errors
     /// A sentence, when no roots are known for the host's region.
-    pub fn connector_for(&self, host: &str) -> Result<TlsConnector, String> {
+    pub(crate) fn connector_for(&self, host: &str) -> Result<TlsConnector, String> {
         if let Some(bundle) = &self.bundle {
             return Ok(bundle.clone());
         }

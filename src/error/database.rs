@@ -3,7 +3,7 @@
 /// How the database, or the way to it, failed. Only [`LoginRejected`](Self::LoginRejected) says
 /// anything about a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DatabaseFault {
+pub(crate) enum DatabaseFault {
     #[error(
         "the server refused the password: it is a wrong one, or the role does not exist, has no \
          password, or its VALID UNTIL has passed (the server does not say which). Compare the \

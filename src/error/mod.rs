@@ -6,32 +6,40 @@
 //! alarm on.
 
 mod database;
+mod detail;
+mod problem;
+mod rotation;
 mod store;
 
 use lambda_runtime::Diagnostic;
 
-pub use self::database::DatabaseFault;
-pub use self::store::StoreFault;
+pub(crate) use self::database::DatabaseFault;
+pub(crate) use self::detail::Detail;
+pub(crate) use self::problem::Problem;
+pub(crate) use self::rotation::RotationFault;
+pub(crate) use self::store::StoreFault;
+
+const NOTHING_CHANGED: &str = "Nothing was changed.";
 
 /// Why an invocation failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The function's environment cannot be used; every invocation answers with this until it is
     /// mended.
     #[error("environment variable {variable}: {problem}")]
-    Configuration { variable: &'static str, problem: String },
+    Configuration { variable: &'static str, problem: Problem },
 
     /// The event is not one that the function accepts.
-    #[error("the event was not understood: {0} Nothing was changed.")]
+    #[error("the event was not understood: {0}")]
     Event(String),
 
     /// The labels of the secret do not allow the step.
-    #[error("secret {secret}: {fault} Nothing was changed.")]
+    #[error("secret {secret}: {fault}")]
     Rotation { secret: String, fault: RotationFault },
 
     /// The value of a version of the secret cannot be used.
-    #[error("secret {secret}, {version}: {problem} Nothing was changed.")]
-    Document { secret: String, version: String, problem: String },
+    #[error("secret {secret}, {version}: {problem}")]
+    Document { secret: String, version: String, problem: Problem },
 
     /// Secrets Manager did not do what was asked.
     #[error("{operation} on secret {secret} failed: {fault}")]
@@ -45,7 +53,7 @@ pub enum Error {
         role: String,
         host: String,
         fault: DatabaseFault,
-        detail: String,
+        detail: Detail,
     },
 
     /// No password that the secret holds is the one in the database.
@@ -57,9 +65,7 @@ pub enum Error {
     NoCredentialAccepted { role: String, host: String, tried: String, advice: String },
 
     /// The admin secret may not be used on this role.
-    #[error(
-        "the admin secret {admin} may not be used for role {role:?}: {reason} Nothing was changed."
-    )]
+    #[error("the admin secret {admin} may not be used for role {role:?}: {reason}")]
     AdminRefused { admin: String, role: String, reason: String },
 
     /// The admin may not do what the change of a role asks for. `statements` give it the rights.
@@ -74,11 +80,8 @@ pub enum Error {
     UsersNotReady { role: String, host: String, problem: String },
 
     /// The role cannot do what the policy declares that the application does.
-    #[error(
-        "role {role:?} on {host} lacks what \"grants\" and \"probes\" declare: {missing}. \
-         {consequence}"
-    )]
-    RightsMissing { role: String, host: String, missing: String, consequence: &'static str },
+    #[error("role {role:?} on {host} lacks what \"grants\" and \"probes\" declare: {missing}.")]
+    RightsMissing { role: String, host: String, missing: String },
 
     /// The state of the secret is one that the function must not, or cannot, mend by itself.
     #[error("secret {secret} was not recovered. {advice} {reasons}")]
@@ -87,75 +90,15 @@ pub enum Error {
     /// The pending user could do less than the current one.
     #[error(
         "role {role:?} on {host} could do less than role {current:?} can ({total} in all): \
-         {missing}. AWSCURRENT stays as it is; once this is mended, start the rotation anew."
+         {missing}."
     )]
     PrivilegesMissing { role: String, host: String, current: String, total: u64, missing: String },
-}
-
-/// What about the labels forbids the step.
-#[derive(Debug, thiserror::Error)]
-pub enum RotationFault {
-    #[error(
-        "rotation is switched off (RotationEnabled is false). Switch it on with `aws \
-         secretsmanager rotate-secret`."
-    )]
-    Disabled,
-    #[error(
-        "it is managed by the service {0:?}, which rotates it itself. Take it out of this \
-         function's rotation; it may still serve as an admin secret."
-    )]
-    Managed(String),
-    #[error(
-        "no version {0} carries a label: its rotation was abandoned, or never begun. Secrets \
-         Manager registers the ClientRequestToken before it calls the function; start a rotation \
-         with `aws secretsmanager rotate-secret`."
-    )]
-    UnknownVersion(String),
-    #[error(
-        "version {0} does not carry AWSPENDING, nor does any other: its rotation was abandoned. \
-         Start a new one with `aws secretsmanager rotate-secret`."
-    )]
-    Abandoned(String),
-    #[error(
-        "version {token} does not carry AWSPENDING, version {holder} does: this event is of an \
-         earlier rotation than the one under way."
-    )]
-    NotPending { token: String, holder: String },
-    #[error(
-        "no version carries AWSCURRENT. Put the label back with `aws secretsmanager \
-         update-secret-version-stage`."
-    )]
-    NoCurrent,
-    #[error("version {0} has no value yet: createSecret has to run before this step.")]
-    NoPendingValue(String),
-    #[error(
-        "AWSCURRENT moved to version {holder} while version {token} was to be or to stay the \
-         current one: somebody wrote a new value, or another rotation was faster."
-    )]
-    CurrentMoved { token: String, holder: String },
-    #[error(
-        "{label} differs from AWSCURRENT in {key:?}, and a rotation changes the log-in alone. \
-         Write AWSPENDING as a copy of AWSCURRENT with another password, or take AWSPENDING off \
-         that version."
-    )]
-    PendingMismatch { label: String, key: String },
-    #[error(
-        "{label} has another \"username\" than {expected:?}, whose turn it is with the strategy \
-         {strategy}. Write AWSPENDING with that one, or take AWSPENDING off that version."
-    )]
-    PendingUsername { label: String, strategy: &'static str, expected: String },
-    #[error(
-        "a rotation is under way, or got stuck, with AWSPENDING on version {0}. Let it end, or \
-         bring it to an end with the operation \"recover\"; \"status\" says what that would do."
-    )]
-    UnderWay(String),
 }
 
 impl Error {
     /// The stable name to alarm on: the Lambda `errorType`, the log field `error.kind`, the metric
     /// dimension `ErrorKind`.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Configuration { .. } => "InvalidConfiguration",
             Self::Event(_) => "InvalidEvent",
@@ -167,29 +110,14 @@ impl Error {
             Self::NotRecovered { .. } => "NotRecovered",
             Self::RightsMissing { .. } => "DeclaredRightsMissing",
             Self::PrivilegesMissing { .. } => "PrivilegesMissing",
-            Self::Rotation { fault, .. } => match fault {
-                RotationFault::Disabled => "RotationDisabled",
-                RotationFault::Managed(_) => "SecretManagedByService",
-                RotationFault::UnknownVersion(_) => "UnknownVersion",
-                RotationFault::Abandoned(_) | RotationFault::NotPending { .. } => {
-                    "VersionNotPending"
-                }
-                RotationFault::NoCurrent => "NoCurrentVersion",
-                RotationFault::NoPendingValue(_) => "NoPendingValue",
-                RotationFault::CurrentMoved { .. } => "CurrentVersionMoved",
-                RotationFault::UnderWay(_) => "RotationUnderWay",
-                RotationFault::PendingMismatch { .. } | RotationFault::PendingUsername { .. } => {
-                    "PendingMismatch"
-                }
-            },
+            Self::Rotation { fault, .. } => fault.kind(),
             Self::SecretsManager { fault, .. } => fault.kind(),
             Self::Database { fault, .. } => fault.kind(),
         }
     }
 
     /// Whether the same call may succeed later with nothing mended by a person.
-    #[must_use]
-    pub fn retryable(&self) -> bool {
+    pub(crate) fn retryable(&self) -> bool {
         match self {
             Self::SecretsManager { fault, .. } => fault.retryable(),
             Self::Database { fault, .. } => fault.retryable(),
@@ -197,9 +125,59 @@ impl Error {
         }
     }
 
+    /// What the failure has left behind, where that is known: a sentence, or nothing.
+    pub(crate) fn consequence(&self) -> &'static str {
+        match self {
+            Self::Event(_)
+            | Self::Rotation { .. }
+            | Self::Document { .. }
+            | Self::AdminRefused { .. }
+            | Self::AdminLacksRight { .. } => NOTHING_CHANGED,
+            Self::UsersNotReady { .. }
+            | Self::RightsMissing { .. }
+            | Self::PrivilegesMissing { .. } => {
+                "AWSCURRENT was not moved. Fix this, then start the rotation again."
+            }
+            Self::Configuration { .. }
+            | Self::SecretsManager { .. }
+            | Self::Database { .. }
+            | Self::NoCredentialAccepted { .. }
+            | Self::NotRecovered { .. } => "",
+        }
+    }
+
+    /// The whole text for a person: the error, and what it has left behind.
+    pub(crate) fn full_text(&self) -> String {
+        format!("{self} {}", self.consequence()).trim_end().to_owned()
+    }
+
+    /// The same with the server's SQLSTATE alone: its message may quote a value.
+    pub(crate) fn without_message(self) -> Self {
+        self.map_detail(Detail::without_message)
+    }
+
+    /// The same with every occurrence of a text in the server's message replaced.
+    pub(crate) fn replacing(self, text: &str, by: &str) -> Self {
+        self.map_detail(|detail| detail.replacing(text, by))
+    }
+
+    fn map_detail(mut self, change: impl FnOnce(Detail) -> Detail) -> Self {
+        if let Self::Database { detail, .. } = &mut self {
+            *detail = change(std::mem::take(detail));
+        }
+        self
+    }
+
+    /// The SQLSTATE with which the server answered, where it did.
+    pub(crate) fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Database { detail, .. } => detail.sqlstate(),
+            _ => None,
+        }
+    }
+
     /// Whether this is a failure of the database with that fault.
-    #[must_use]
-    pub fn is_database(&self, wanted: DatabaseFault) -> bool {
+    pub(crate) fn is_database(&self, wanted: DatabaseFault) -> bool {
         matches!(self, Self::Database { fault, .. } if *fault == wanted)
     }
 }
@@ -215,6 +193,6 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 impl From<&Error> for Diagnostic {
     fn from(error: &Error) -> Self {
-        Self { error_type: error.kind().to_owned(), error_message: error.to_string() }
+        Self { error_type: error.kind().to_owned(), error_message: error.full_text() }
     }
 }

@@ -4,7 +4,7 @@ use crate::deadline::Elapsed;
 
 /// How Secrets Manager failed.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreFault {
+pub(crate) enum StoreFault {
     #[error(
         "IAM does not allow it. Allow {action} on this secret to the function's role; with a \
          customer managed key also kms:Decrypt and kms:GenerateDataKey on that key. [{detail}]"

@@ -7,7 +7,7 @@ use crate::report::{Remedy, Verdict};
 
 /// The version that carries AWSPENDING and not AWSCURRENT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pending {
+pub(crate) enum Pending {
     None,
     /// It has no value.
     Empty,
@@ -18,47 +18,46 @@ pub enum Pending {
 
 /// All that the decision rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Findings {
-    pub strategy: Strategy,
-    pub current: Verdict,
-    pub pending: Pending,
+pub(crate) struct Findings {
+    pub(crate) strategy: Strategy,
+    pub(crate) current: Verdict,
+    pub(crate) pending: Pending,
     /// The best that is known of older passwords of the current user; `None`: there are none, or
     /// none was needed.
-    pub older: Option<Verdict>,
+    pub(crate) older: Option<Verdict>,
     /// Whether the policy lets the admin set a password that nobody knows any more.
-    pub admin_reset: bool,
+    pub(crate) admin_reset: bool,
 }
 
 /// Decides; exhaustive, so that no state is left to chance.
-#[must_use]
-pub fn decide(findings: Findings, prefer: Prefer) -> Remedy {
+pub(crate) fn decide(findings: Findings, prefer: Prefer) -> Remedy {
     use Verdict::{Accepted, Rejected, Unknown};
     let Findings { strategy, current, pending, older, admin_reset } = findings;
     match (current, pending) {
         (Unknown, _) | (_, Pending::Value(Unknown)) => Remedy::Wait,
         (Accepted, Pending::None) => Remedy::Nothing,
         (Accepted, Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => {
-            Remedy::TakeOffPending
+            Remedy::RemovePendingLabel
         }
         (Accepted, Pending::Value(Accepted)) => match (strategy, prefer) {
             (Strategy::AlternatingUsers, Prefer::Forward) => Remedy::RollForward,
-            (Strategy::AlternatingUsers, Prefer::Back) => Remedy::TakeOffPending,
+            (Strategy::AlternatingUsers, Prefer::Back) => Remedy::RemovePendingLabel,
             // Two passwords of one role: the server asks for none (`trust`), and says nothing about
             // either.
-            (Strategy::SingleUser, _) => Remedy::AskForHelp,
+            (Strategy::SingleUser, _) => Remedy::ManualInterventionRequired,
         },
         (Rejected, Pending::Value(Accepted)) => match (strategy, prefer) {
             (_, Prefer::Forward) => Remedy::RollForward,
             (Strategy::SingleUser, Prefer::Back) => Remedy::RestoreCurrent,
             (Strategy::AlternatingUsers, Prefer::Back) if admin_reset => Remedy::ResetByAdmin,
-            (Strategy::AlternatingUsers, Prefer::Back) => Remedy::AskForHelp,
+            (Strategy::AlternatingUsers, Prefer::Back) => Remedy::ManualInterventionRequired,
         },
         (Rejected, Pending::None | Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => {
             match older {
                 Some(Accepted) => Remedy::RestoreCurrent,
                 Some(Unknown) => Remedy::Wait,
                 Some(Rejected) | None if admin_reset => Remedy::ResetByAdmin,
-                Some(Rejected) | None => Remedy::AskForHelp,
+                Some(Rejected) | None => Remedy::ManualInterventionRequired,
             }
         }
     }
@@ -146,20 +145,52 @@ mod tests {
         for (strategy, current, pending, older, admin_reset, forward, back) in [
             (One, A, NoPending, None, false, Remedy::Nothing, Remedy::Nothing),
             (Two, A, NoPending, None, true, Remedy::Nothing, Remedy::Nothing),
-            (One, A, Empty, None, false, Remedy::TakeOffPending, Remedy::TakeOffPending),
-            (One, A, Copy, None, false, Remedy::TakeOffPending, Remedy::TakeOffPending),
-            (One, A, Value(R), None, false, Remedy::TakeOffPending, Remedy::TakeOffPending),
-            (Two, A, Value(R), None, false, Remedy::TakeOffPending, Remedy::TakeOffPending),
-            (Two, A, Value(A), None, false, Remedy::RollForward, Remedy::TakeOffPending),
-            (One, A, Value(A), None, true, Remedy::AskForHelp, Remedy::AskForHelp),
+            (One, A, Empty, None, false, Remedy::RemovePendingLabel, Remedy::RemovePendingLabel),
+            (One, A, Copy, None, false, Remedy::RemovePendingLabel, Remedy::RemovePendingLabel),
+            (One, A, Value(R), None, false, Remedy::RemovePendingLabel, Remedy::RemovePendingLabel),
+            (Two, A, Value(R), None, false, Remedy::RemovePendingLabel, Remedy::RemovePendingLabel),
+            (Two, A, Value(A), None, false, Remedy::RollForward, Remedy::RemovePendingLabel),
+            (
+                One,
+                A,
+                Value(A),
+                None,
+                true,
+                Remedy::ManualInterventionRequired,
+                Remedy::ManualInterventionRequired,
+            ),
             (One, R, Value(A), None, false, Remedy::RollForward, Remedy::RestoreCurrent),
-            (Two, R, Value(A), None, false, Remedy::RollForward, Remedy::AskForHelp),
+            (
+                Two,
+                R,
+                Value(A),
+                None,
+                false,
+                Remedy::RollForward,
+                Remedy::ManualInterventionRequired,
+            ),
             (Two, R, Value(A), None, true, Remedy::RollForward, Remedy::ResetByAdmin),
             (One, R, Value(R), Some(A), false, Remedy::RestoreCurrent, Remedy::RestoreCurrent),
             (One, R, NoPending, Some(A), true, Remedy::RestoreCurrent, Remedy::RestoreCurrent),
             (One, R, Empty, Some(R), true, Remedy::ResetByAdmin, Remedy::ResetByAdmin),
-            (One, R, Empty, Some(R), false, Remedy::AskForHelp, Remedy::AskForHelp),
-            (Two, R, NoPending, None, false, Remedy::AskForHelp, Remedy::AskForHelp),
+            (
+                One,
+                R,
+                Empty,
+                Some(R),
+                false,
+                Remedy::ManualInterventionRequired,
+                Remedy::ManualInterventionRequired,
+            ),
+            (
+                Two,
+                R,
+                NoPending,
+                None,
+                false,
+                Remedy::ManualInterventionRequired,
+                Remedy::ManualInterventionRequired,
+            ),
             (One, R, Copy, Some(U), true, Remedy::Wait, Remedy::Wait),
             (One, U, Value(A), None, true, Remedy::Wait, Remedy::Wait),
             (Two, A, Value(U), None, true, Remedy::Wait, Remedy::Wait),

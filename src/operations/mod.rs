@@ -1,33 +1,49 @@
-//! What a person or a schedule asks for, by invoking the function with an `Operation`.
+//! The door of a person or a schedule: one file per operation that an invocation can ask for.
 
-pub mod diagnosis;
-mod findings;
+mod diagnosis;
+mod inspection;
+mod operation_result;
 mod preflight;
 mod recover;
 mod retire;
 mod rotate;
+mod status;
 
 use std::time::Instant;
 
+use crate::context::Context;
 use crate::error::Error;
-use crate::event::{Operation, OperationKind};
+use crate::event::{Operation, OperationRequest, Prefer};
 use crate::report::OperationReport;
-use crate::rotation::Context;
 
 /// Runs one operation.
 ///
 /// # Errors
 /// Any [`Error`]; the operation may be sent again, whatever the error was.
-pub async fn run(context: &Context<'_>, operation: &Operation) -> Result<OperationReport, Error> {
+pub(crate) async fn run(
+    context: &Context<'_>,
+    request: &OperationRequest,
+) -> Result<OperationReport, Error> {
     let started = Instant::now();
-    let mut report = match operation.kind {
-        OperationKind::Status => recover::plan(context, operation).await?,
-        OperationKind::Preflight => preflight::run(context, operation).await,
-        OperationKind::Rotate => rotate::run(context, operation).await?,
-        OperationKind::Recover if operation.dry_run => recover::plan(context, operation).await?,
-        OperationKind::Recover => recover::run(context, operation).await?,
-        OperationKind::Retire => retire::run(context, operation).await?,
+    let secret = request.secret_id.as_str();
+    let result = match request.operation {
+        Operation::Status => status::run(context, secret, Prefer::default()).await?,
+        Operation::Preflight => preflight::run(context, secret).await,
+        Operation::Rotate => rotate::run(context, secret).await?,
+        Operation::Recover { dry_run: true, prefer } => {
+            status::run(context, secret, prefer).await?
+        }
+        Operation::Recover { dry_run: false, prefer } => {
+            recover::run(context, secret, prefer).await?
+        }
+        Operation::Retire { terminate } => retire::run(context, secret, terminate).await?,
     };
-    report.duration = started.elapsed();
-    Ok(report)
+    Ok(OperationReport {
+        operation: request.operation.name(),
+        secret: secret.to_owned(),
+        strategy: result.strategy,
+        message: result.message,
+        details: result.details,
+        duration: started.elapsed(),
+    })
 }

@@ -1,193 +1,134 @@
-//! `status` and `recover`: the same look and the same decision; `recover` acts on it until nothing
-//! is left to do.
+//! `recover`: the look and the decision of `status`; then it acts, and looks again, until nothing is
+//! left to do.
 
 use super::diagnosis::decide;
-use super::findings::{Found, look};
-use crate::database::role::{self, End};
-use crate::database::{Login, Purpose, Session};
-use crate::error::{DatabaseFault, Error};
-use crate::event::{Operation, Prefer, Request, Step};
-use crate::report::{Details, Diagnosis, OperationReport, Remedy, Report};
-use crate::rotation::set_secret::{Locked, storage, under_lock};
-use crate::rotation::{self, Context, Rotation, admin};
+use super::inspection::{Inspection, inspect};
+use super::operation_result::OperationResult;
+use crate::context::Context;
+use crate::database::{End, Purpose, Session, role};
+use crate::error::Error;
+use crate::event::{Prefer, Step, StepRequest};
+use crate::report::{Details, Remedy, StepReport};
+use crate::rotation::lock::ChangeSessions;
+use crate::rotation::passwords::Origin;
+use crate::rotation::storage::storage;
+use crate::rotation::{Rotation, admin};
+use crate::steps;
 
-/// What was found, and what `recover` would do.
-pub(super) async fn plan(
-    context: &Context<'_>,
-    operation: &Operation,
-) -> Result<OperationReport, Error> {
-    let found = look(context, &operation.secret_id).await?;
-    let remedy = decide(found.findings, operation.prefer);
-    let report = operation.report(
-        found.rotation.strategy,
-        remedy.text().to_owned(),
-        Details::Diagnosis(diagnosis(&found, remedy)),
-    );
-    found.sessions.close().await;
-    Ok(report)
-}
-
-/// Acts, and looks again, until the secret is in order. No remedy is tried twice.
+/// Acts until the secret is in order. No remedy is tried twice.
 pub(super) async fn run(
     context: &Context<'_>,
-    operation: &Operation,
-) -> Result<OperationReport, Error> {
-    let found = look(context, &operation.secret_id).await?;
-    let mut remedy = decide(found.findings, operation.prefer);
-    let mut report = diagnosis(&found, remedy);
-    let strategy = found.rotation.strategy;
-    let mut next = found;
+    secret: &str,
+    prefer: Prefer,
+) -> Result<OperationResult, Error> {
+    let mut inspection = inspect(context, secret).await?;
+    let mut remedy = decide(inspection.findings, prefer);
+    let mut report = inspection.diagnosis(remedy);
+    let strategy = Some(inspection.rotation.strategy);
     while remedy != Remedy::Nothing {
-        if matches!(remedy, Remedy::Wait | Remedy::AskForHelp) || report.done.contains(&remedy) {
-            let reasons: Vec<_> =
-                next.versions.iter().filter_map(|version| version.reason.clone()).collect();
-            next.sessions.close().await;
+        let helpless = matches!(remedy, Remedy::Wait | Remedy::ManualInterventionRequired);
+        if helpless || report.done.contains(&remedy) {
+            let versions = inspection.versions.iter();
+            let reasons: Vec<_> = versions.filter_map(|version| version.reason.clone()).collect();
+            inspection.sessions.close().await;
             return Err(Error::NotRecovered {
-                secret: next.rotation.secret,
+                secret: inspection.rotation.secret,
                 advice: remedy.text(),
                 reasons: reasons.join(" "),
             });
         }
-        let acted = act(context, operation, &next, remedy).await;
-        next.sessions.close().await;
+        let acted = act(context, prefer, &inspection, remedy).await;
+        inspection.sessions.close().await;
         report.steps.extend(acted?);
         report.done.push(remedy);
-        next = look(context, &operation.secret_id).await?;
-        remedy = decide(next.findings, operation.prefer);
+        inspection = inspect(context, secret).await?;
+        remedy = decide(inspection.findings, prefer);
     }
-    next.sessions.close().await;
+    inspection.sessions.close().await;
+    let in_order = Remedy::Nothing.text();
     let message = if report.done.is_empty() {
-        Remedy::Nothing.text().to_owned()
+        in_order.to_owned()
     } else {
-        format!(
-            "Recovered: {}. {}",
-            report.done.iter().map(|done| done.done()).collect::<Vec<_>>().join(", then "),
-            Remedy::Nothing.text()
-        )
+        let done: Vec<_> = report.done.iter().map(|done| done.done()).collect();
+        format!("Recovered: {}. {in_order}", done.join(", then "))
     };
-    Ok(operation.report(strategy, message, Details::Diagnosis(report)))
+    Ok(OperationResult { strategy, message, details: Details::Diagnosis(report) })
 }
 
 async fn act(
     context: &Context<'_>,
-    operation: &Operation,
-    found: &Found,
+    prefer: Prefer,
+    inspection: &Inspection,
     remedy: Remedy,
-) -> Result<Vec<Report>, Error> {
-    let rotation = &found.rotation;
+) -> Result<Vec<StepReport>, Error> {
+    let Inspection { rotation, sessions, .. } = inspection;
+    let restore = async |sessions: ChangeSessions<'_>| restore(context, rotation, sessions).await;
     match remedy {
-        Remedy::Nothing | Remedy::Wait | Remedy::AskForHelp => {}
-        Remedy::RollForward => {
-            let mut steps = Vec::new();
-            for step in [Step::TestSecret, Step::FinishSecret] {
-                let request = Request {
-                    step,
-                    secret_id: rotation.secret.clone(),
-                    token: rotation.token.clone(),
-                    rotation_token: None,
-                };
-                steps.push(rotation::run(context, &request).await?);
-            }
-            return Ok(steps);
-        }
-        Remedy::TakeOffPending => {
-            if let (Some(session), Some(pending)) = (&found.sessions.current, &found.pending_id) {
-                take_off(context, rotation, session, pending).await?;
+        Remedy::Nothing | Remedy::Wait | Remedy::ManualInterventionRequired => {}
+        Remedy::RollForward => return roll_forward(context, rotation).await,
+        Remedy::RemovePendingLabel => {
+            if let (Some(session), Some(pending)) = (&sessions.current, &inspection.pending_id) {
+                remove_pending_label(context, rotation, session, pending).await?;
             }
         }
         Remedy::RestoreCurrent => {
-            let pending = if operation.prefer == Prefer::Back {
-                found.sessions.pending.as_ref()
-            } else {
-                None
-            };
-            if let Some(own) = pending.or(found.sessions.older.as_ref()) {
-                match restore(context, rotation, Locked::alone(own)).await {
-                    Err(error)
-                        if error.is_database(DatabaseFault::PermissionDenied)
-                            && admin::secret(rotation).is_some() =>
-                    {
-                        role::roll_back(own).await?;
-                        restore_by_admin(context, rotation, Some(own)).await?;
-                    }
-                    restored => restored?,
-                }
+            let pending = sessions.pending.as_ref().filter(|_| prefer == Prefer::Back);
+            if let Some(session) = pending.or(sessions.older.as_ref()) {
+                admin::as_role_or_admin(context, rotation, session, restore).await?;
             }
         }
-        Remedy::ResetByAdmin => {
-            restore_by_admin(context, rotation, None).await?;
-        }
+        Remedy::ResetByAdmin => admin::as_admin(context, rotation, None, restore).await?,
     }
     Ok(Vec::new())
 }
 
-/// Takes the label off while no `setSecret` can be at work, and only if the database still has
+async fn roll_forward(
+    context: &Context<'_>,
+    rotation: &Rotation,
+) -> Result<Vec<StepReport>, Error> {
+    let mut reports = Vec::new();
+    for step in [Step::TestSecret, Step::FinishSecret] {
+        let (secret_id, token) = (rotation.secret.clone(), rotation.token.clone());
+        let request = StepRequest { step, secret_id, token, rotation_token: None };
+        reports.push(steps::run(context, &request).await?);
+    }
+    Ok(reports)
+}
+
+/// Removes the label while no `setSecret` can be at work, and only if the database still has
 /// AWSCURRENT's password then: otherwise the version would be the only record of the one that it
 /// has.
-async fn take_off(
+async fn remove_pending_label(
     context: &Context<'_>,
     rotation: &Rotation,
     session: &Session,
     pending: &str,
 ) -> Result<(), Error> {
-    role::lock(session, rotation.lock_name()).await?;
-    let credentials = &rotation.current.credentials;
-    let database = rotation.database(context, &rotation.current)?;
-    match database
-        .login(
-            "login with AWSCURRENT",
-            &credentials.username,
-            &credentials.password,
-            Purpose::Administer,
-        )
-        .await?
-    {
-        Login::Accepted(again) => again.close().await,
-        Login::Rejected(error) => return Err(error),
-    }
-    context.store.take_off_pending(&rotation.secret, pending).await?;
+    let lock = ChangeSessions::own(session).lock(rotation).await?;
+    let (current, purpose) = (&rotation.current, Purpose::Administer);
+    let login = rotation.login(context, current, Origin::Current, purpose).await?;
+    login.accepted()?.close().await;
+    context.store.remove_pending_label(&rotation.secret, pending).await?;
     // It is done: whatever becomes of the lock, the next look tells what there is.
-    let _ = role::roll_back(session).await;
+    let _ = lock.release().await;
     Ok(())
-}
-
-async fn restore_by_admin(
-    context: &Context<'_>,
-    rotation: &Rotation,
-    own: Option<&Session>,
-) -> Result<(), Error> {
-    let admin = admin::session(context, rotation, own).await?;
-    let restored = restore(context, rotation, Locked::by(own, &admin)).await;
-    admin.close().await;
-    restored.map_err(admin::lacks_right)
 }
 
 /// Gives the current user the password of AWSCURRENT, if that is still on the same version.
 async fn restore(
     context: &Context<'_>,
     rotation: &Rotation,
-    sessions: Locked<'_>,
+    sessions: ChangeSessions<'_>,
 ) -> Result<(), Error> {
-    let session = sessions.acting();
-    let current = &rotation.current;
-    let (username, password) = (&current.credentials.username, &current.credentials.password);
-    let storage = storage(rotation, session).await?;
-    let stored_form = password.stored_form(username, storage);
+    let credentials = &rotation.current.credentials;
+    let storage = storage(rotation, sessions.changer()).await?;
+    let stored_form = credentials.password.stored_form(&credentials.username, storage);
     let allowed = async || rotation.still_current(&context.store.describe(&rotation.secret).await?);
-    under_lock(rotation, sessions, allowed, async || {
-        role::change_password(session, username, &stored_form, storage, End::Commit).await
-    })
-    .await
-}
-
-fn diagnosis(found: &Found, remedy: Remedy) -> Diagnosis {
-    Diagnosis {
-        remedy,
-        done: Vec::new(),
-        versions: found.versions.clone(),
-        sessions: found.open.clone(),
-        password_stored_as: found.stored_as.clone(),
-        schedule: found.schedule.clone(),
-        steps: Vec::new(),
-    }
+    sessions
+        .change_under_lock(rotation, allowed, async |transaction| {
+            role::change_password(transaction, &credentials.username, &stored_form, storage)
+                .await?;
+            Ok(((), End::Commit))
+        })
+        .await
 }

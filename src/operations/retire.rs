@@ -5,71 +5,54 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::operation_result::OperationResult;
+use crate::context::Context;
 use crate::database::sessions::{self, Client};
-use crate::database::{Login, Purpose, Session, role};
+use crate::database::{End, Login, Purpose, Session, role};
 use crate::error::{Error, RotationFault};
-use crate::event::Operation;
 use crate::policy::Strategy;
-use crate::report::{ClientReport, Details, OperationReport, Retirement};
-use crate::rotation::set_secret::{Locked, under_lock};
-use crate::rotation::{Context, Rotation, Stored, labels};
-use crate::secret::store::{self, Description, Which};
+use crate::report::{ClientReport, Details, Retirement};
+use crate::rotation::lock::ChangeSessions;
+use crate::rotation::passwords::Origin;
+use crate::rotation::{Rotation, SecretVersion, labels};
+use crate::secret::store::{self, Description, VersionSelector};
 
 pub(super) async fn run(
     context: &Context<'_>,
-    operation: &Operation,
-) -> Result<OperationReport, Error> {
-    let secret = operation.secret_id.as_str();
-    let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
+    secret: &str,
+    terminate: bool,
+) -> Result<OperationResult, Error> {
     let description = settled(context, secret).await?;
-    let current = context
-        .store
-        .read(secret, Which::Stage(store::CURRENT))
-        .await?
-        .ok_or_else(|| fault(RotationFault::NoCurrent))?;
+    let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
+    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
     let rotation = Rotation::of(context.config, current, "")?;
-    let previous = context.store.read(secret, Which::Stage(store::PREVIOUS)).await?;
-    let previous = previous.and_then(|version| Stored::parse(version, store::PREVIOUS).ok());
+    let previous = context.store.read(secret, VersionSelector::Stage(store::PREVIOUS)).await?;
+    let previous = previous.and_then(|version| SecretVersion::parse(version, store::PREVIOUS).ok());
     // Nothing is taken away while it is not certain that AWSCURRENT works.
-    let own = login(context, &rotation, &rotation.current, "login with AWSCURRENT").await?;
-    let own = match own {
-        Login::Accepted(session) => session,
-        Login::Rejected(error) => return Err(error),
-    };
+    let (version, purpose) = (&rotation.current, Purpose::Administer);
+    let own = rotation.login(context, version, Origin::Current, purpose).await?.accepted()?;
     // The last change of any kind, since neither a label that moves nor the change in the database
     // leaves a date of its own.
-    let age =
-        since(rotation.current.created.max(description.last_rotated).max(description.last_changed));
-    let retiring =
-        Retiring { context, rotation: &rotation, own: &own, age, terminate: operation.terminate };
+    let changed = rotation.current.created.max(description.last_rotated);
+    let age = since(changed.max(description.last_changed));
+    let retiring = Retiring { context, rotation: &rotation, own: &own, age, terminate };
     let retired = match rotation.strategy {
         Strategy::SingleUser => retiring.one_user(previous.as_ref()).await,
         Strategy::AlternatingUsers => retiring.two_users(previous.as_ref()).await,
     };
     own.close().await;
     let (message, retirement) = retired?;
-    Ok(operation.report(rotation.strategy, message, Details::Retirement(retirement)))
+    let details = Details::Retirement(retirement);
+    Ok(OperationResult { strategy: Some(rotation.strategy), message, details })
 }
 
 /// The labels, if no rotation is under way: it may be about to give the user another password.
 async fn settled(context: &Context<'_>, secret: &str) -> Result<Description, Error> {
     let description = context.store.describe(secret).await?;
-    let settled = labels::not_managed(&description).and_then(|()| labels::at_rest(&description));
-    settled.map_err(|fault| Error::Rotation { secret: secret.to_owned(), fault })?;
+    labels::not_managed(&description)
+        .and_then(|()| labels::at_rest(&description))
+        .map_err(|fault| fault.of(secret))?;
     Ok(description)
-}
-
-async fn login(
-    context: &Context<'_>,
-    rotation: &Rotation,
-    version: &Stored,
-    operation: &'static str,
-) -> Result<Login, Error> {
-    let credentials = &version.credentials;
-    let database = rotation.database(context, version)?;
-    database
-        .login(operation, &credentials.username, &credentials.password, Purpose::Administer)
-        .await
 }
 
 struct Retiring<'a> {
@@ -82,11 +65,12 @@ struct Retiring<'a> {
     terminate: bool,
 }
 
-type Retired = (String, Retirement);
-
 impl Retiring<'_> {
     /// Of one user the old password is refused already; what it has opened before goes on.
-    async fn one_user(&self, previous: Option<&Stored>) -> Result<Retired, Error> {
+    async fn one_user(
+        &self,
+        previous: Option<&SecretVersion>,
+    ) -> Result<(String, Retirement), Error> {
         let current = &self.rotation.current.credentials;
         let (user, ago) = (current.username.as_str(), period(self.age));
         if previous.is_none_or(|previous| {
@@ -127,10 +111,13 @@ impl Retiring<'_> {
 
     /// Of two users the one that is not current keeps its password until its next turn, unless it
     /// is taken away here.
-    async fn two_users(&self, previous: Option<&Stored>) -> Result<Retired, Error> {
+    async fn two_users(
+        &self,
+        previous: Option<&SecretVersion>,
+    ) -> Result<(String, Retirement), Error> {
         let (rotation, user) = (self.rotation, self.rotation.next_username.as_str());
         let server = &rotation.current.credentials.server;
-        let of_the_pair = |version: &&Stored| {
+        let of_the_pair = |version: &&SecretVersion| {
             let credentials = &version.credentials;
             credentials.username == user
                 && credentials.server.host == server.host
@@ -151,52 +138,50 @@ impl Retiring<'_> {
             );
             return Ok(kept(user, &why, sessions::clients(self.own, user, None).await?));
         }
-        let session =
-            match login(self.context, rotation, previous, "login with AWSPREVIOUS").await? {
-                Login::Accepted(session) => session,
-                Login::Rejected(_) => {
-                    let message = format!(
-                        "Role {user:?} does not accept the password of AWSPREVIOUS any more: it is \
+        let (origin, purpose) = (Origin::Previous, Purpose::Administer);
+        let session = match rotation.login(self.context, previous, origin, purpose).await? {
+            Login::Accepted(session) => session,
+            Login::Rejected(_) => {
+                let message = format!(
+                    "Role {user:?} does not accept the password of AWSPREVIOUS any more: it is \
                      retired already."
-                    );
-                    return Ok((
-                        message,
-                        retirement(user, true, 0, sessions::clients(self.own, user, None).await?),
-                    ));
-                }
-            };
+                );
+                let clients = sessions::clients(self.own, user, None).await?;
+                return Ok((message, retirement(user, true, 0, clients)));
+            }
+        };
         let retired = self.drop_password(user, &session).await;
         session.close().await;
         retired
     }
 
-    async fn drop_password(&self, user: &str, session: &Session) -> Result<Retired, Error> {
+    async fn drop_password(
+        &self,
+        user: &str,
+        session: &Session,
+    ) -> Result<(String, Retirement), Error> {
         let rotation = self.rotation;
         let allowed =
             async || rotation.still_current(&settled(self.context, &rotation.secret).await?);
-        let change = async || {
-            role::drop_own_password(session).await?;
-            // Once more, since that may have waited: somebody may have come, or have made this user
-            // the current one again.
-            let clients = sessions::clients(session, user, None).await?;
-            let in_use = total(&clients) > 0 && !self.terminate;
-            if in_use {
-                role::roll_back(session).await?;
-            } else {
+        let sessions = ChangeSessions::by_role(self.own, session);
+        let (in_use, clients) = sessions
+            .change_under_lock(rotation, allowed, async |transaction| {
+                role::drop_own_password(transaction).await?;
+                // Once more, since that may have waited: a client may have come, or this user may
+                // have become the current one again.
+                let clients = sessions::clients(session, user, None).await?;
+                let in_use = total(&clients) > 0 && !self.terminate;
+                if in_use {
+                    return Ok(((in_use, clients), End::RollBack));
+                }
                 allowed().await?;
-                role::commit(session).await?;
-            }
-            Ok((in_use, clients))
-        };
-        let (in_use, clients) =
-            under_lock(rotation, Locked::by(Some(self.own), session), allowed, change).await?;
+                Ok(((in_use, clients), End::Commit))
+            })
+            .await?;
         let open = counted(total(&clients));
         if in_use {
-            return Ok(kept(
-                user,
-                &format!("{open} of it open on this server; \"Terminate\": true ends them"),
-                clients,
-            ));
+            let why = format!("{open} of it open on this server; \"Terminate\": true ends them");
+            return Ok(kept(user, &why, clients));
         }
         let ended =
             if clients.is_empty() { 0 } else { sessions::terminate(session, user, None).await? };
@@ -208,7 +193,7 @@ impl Retiring<'_> {
     }
 }
 
-fn kept(user: &str, why: &str, clients: Vec<Client>) -> Retired {
+fn kept(user: &str, why: &str, clients: Vec<Client>) -> (String, Retirement) {
     (
         format!("Role {user:?} keeps its password: {why}. Nothing was changed."),
         retirement(user, false, 0, clients),

@@ -2,49 +2,44 @@
 
 use std::time::Instant;
 
+use super::operation_result::OperationResult;
+use crate::context::Context;
 use crate::error::{Error, RotationFault};
-use crate::event::{Operation, Request, Step};
-use crate::report::{Details, OperationReport, Report};
-use crate::rotation::{self, Context, Rotation, create_secret, labels};
-use crate::secret::store::{self, Which};
+use crate::event::{Step, StepRequest};
+use crate::report::Details;
+use crate::rotation::{Rotation, labels};
+use crate::secret::store::{self, VersionSelector};
+use crate::steps::{self, create_secret};
 
-/// A step that fails leaves the version with AWSPENDING; `recover` brings it to an end.
-pub(super) async fn run(
-    context: &Context<'_>,
-    operation: &Operation,
-) -> Result<OperationReport, Error> {
-    let secret = operation.secret_id.as_str();
-    let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
+/// A step that fails leaves the version with AWSPENDING, and `recover` ends the rotation.
+pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<OperationResult, Error> {
     let description = context.store.describe(secret).await?;
-    labels::may_rotate(&description).and_then(|()| labels::at_rest(&description)).map_err(fault)?;
-    let current = context
-        .store
-        .read(secret, Which::Stage(store::CURRENT))
-        .await?
-        .ok_or_else(|| fault(RotationFault::NoCurrent))?;
+    labels::may_rotate(&description)
+        .and_then(|()| labels::at_rest(&description))
+        .map_err(|fault| fault.of(secret))?;
+    let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
+    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
     let token = new_token();
     let rotation = Rotation::of(context.config, current, &token)?;
-    let mut request = Request {
+    let mut request = StepRequest {
         step: Step::CreateSecret,
         secret_id: secret.to_owned(),
         token,
         rotation_token: None,
     };
     let started = Instant::now();
+    let strategy = Some(rotation.strategy);
     let created = create_secret::run(context, &rotation, &request).await?;
-    let mut steps = vec![Report {
-        duration: started.elapsed(),
-        ..created.into_report(&request, rotation.strategy)
-    }];
+    let mut reports = vec![created.into_report(&request, strategy, started.elapsed())];
     for step in [Step::SetSecret, Step::TestSecret, Step::FinishSecret] {
         request.step = step;
-        steps.push(rotation::run(context, &request).await?);
+        reports.push(steps::run(context, &request).await?);
     }
     let message = format!(
         "Rotated: AWSCURRENT is version {}, for role {:?}.",
         request.token, rotation.next_username
     );
-    Ok(operation.report(rotation.strategy, message, Details::Rotation { steps }))
+    Ok(OperationResult { strategy, message, details: Details::Rotation { steps: reports } })
 }
 
 /// A random version id in the form that Secrets Manager itself gives: 32 hexadecimal digits in five

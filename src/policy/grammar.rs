@@ -1,6 +1,6 @@
 //! The grammar of what follows GRANT, read word by word, so that a mistake can be pointed at.
 
-use super::grant::{Check, Kind, OF_COLUMNS, PRIVILEGES, privilege_name};
+use super::check::{Check, Kind, OF_COLUMNS, PRIVILEGES, privilege_name};
 use super::lexer::{Mistake, Token, tokens};
 use crate::secret::credentials::MAX_NAME_BYTES;
 

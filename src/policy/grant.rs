@@ -1,115 +1,36 @@
 //! What a policy declares that the application needs, in the words that follow GRANT: `SELECT,
 //! INSERT ON TABLE app.orders`.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::check::Check;
 use super::grammar;
-use super::lexer::{Mistake, Token};
+use super::lexer::Mistake;
+use crate::error::Problem;
 
 /// One declaration, and what has to be checked for it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Grant {
-    pub checks: Vec<Check>,
+pub(crate) struct Grant {
+    pub(crate) checks: Vec<Check>,
 }
-
-/// One privilege on one object, or on all of a schema.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Check {
-    pub kind: Kind,
-    /// `None`: where the application's `search_path` leads, or what has no schema.
-    pub schema: Option<String>,
-    /// Absent where all objects of the schema are meant.
-    pub name: Option<String>,
-    /// Types of a function's arguments; `None`: the function has but one form.
-    pub arguments: Option<Vec<String>>,
-    pub column: Option<String>,
-    /// `None`: membership in the role `name`.
-    pub privilege: Option<&'static str>,
-    pub grantable: bool,
-    /// It is a part of ALL, which does not have it on servers that do not know it.
-    pub implied: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    Table,
-    Sequence,
-    Function,
-    Procedure,
-    Routine,
-    Type,
-    Schema,
-    Database,
-    Language,
-    Server,
-    Wrapper,
-    Tablespace,
-    Parameter,
-    LargeObject,
-    Role,
-}
-
-/// The privileges of each kind, as GRANT's documentation lists them.
-pub(super) const PRIVILEGES: [(Kind, &[&str]); 14] = [
-    (
-        Kind::Table,
-        &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"],
-    ),
-    (Kind::Sequence, &["USAGE", "SELECT", "UPDATE"]),
-    (Kind::Function, &["EXECUTE"]),
-    (Kind::Procedure, &["EXECUTE"]),
-    (Kind::Routine, &["EXECUTE"]),
-    (Kind::Type, &["USAGE"]),
-    (Kind::Schema, &["CREATE", "USAGE"]),
-    (Kind::Database, &["CONNECT", "CREATE", "TEMPORARY"]),
-    (Kind::Language, &["USAGE"]),
-    (Kind::Server, &["USAGE"]),
-    (Kind::Wrapper, &["USAGE"]),
-    (Kind::Tablespace, &["CREATE"]),
-    (Kind::Parameter, &["SET", "ALTER SYSTEM"]),
-    (Kind::LargeObject, &["SELECT", "UPDATE"]),
-];
-/// Those that may be had on a single column.
-pub(super) const OF_COLUMNS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "REFERENCES"];
 
 impl Grant {
     /// Parses what follows GRANT, without TO.
     ///
-    /// ```
-    /// use postgres_secret_rotation::policy::grant::Grant;
-    ///
-    /// assert_eq!(Grant::parse("SELECT, INSERT ON TABLE app.orders").unwrap().checks.len(), 2);
-    /// assert!(Grant::parse("SELCT ON TABLE
-    /// app.orders").unwrap_err().to_string().contains("\"SELCT\" (character 1)"));
-    /// ```
-    ///
     /// # Errors
     /// What points at the word that is wrong.
-    pub fn parse(text: &str) -> Result<Self, Mistake> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
         grammar::checks(text).map(|checks| Self { checks })
     }
 }
 
 impl TryFrom<String> for Grant {
-    type Error = String;
+    type Error = Problem;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).map_err(|mistake| format!("grant {text:?}: {mistake}"))
+    fn try_from(text: String) -> Result<Self, Problem> {
+        Self::parse(&text).map_err(|mistake| format!("grant {text:?}: {mistake}").into())
     }
-}
-
-/// The name of a privilege that is one word; TEMP is short for TEMPORARY.
-pub(super) fn privilege_name(token: &Token<'_>) -> Option<&'static str> {
-    if token.is("TEMP") {
-        return Some("TEMPORARY");
-    }
-    PRIVILEGES
-        .iter()
-        .flat_map(|(_, privileges)| privileges.iter())
-        .copied()
-        .find(|privilege| token.is(privilege))
 }
 
 #[cfg(test)]

@@ -5,16 +5,16 @@ use std::fmt;
 /// A word, a quoted name, or a sign.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Token<'a> {
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// The character it begins at, counted from 1.
-    pub at: usize,
+    pub(crate) at: usize,
     /// A name in double quotes.
-    pub quoted: bool,
+    pub(crate) quoted: bool,
 }
 
 /// What is wrong with a text, and where.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mistake {
+pub(crate) struct Mistake {
     found: String,
     at: usize,
     expected: String,
@@ -26,8 +26,7 @@ impl Mistake {
     }
 
     /// The place and what was expected there, without what stands there: it may be a secret's.
-    #[must_use]
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("character {}: {}", self.at, self.expected)
     }
 }

@@ -4,10 +4,11 @@
 //! Whatever widens power is the function's to say: whoever may write the secret is trusted with no
 //! more than its own role.
 
+pub(crate) mod check;
 mod grammar;
-pub mod grant;
+pub(crate) mod grant;
 mod lexer;
-pub mod probe;
+pub(crate) mod probe;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use self::grant::Grant;
 use self::probe::Probe;
+use crate::error::Problem;
 use crate::secret::credentials::MAX_NAME_BYTES;
 use crate::secret::password::Storage;
 
@@ -25,7 +27,7 @@ const RETIRE_AFTER: Duration = Duration::from_hours(24);
 /// `ROTATION_POLICY`, parsed once at cold start.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Policies {
+pub(crate) struct Policies {
     #[serde(default)]
     defaults: Fields,
     /// By ARN, by name, or by a prefix of either that ends in `*`.
@@ -36,41 +38,41 @@ pub struct Policies {
 /// The policy of one secret.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub struct Policy {
+pub(crate) struct Policy {
     /// `None`: alternating users where the secret names an admin secret, else a single user.
     strategy: Option<Strategy>,
     /// The admin secret; takes the place of the secret's own `masterarn`.
-    pub admin_secret: Option<String>,
+    pub(crate) admin_secret: Option<String>,
     /// The role that both users of a pair act as; `None`: the one that the current user acts as
     /// already.
-    pub owner_role: Option<String>,
+    pub(crate) owner_role: Option<String>,
     /// What the application needs, checked before a credential is promoted.
-    pub grants: Vec<Grant>,
+    pub(crate) grants: Vec<Grant>,
     /// Statements that the application runs, planned before a credential is promoted.
-    pub probes: Vec<Probe>,
+    pub(crate) probes: Vec<Probe>,
     /// Whether the secret itself has set these.
-    pub probes_of_secret: bool,
+    pub(crate) probes_of_secret: bool,
     /// Whether a second user that does not exist is created, and memberships that it lacks are
     /// granted.
-    pub create_users: bool,
+    pub(crate) create_users: bool,
     /// How long a user that is not current any more keeps its password, at least.
-    pub retire_after: Duration,
+    pub(crate) retire_after: Duration,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
-    pub rotation_host: Option<String>,
+    pub(crate) rotation_host: Option<String>,
     /// The name that the server's certificate has to carry in place of the host's.
-    pub tls_server_name: Option<String>,
+    pub(crate) tls_server_name: Option<String>,
     /// Whether a secret with `"ssl": false` is spoken to without TLS.
-    pub allow_plaintext: bool,
+    pub(crate) allow_plaintext: bool,
     /// `None`: as the server's `password_encryption` says.
-    pub password_storage: Option<Storage>,
+    pub(crate) password_storage: Option<Storage>,
     /// Whether the admin may set the password of a role for which the secret holds none that works.
-    pub admin_reset: bool,
+    pub(crate) admin_reset: bool,
 }
 
 /// How a new password comes into use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Strategy {
+pub(crate) enum Strategy {
     /// The role's own password is changed.
     SingleUser,
     /// Two roles take turns, so that the old password works until the next turn.
@@ -117,26 +119,15 @@ enum StorageName {
 impl Policies {
     /// Parses the value of `ROTATION_POLICY`.
     ///
-    /// ```
-    /// use postgres_secret_rotation::policy::{Policies, Strategy};
-    ///
-    /// let policies = Policies::parse(r#"{"secrets": {"shop/*": {"strategy": "single-user"}}}"#)?;
-    /// let policy = policies.resolve("arn:...:secret:shop/app-AbCdEf", "shop/app", None)?;
-    /// assert_eq!(policy.strategy(Some("the admin secret")), Strategy::SingleUser);
-    /// assert!(Policies::parse(r#"{"secrets": {"shop/*": {"stratgey":
-    /// "single-user"}}}"#).is_err());
-    /// # Ok::<(), String>(())
-    /// ```
-    ///
     /// # Errors
     /// A sentence that names the key or the value that is wrong.
-    pub fn parse(json: &str) -> Result<Self, String> {
+    pub(crate) fn parse(json: &str) -> Result<Self, Problem> {
         // serde takes a list for the members in their order, which nobody means.
         if !json.trim_start().starts_with('{') {
             return Err(
                 "it is not a JSON object. Expected {\"defaults\": {...}, \"secrets\": {\"<ARN, \
                  name or prefix*>\": {...}}}."
-                    .to_owned(),
+                    .into(),
             );
         }
         let policies: Self = serde_json::from_str(json).map_err(|error| format!("{error}."))?;
@@ -146,7 +137,8 @@ impl Policies {
                 return Err(format!(
                     "secrets: {pattern:?} is neither an ARN, a name, nor a prefix followed by one \
                      \"*\"."
-                ));
+                )
+                .into());
             }
         }
         Ok(policies)
@@ -157,7 +149,12 @@ impl Policies {
     ///
     /// # Errors
     /// A sentence that names the key of the secret's own object that is wrong.
-    pub fn resolve(&self, arn: &str, name: &str, own: Option<&RawValue>) -> Result<Policy, String> {
+    pub(crate) fn resolve(
+        &self,
+        arn: &str,
+        name: &str,
+        own: Option<&RawValue>,
+    ) -> Result<Policy, Problem> {
         let own = own.map(own_fields).transpose()?.unwrap_or_default();
         let best = self
             .secrets
@@ -193,8 +190,7 @@ impl Policies {
 
 impl Policy {
     /// The strategy for a secret that names that admin secret, or none.
-    #[must_use]
-    pub fn strategy(&self, masterarn: Option<&str>) -> Strategy {
+    pub(crate) fn strategy(&self, masterarn: Option<&str>) -> Strategy {
         match (self.strategy, self.admin(masterarn)) {
             (Some(strategy), _) => strategy,
             (None, Some(_)) => Strategy::AlternatingUsers,
@@ -203,16 +199,14 @@ impl Policy {
     }
 
     /// The admin secret: the function's own word before the secret's.
-    #[must_use]
-    pub fn admin<'a>(&'a self, masterarn: Option<&'a str>) -> Option<&'a str> {
+    pub(crate) fn admin<'a>(&'a self, masterarn: Option<&'a str>) -> Option<&'a str> {
         self.admin_secret.as_deref().or(masterarn)
     }
 }
 
 impl Strategy {
     /// The name used in policies, logs and reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SingleUser => "single-user",
             Self::AlternatingUsers => "alternating-users",
@@ -221,22 +215,23 @@ impl Strategy {
 }
 
 impl TryFrom<String> for RoleName {
-    type Error = String;
+    type Error = Problem;
 
-    fn try_from(name: String) -> Result<Self, String> {
+    fn try_from(name: String) -> Result<Self, Problem> {
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
             return Err(format!(
                 "a role's name has 1 to {MAX_NAME_BYTES} bytes, and no NUL among them"
-            ));
+            )
+            .into());
         }
         Ok(Self(name))
     }
 }
 
 impl TryFrom<String> for Period {
-    type Error = String;
+    type Error = Problem;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Problem> {
         let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
         let unit = match &text[split..] {
             "s" => 1,
@@ -266,7 +261,7 @@ impl StorageName {
 
 /// What the secret's own `rotation` object chooses. Errors show keys and places only: what stands
 /// there is a secret's value.
-fn own_fields(own: &RawValue) -> Result<Fields, String> {
+fn own_fields(own: &RawValue) -> Result<Fields, Problem> {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(own.get()).map_err(|_| {
         "\"rotation\" is not an object such as {\"strategy\": \"single-user\"}.".to_owned()
     })?;
@@ -281,7 +276,7 @@ fn own_fields(own: &RawValue) -> Result<Fields, String> {
             }
             "grants" => {
                 fields.grants = Some(own_list(value, "grants", |text| {
-                    Grant::parse(text).map_err(|mistake| mistake.place())
+                    Grant::parse(text).map_err(|mistake| mistake.place().into())
                 })?)
             }
             "probes" => fields.probes = Some(own_list(value, "probes", Probe::parse)?),
@@ -289,7 +284,8 @@ fn own_fields(own: &RawValue) -> Result<Fields, String> {
                 return Err(format!(
                     "\"rotation\" has the key {key:?}; the secret itself may set \"strategy\", \
                      \"grants\" and \"probes\", the rest is for ROTATION_POLICY."
-                ));
+                )
+                .into());
             }
         }
     }
@@ -299,14 +295,14 @@ fn own_fields(own: &RawValue) -> Result<Fields, String> {
 fn own_list<T>(
     list: &RawValue,
     key: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, String> {
+    parse: impl Fn(&str) -> Result<T, Problem>,
+) -> Result<Vec<T>, Problem> {
     let texts: Vec<String> = serde_json::from_str(list.get())
         .map_err(|_| format!("{key:?} in \"rotation\" is not a list of strings."))?;
     let parsed = texts.iter().enumerate().map(|(n, text)| {
         parse(text).map_err(|problem| format!("{key}[{n}] in \"rotation\", {problem}"))
     });
-    parsed.collect()
+    Ok(parsed.collect::<Result<_, String>>()?)
 }
 
 /// How well a pattern fits: a whole ARN or name best, then the longest prefix.
@@ -325,7 +321,7 @@ mod tests {
 
     const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/app-AbCdEf";
 
-    fn resolve(policies: &str, own: Option<&str>) -> Result<Policy, String> {
+    fn resolve(policies: &str, own: Option<&str>) -> Result<Policy, Problem> {
         let own = own.map(|text| RawValue::from_string(text.to_owned()).unwrap());
         Policies::parse(policies)
             .and_then(|policies| policies.resolve(ARN, "shop/app", own.as_deref()))
@@ -400,7 +396,8 @@ mod tests {
             "tls_server_name",
             "password_storage",
         ] {
-            let error = resolve("{}", Some(&format!(r#"{{"{key}":"canary"}}"#))).unwrap_err();
+            let error =
+                resolve("{}", Some(&format!(r#"{{"{key}":"canary"}}"#))).unwrap_err().to_string();
             assert!(
                 error.contains(key)
                     && error.contains("ROTATION_POLICY")
@@ -414,7 +411,7 @@ mod tests {
             r#"{"strategy":"canary"}"#,
             r#"{"strategy":{"canary":1}}"#,
         ] {
-            let error = resolve("{}", Some(own)).unwrap_err();
+            let error = resolve("{}", Some(own)).unwrap_err().to_string();
             assert!(error.contains("single-user") && !error.contains("canary"), "{error}");
         }
     }
@@ -441,7 +438,7 @@ mod tests {
             (r#"{"defaults":{"create_users":"no"}}"#, "invalid type"),
             (r#"{"defaults":{"password_storage":"plain"}}"#, "unknown variant `plain`"),
         ] {
-            let error = Policies::parse(json).unwrap_err();
+            let error = Policies::parse(json).unwrap_err().to_string();
             assert!(error.contains(expected), "{json}: {error}");
         }
     }

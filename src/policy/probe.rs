@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 
+use crate::error::Problem;
+
 /// One statement, without parameters' values: `UPDATE app.orders SET total = $1 WHERE id = $2`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Probe(String);
+pub(crate) struct Probe(String);
 
 /// What EXPLAIN can plan.
 const STATEMENTS: [&str; 8] =
@@ -16,15 +18,15 @@ impl Probe {
     ///
     /// # Errors
     /// A sentence that says what was expected, and shows nothing of the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let code = code(text)?;
         let ends = |c: char| c == ';' || c.is_whitespace();
         let statement = code.trim_start().trim_end_matches(ends);
         if statement.is_empty() {
-            return Err("it holds no statement.".to_owned());
+            return Err("it holds no statement.".into());
         }
         if statement.contains(';') {
-            return Err("it holds several statements; make each a probe of its own.".to_owned());
+            return Err("it holds several statements; make each a probe of its own.".into());
         }
         let words: Vec<_> = statement
             .split(|c: char| !(c.is_alphanumeric() || c == '_'))
@@ -35,9 +37,7 @@ impl Probe {
             .windows(2)
             .any(|pair| is(pair[1], "INTO") && !is(pair[0], "INSERT") && !is(pair[0], "MERGE"))
         {
-            return Err(
-                "SELECT INTO makes a table; declare CREATE ON SCHEMA in its place.".to_owned()
-            );
+            return Err("SELECT INTO makes a table; declare CREATE ON SCHEMA in its place.".into());
         }
         let first: String = statement
             .trim_start_matches(['(', ' ', '\n', '\t'])
@@ -49,29 +49,29 @@ impl Probe {
                 "it does not begin with one of {}, which are all that can be planned without being \
                  run; declare a grant in its place.",
                 STATEMENTS.join(", ")
-            ));
+            )
+            .into());
         }
         Ok(Self(text.to_owned()))
     }
 
     /// The statement.
-    #[must_use]
-    pub fn statement(&self) -> &str {
+    pub(crate) fn statement(&self) -> &str {
         &self.0
     }
 }
 
 impl TryFrom<String> for Probe {
-    type Error = String;
+    type Error = Problem;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).map_err(|problem| format!("probe {text:?}: {problem}"))
+    fn try_from(text: String) -> Result<Self, Problem> {
+        Self::parse(&text).map_err(|problem| format!("probe {text:?}: {problem}").into())
     }
 }
 
 /// The text with literals, quoted names and comments blanked out. It only has to be right about a
 /// statement that is meant well: the server itself takes no more than one.
-fn code(text: &str) -> Result<String, String> {
+fn code(text: &str) -> Result<String, Problem> {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -196,7 +196,7 @@ mod tests {
             ("SELECTED", "does not begin with one of"),
             ("SET ROLE x", "does not begin with one of"),
         ] {
-            let problem = Probe::parse(text).unwrap_err();
+            let problem = Probe::parse(text).unwrap_err().to_string();
             assert!(problem.contains(expected), "{text}: {problem}");
         }
     }

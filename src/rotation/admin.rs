@@ -4,30 +4,67 @@
 //! The rotated secret is not trusted with any of this. Whoever writes it may name a host of their
 //! own, and wait there for the admin's password; or name a role that is not theirs.
 
-use super::{Context, Rotation, label};
-use crate::database::role::Power;
-use crate::database::{Database, Login, Purpose, Session, Target, role};
-use crate::error::{DatabaseFault, Error, StoreFault};
+use super::lock::ChangeSessions;
+use super::{Rotation, labels};
+use crate::context::Context;
+use crate::database::role::{self, Power};
+use crate::database::{Database, Purpose, Session, Target};
+use crate::error::{DatabaseFault, Error, Problem, StoreFault};
 use crate::secret::credentials::{AdminCredentials, DEFAULT_PORT, Server};
 use crate::secret::document::Document;
-use crate::secret::store::{self, Value, Which};
+use crate::secret::store::{self, Value, VersionSelector};
 
-/// The admin secret that the policy, or else the secret, names.
-pub(crate) fn secret(rotation: &Rotation) -> Option<&str> {
-    rotation.policy.admin(rotation.current.credentials.masterarn.as_deref())
+/// Has the role make a change to itself; where it may not, and there is an admin, the admin.
+///
+/// # Errors
+/// Those of the change and of [`session`].
+pub(crate) async fn as_role_or_admin<T>(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    secret_session: &Session,
+    change: impl AsyncFn(ChangeSessions<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    match change(ChangeSessions::own(secret_session)).await {
+        Err(error)
+            if error.is_database(DatabaseFault::PermissionDenied)
+                && rotation.admin_secret().is_some() =>
+        {
+            as_admin(context, rotation, Some(secret_session), change).await
+        }
+        changed => changed,
+    }
+}
+
+/// Has the admin make a change.
+///
+/// # Errors
+/// Those of the change and of [`session`]; a right that is missing is the admin's.
+pub(crate) async fn as_admin<T>(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    secret_session: Option<&Session>,
+    change: impl AsyncFn(ChangeSessions<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let admin = session(context, rotation, secret_session).await?;
+    let changed = change(ChangeSessions::by_admin(secret_session, &admin)).await;
+    admin.close().await;
+    changed.map_err(lacks_right)
 }
 
 /// Logs in as the admin, who may then set the password of the secret's role.
 ///
-/// `own` is a session of that role, which proves by a lock that it is on the admin's server and
-/// really is of that role. Without one, both secrets have to name the same server, and the role
-/// must not have any power to speak of.
+/// `secret_session` is a session of that role, which proves by a lock that it is on the admin's
+/// server and really is of that role. Without one, both secrets have to name the same server, and
+/// the role must not have any power to speak of.
+///
+/// # Errors
+/// [`Error::AdminRefused`] where the admin must not be used on this role, and those of the login.
 pub(crate) async fn session(
     context: &Context<'_>,
     rotation: &Rotation,
-    own: Option<&Session>,
+    secret_session: Option<&Session>,
 ) -> Result<Session, Error> {
-    let id = secret(rotation).unwrap_or_default();
+    let id = rotation.admin_secret().unwrap_or_default();
     let (admin, version) = read(context, id).await?;
     let current = &rotation.current.credentials;
     let refused = |reason: String| Error::AdminRefused {
@@ -46,7 +83,7 @@ pub(crate) async fn session(
         version,
         problem,
     })?;
-    if own.is_none() && !names_the_same_server(rotation, &admin) {
+    if secret_session.is_none() && !names_the_same_server(rotation, &admin) {
         return Err(refused(format!(
             "its server is {}, the secret's is {}:{}, and no password that works is there to prove \
              that the two are one.",
@@ -56,15 +93,12 @@ pub(crate) async fn session(
         )));
     }
     let database = Database { tls: context.tls, target, deadline: context.deadline };
-    let session = match database
-        .login("login with the admin secret", &admin.username, &admin.password, Purpose::Administer)
+    let operation = "login with the admin secret";
+    let session = database
+        .login(operation, &admin.username, &admin.password, Purpose::Administer)
         .await?
-    {
-        Login::Accepted(session) => session,
-        Login::Rejected(error) => return Err(error),
-    };
-    let reason = refusal(&session, own, &current.username).await;
-    match reason {
+        .accepted()?;
+    match refusal(&session, secret_session, &current.username).await {
         Ok(None) => Ok(session),
         Ok(Some(reason)) => {
             session.close().await;
@@ -77,7 +111,7 @@ pub(crate) async fn session(
     }
 }
 
-/// A refusal of the change is one of the admin's rights, and not of the role's.
+/// The error of a change that the admin lacks the right to make.
 pub(crate) fn lacks_right(mut error: Error) -> Error {
     if let Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } = &mut error {
         *fault = DatabaseFault::AdminLacksRight;
@@ -87,7 +121,7 @@ pub(crate) fn lacks_right(mut error: Error) -> Error {
 
 /// The admin's server: the one that its own secret names; else the policy's `rotation_host`, or the
 /// rotated secret's host after proof.
-fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, String> {
+fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Problem> {
     let server = &rotation.current.credentials.server;
     let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());
     let Some(host) = &admin.host else {
@@ -132,19 +166,19 @@ fn names_the_same_server(rotation: &Rotation, admin: &AdminCredentials) -> bool 
 /// Why the admin must not set this role's password, if there is a reason.
 async fn refusal(
     admin: &Session,
-    own: Option<&Session>,
+    secret_session: Option<&Session>,
     role: &str,
 ) -> Result<Option<&'static str>, Error> {
     // Before anything is looked up with the admin's rights.
-    role::server_storage(admin).await?;
-    if let Some(own) = own
-        && !role::same_server(admin, own).await?
+    admin.server_storage().await?;
+    if let Some(secret_session) = secret_session
+        && !role::same_server(admin, secret_session).await?
     {
         return Ok(Some("the admin's server is not the one that the secret's role logs in to."));
     }
     Ok(match role::power(admin, role).await? {
         None => Some("it does not exist."),
-        Some(power) => too_powerful(power, own.is_some()),
+        Some(power) => too_powerful(power, secret_session.is_some()),
     })
 }
 
@@ -165,7 +199,8 @@ fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
 }
 
 async fn read(context: &Context<'_>, id: &str) -> Result<(AdminCredentials, String), Error> {
-    let Some(version) = context.store.read(id, Which::Stage(store::CURRENT)).await? else {
+    let Some(version) = context.store.read(id, VersionSelector::Stage(store::CURRENT)).await?
+    else {
         let fault = StoreFault::NotFound(
             "the admin secret has no AWSCURRENT value, or does not exist".to_owned(),
         );
@@ -175,13 +210,13 @@ async fn read(context: &Context<'_>, id: &str) -> Result<(AdminCredentials, Stri
             fault,
         });
     };
-    let label = label(store::CURRENT, &version.id);
+    let label = labels::version(store::CURRENT, &version.id);
     let parsed = match &version.value {
         Value::Text(text) => {
             Document::parse(text).and_then(|document| AdminCredentials::read(&document))
         }
         Value::Binary => {
-            Err("it holds binary data; expected a JSON object in SecretString.".to_owned())
+            Err("it holds binary data; expected a JSON object in SecretString.".into())
         }
     };
     match parsed {

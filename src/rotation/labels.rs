@@ -6,11 +6,16 @@ use crate::secret::store::{CURRENT, Description, PENDING};
 
 /// Where the rotation to a version stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// It is over: every step succeeds and does nothing.
     AlreadyCurrent,
     /// It is under way.
     Pending,
+}
+
+/// A version with its label, for messages.
+pub(crate) fn version(label: &str, id: &str) -> String {
+    format!("{label} ({id})")
 }
 
 /// Refuses a secret that another service rotates.
@@ -36,7 +41,7 @@ pub(crate) fn at_rest(description: &Description) -> Result<(), RotationFault> {
 }
 
 /// What the labels say of the version that `token` names.
-pub(super) fn state(description: &Description, token: &str) -> Result<State, RotationFault> {
+pub(crate) fn state(description: &Description, token: &str) -> Result<State, RotationFault> {
     may_rotate(description)?;
     if !description.stages.contains_key(token) {
         return Err(RotationFault::UnknownVersion(token.to_owned()));

@@ -4,19 +4,19 @@
 use std::time::Instant;
 
 use super::Rotation;
-use crate::database::role::{self, Standing};
-use crate::database::{Session, grants, probe};
+use crate::database::standing::Standing;
+use crate::database::{Session, grants, probe, role};
 use crate::error::Error;
-use crate::report::Checks;
+use crate::report::RequirementsReport;
 
 /// What is missing is named up to here; more than that has one cause.
 const EXAMPLES: usize = 100;
 
-/// What came of the checks.
-pub(crate) struct Checked {
-    pub checks: Checks,
-    /// What the role lacks, with the statement that mends it.
-    pub problems: Vec<String>,
+/// What a check of the requirements found.
+pub(crate) struct RequirementsCheck {
+    pub(crate) report: RequirementsReport,
+    /// What the role lacks, with the statement that fixes it.
+    pub(crate) problems: Vec<String>,
 }
 
 /// Whether anything is declared.
@@ -29,26 +29,26 @@ pub(crate) async fn check(
     rotation: &Rotation,
     session: &Session,
     standing: &Standing,
-) -> Result<Checked, Error> {
+) -> Result<RequirementsCheck, Error> {
     let started = Instant::now();
     let (grants, probes) = (&rotation.policy.grants, &rotation.policy.probes);
     let mut problems = Vec::new();
     for (n, probe) in probes.iter().enumerate() {
         if let Some(refusal) = probe::plan(session, probe.statement()).await? {
             // What stands in the secret may be a value of it.
-            let text = if rotation.policy.probes_of_secret {
+            let detail = if rotation.policy.probes_of_secret {
                 refusal.without_values()
             } else {
-                &refusal.text
+                refusal.detail
             };
-            problems.push(format!("probes[{n}] cannot be run ({text})"));
+            problems.push(format!("probes[{n}] cannot be run ({detail})"));
         }
     }
     let checks: Vec<_> = grants.iter().flat_map(|grant| &grant.checks).collect();
     let types = grants::types(session, &checks).await?;
-    role::use_catalog(session).await?;
+    session.pin_search_path().await?;
     let login = session.role();
-    if let Some(wanted) = role::not_acting_as(session).await? {
+    if let Some(wanted) = session.role_it_cannot_assume().await? {
         problems.push(format!(
             "its sessions are to act as {wanted:?} and may not ({})",
             role::grant(&wanted, login)
@@ -72,38 +72,39 @@ pub(crate) async fn check(
             if let Some(refusal) =
                 probe::plan(session, view).await?.filter(|refusal| refusal.permission)
             {
-                problems.push(format!("{view} is refused behind the view ({})", refusal.text));
+                problems.push(format!("{view} is refused behind the view ({})", refusal.detail));
             }
         }
     }
     if more > 0 {
         problems.push(format!("and {more} more"));
     }
-    let checks = Checks { grants: grants.len(), probes: probes.len(), duration: started.elapsed() };
-    Ok(Checked { checks, problems })
+    let report = RequirementsReport {
+        grants: grants.len(),
+        probes: probes.len(),
+        duration: started.elapsed(),
+    };
+    Ok(RequirementsCheck { report, problems })
 }
 
-impl Checked {
-    /// The error that says what is missing, if anything is.
-    pub(crate) fn into_error(
-        self,
-        session: &Session,
-        host: &str,
-        consequence: &'static str,
-    ) -> Result<Self, Error> {
+impl RequirementsCheck {
+    /// What was checked, if nothing is missing.
+    ///
+    /// # Errors
+    /// [`Error::RightsMissing`].
+    pub(crate) fn complete(self, session: &Session) -> Result<RequirementsReport, Error> {
         if self.problems.is_empty() {
-            return Ok(self);
+            return Ok(self.report);
         }
         Err(Error::RightsMissing {
             role: session.role().to_owned(),
-            host: host.to_owned(),
+            host: session.host().to_owned(),
             missing: self.problems.join("; "),
-            consequence,
         })
     }
 }
 
-impl Checks {
+impl RequirementsReport {
     /// What was checked, for a person.
     pub(crate) fn text(&self) -> String {
         match (self.grants, self.probes) {

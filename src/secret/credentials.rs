@@ -5,44 +5,45 @@ use serde::Deserialize;
 
 use super::document::Document;
 use super::password::Password;
+use crate::error::Problem;
 
 /// PostgreSQL cuts longer names off silently (NAMEDATALEN - 1), in bytes.
-pub const MAX_NAME_BYTES: usize = 63;
-pub const DEFAULT_PORT: u16 = 5432;
+pub(crate) const MAX_NAME_BYTES: usize = 63;
+pub(crate) const DEFAULT_PORT: u16 = 5432;
 const DEFAULT_DBNAME: &str = "postgres";
 const ENGINES: [&str; 2] = ["postgres", "aurora-postgresql"];
 
 /// What a secret says about how to log in.
 #[derive(Debug, Clone)]
-pub struct Credentials {
-    pub server: Server,
-    pub username: String,
-    pub password: Password,
+pub(crate) struct Credentials {
+    pub(crate) server: Server,
+    pub(crate) username: String,
+    pub(crate) password: Password,
     /// The admin secret, `masterarn` in AWS's own functions.
-    pub masterarn: Option<String>,
+    pub(crate) masterarn: Option<String>,
 }
 
 /// Where the database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    pub host: String,
-    pub port: u16,
-    pub dbname: String,
+pub(crate) struct Server {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) dbname: String,
     /// Whether the secret's `ssl` key asks for TLS; only an explicit `false` does not.
-    pub ssl: bool,
+    pub(crate) ssl: bool,
 }
 
 /// The admin's log-in. A master secret that RDS manages holds no more than the username and the
 /// password.
 #[derive(Debug, Clone)]
-pub struct AdminCredentials {
-    pub username: String,
-    pub password: Password,
-    pub host: Option<String>,
-    pub port: Option<u16>,
-    pub dbname: Option<String>,
+pub(crate) struct AdminCredentials {
+    pub(crate) username: String,
+    pub(crate) password: Password,
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) dbname: Option<String>,
     /// As [`Server::ssl`].
-    pub ssl: bool,
+    pub(crate) ssl: bool,
 }
 
 impl Credentials {
@@ -50,10 +51,10 @@ impl Credentials {
     ///
     /// # Errors
     /// A sentence that names the key that is missing or wrong.
-    pub fn read(document: &Document) -> Result<Self, String> {
+    pub(crate) fn read(document: &Document) -> Result<Self, Problem> {
         let engine = required(document, "engine")?;
         if !ENGINES.contains(&engine.as_str()) {
-            return Err("\"engine\" is neither \"postgres\" nor \"aurora-postgresql\".".to_owned());
+            return Err("\"engine\" is neither \"postgres\" nor \"aurora-postgresql\".".into());
         }
         Ok(Self {
             server: Server {
@@ -74,7 +75,7 @@ impl AdminCredentials {
     ///
     /// # Errors
     /// A sentence that names the key that is missing or wrong.
-    pub fn read(document: &Document) -> Result<Self, String> {
+    pub(crate) fn read(document: &Document) -> Result<Self, Problem> {
         Ok(Self {
             username: username(document)?,
             password: password(document)?,
@@ -87,67 +88,71 @@ impl AdminCredentials {
 }
 
 /// A string that is not empty; JSON's `null` counts as absent.
-fn text(document: &Document, key: &'static str) -> Result<Option<String>, String> {
+fn text(document: &Document, key: &'static str) -> Result<Option<String>, Problem> {
     let Some(raw) = document.raw(key) else { return Ok(None) };
     match serde_json::from_str(raw.get()) {
         Ok(None) => Ok(None),
-        Ok(Some(Scalar::Text(text))) if text.is_empty() => Err(format!("{key:?} is empty.")),
+        Ok(Some(Scalar::Text(text))) if text.is_empty() => Err(format!("{key:?} is empty.").into()),
         Ok(Some(Scalar::Text(text))) if text.contains('\0') => {
-            Err(format!("{key:?} contains a NUL character."))
+            Err(format!("{key:?} contains a NUL character.").into())
         }
         Ok(Some(Scalar::Text(text))) => Ok(Some(text)),
-        _ => Err(format!("{key:?} is not a string.")),
+        _ => Err(format!("{key:?} is not a string.").into()),
     }
 }
 
-fn required(document: &Document, key: &'static str) -> Result<String, String> {
+fn required(document: &Document, key: &'static str) -> Result<String, Problem> {
     text(document, key)?.ok_or_else(|| missing(key))
 }
 
-fn username(document: &Document) -> Result<String, String> {
+fn username(document: &Document) -> Result<String, Problem> {
     let username = required(document, "username")?;
     if username.len() > MAX_NAME_BYTES {
         return Err(format!(
             "\"username\" has {} bytes; PostgreSQL cuts names off after {MAX_NAME_BYTES}.",
             username.len()
-        ));
+        )
+        .into());
     }
     Ok(username)
 }
 
-fn password(document: &Document) -> Result<Password, String> {
+fn password(document: &Document) -> Result<Password, Problem> {
     match document.raw("password").map(|raw| serde_json::from_str::<Option<Scalar>>(raw.get())) {
         None | Some(Ok(None)) => Err(missing("password")),
         Some(Ok(Some(Scalar::Text(text)))) => {
             let password = Password::new(text);
-            password.defect().map_or(Ok(password), |defect| Err(format!("\"password\" {defect}.")))
+            password
+                .defect()
+                .map_or(Ok(password), |defect| Err(format!("\"password\" {defect}.").into()))
         }
-        Some(_) => Err("\"password\" is not a string.".to_owned()),
+        Some(_) => Err("\"password\" is not a string.".into()),
     }
 }
 
-fn host(document: &Document) -> Result<Option<String>, String> {
+fn host(document: &Document) -> Result<Option<String>, Problem> {
     let Some(host) = text(document, "host")? else { return Ok(None) };
     if host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ',' | '@')) {
         // Not shown: a whole connection string may stand there, with the password in it.
         return Err(
-            "\"host\" is not one host name or address, without scheme, port or path.".to_owned()
+            "\"host\" is not one host name or address, without scheme, port or path.".into()
         );
     }
     Ok(Some(host))
 }
 
-fn dbname(document: &Document) -> Result<Option<String>, String> {
+fn dbname(document: &Document) -> Result<Option<String>, Problem> {
     match text(document, "dbname")? {
         Some(dbname) if dbname.len() > MAX_NAME_BYTES => Err(format!(
             "\"dbname\" has {} bytes; PostgreSQL cuts names off after {MAX_NAME_BYTES}.",
             dbname.len()
-        )),
+        )
+        .into()),
         dbname => Ok(dbname),
     }
 }
 
-fn port(document: &Document) -> Result<Option<u16>, String> {
+fn port(document: &Document) -> Result<Option<u16>, Problem> {
     let Some(raw) = document.raw("port") else { return Ok(None) };
     let port = match serde_json::from_str(raw.get()) {
         Ok(None) => return Ok(None),
@@ -157,17 +162,17 @@ fn port(document: &Document) -> Result<Option<u16>, String> {
     };
     port.filter(|port| *port != 0)
         .map(Some)
-        .ok_or_else(|| "\"port\" is not a whole number from 1 to 65535.".to_owned())
+        .ok_or_else(|| "\"port\" is not a whole number from 1 to 65535.".into())
 }
 
-fn ssl(document: &Document) -> Result<bool, String> {
+fn ssl(document: &Document) -> Result<bool, Problem> {
     let Some(raw) = document.raw("ssl") else { return Ok(true) };
     match serde_json::from_str(raw.get()) {
         Ok(None) => Ok(true),
         Ok(Some(Scalar::Bool(ssl))) => Ok(ssl),
         Ok(Some(Scalar::Text(text))) if text.eq_ignore_ascii_case("true") => Ok(true),
         Ok(Some(Scalar::Text(text))) if text.eq_ignore_ascii_case("false") => Ok(false),
-        _ => Err("\"ssl\" is neither true nor false.".to_owned()),
+        _ => Err("\"ssl\" is neither true nor false.".into()),
     }
 }
 
@@ -179,8 +184,8 @@ enum Scalar {
     Text(String),
 }
 
-fn missing(key: &str) -> String {
-    format!("the key {key:?} is missing.")
+fn missing(key: &str) -> Problem {
+    format!("the key {key:?} is missing.").into()
 }
 
 #[cfg(test)]
@@ -241,7 +246,7 @@ mod tests {
             ("ssl", "1", "\"ssl\" is neither"),
             ("masterarn", "{}", "\"masterarn\" is not a string"),
         ] {
-            let error = Credentials::read(&with(key, value)).unwrap_err();
+            let error = Credentials::read(&with(key, value)).unwrap_err().to_string();
             assert!(error.contains(expected), "{key} {value}: {error}");
             assert!(!error.contains("canary"), "{error}");
         }

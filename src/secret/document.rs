@@ -10,42 +10,41 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::password::Password;
+use crate::error::Problem;
 
 /// The members of the JSON object in their order, each value as it was written. It has no
 /// `Display`, and its `Debug` shows keys only.
 #[derive(Clone)]
-pub struct Document(Vec<(String, Box<RawValue>)>);
+pub(crate) struct Document(Vec<(String, Box<RawValue>)>);
 
 impl Document {
     /// Parses the value of a secret.
     ///
     /// # Errors
     /// A sentence that says what is wrong and shows nothing of the value.
-    pub fn parse(text: &SecretString) -> Result<Self, String> {
+    pub(crate) fn parse(text: &SecretString) -> Result<Self, Problem> {
         let text = text.expose_secret();
         serde_json::from_str(text).map_err(|error| {
-            if error.classify() == serde_json::error::Category::Data {
-                // The only data errors are ours, and ours quote keys alone; serde's own would quote
-                // the value.
-                let reason = error.to_string();
-                return match reason.strip_prefix(REPEATED_KEY) {
-                    Some(key) => format!(
-                        "the key{} appears twice in the JSON \
-                        object.",
-                        key.split(" at line").next().unwrap_or_default()
-                    ),
-                    None => "it is JSON, but not an object. Expected {\"engine\": \"postgres\", \
-                        \"host\": ..., \"username\": ..., \"password\": ...}."
-                        .to_owned(),
-                };
+            if error.classify() != serde_json::error::Category::Data {
+                let (line, column) = (error.line(), error.column());
+                return format!("it is not JSON (line {line}, column {column}).").into();
             }
-            format!("it is not JSON (line {}, column {}).", error.line(), error.column())
+            // The only data errors are ours, and ours quote keys alone; serde's own would quote the
+            // value.
+            match error.to_string().strip_prefix(REPEATED_KEY) {
+                Some(key) => {
+                    let key = key.split(" at line").next().unwrap_or_default();
+                    format!("the key{key} appears twice in the JSON object.").into()
+                }
+                None => "it is JSON, but not an object. Expected {\"engine\": \"postgres\", \
+                         \"host\": ..., \"username\": ..., \"password\": ...}."
+                    .into(),
+            }
         })
     }
 
     /// The object `rotation` that the secret's owner may put into it, if there is one.
-    #[must_use]
-    pub fn rotation(&self) -> Option<&RawValue> {
+    pub(crate) fn rotation(&self) -> Option<&RawValue> {
         self.raw("rotation")
     }
 
@@ -53,7 +52,7 @@ impl Document {
     ///
     /// # Errors
     /// A string cannot be written as JSON, which does not happen with strings that were parsed.
-    pub fn with_login(
+    pub(crate) fn with_login(
         &self,
         username: &str,
         password: &Password,
@@ -70,8 +69,7 @@ impl Document {
     }
 
     /// The first key, but for `except`, under which the two documents do not hold the same value.
-    #[must_use]
-    pub fn difference<'a>(&'a self, other: &'a Self, except: &[&str]) -> Option<&'a str> {
+    pub(crate) fn difference<'a>(&'a self, other: &'a Self, except: &[&str]) -> Option<&'a str> {
         // What serde_json cannot hold, such as 1e400, is the same only letter for letter.
         let parsed = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
         let same = |a: &RawValue, b: &RawValue| {
@@ -173,7 +171,7 @@ mod tests {
             (r#"{"password":"canary","host":"a","host":"b"}"#, r#"the key "host" appears twice"#),
             (r#"{"password":"canary"} x"#, "not JSON"),
         ] {
-            let error = Document::parse(&SecretString::from(text)).unwrap_err();
+            let error = Document::parse(&SecretString::from(text)).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
             assert!(!error.contains("canary"), "{error}");
         }

@@ -1,7 +1,7 @@
 //! What Secrets Manager holds: the document, the password in it, and the store that keeps its
 //! versions.
 
-pub mod credentials;
-pub mod document;
-pub mod password;
-pub mod store;
+pub(crate) mod credentials;
+pub(crate) mod document;
+pub(crate) mod password;
+pub(crate) mod store;

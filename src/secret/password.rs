@@ -9,6 +9,8 @@ use rand::rngs::{StdRng, SysError, SysRng};
 use rand::seq::IndexedRandom;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::error::Problem;
+
 const LOWERCASE: &str = "abcdefghijklmnopqrstuvwxyz";
 const UPPERCASE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const NUMBERS: &str = "0123456789";
@@ -18,16 +20,16 @@ const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 /// carry 52.
 const MINIMUM_ENTROPY: f64 = 50.0;
 /// What Amazon RDS accepts, in characters.
-pub const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
+pub(crate) const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// A cleartext password. It has no `Display` and no `Serialize`; every reveal is an
 /// `expose_secret`.
 #[derive(Clone)]
-pub struct Password(SecretString);
+pub(crate) struct Password(SecretString);
 
 /// How the server keeps a password, by the names of PostgreSQL's `password_encryption`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Storage {
+pub(crate) enum Storage {
     ScramSha256,
     Md5,
     /// Sent as it is and hashed by the server: only where an extension insists on seeing it.
@@ -37,7 +39,7 @@ pub enum Storage {
 /// Which passwords are generated: a set of characters for each included type, the length, and
 /// whether each type must occur.
 #[derive(Debug)]
-pub struct PasswordPolicy {
+pub(crate) struct PasswordPolicy {
     length: usize,
     types: Vec<Vec<char>>,
     require_each_included_type: bool,
@@ -45,20 +47,17 @@ pub struct PasswordPolicy {
 
 impl Password {
     /// Takes what is to be kept from sight.
-    #[must_use]
-    pub fn new(cleartext: String) -> Self {
+    pub(crate) fn new(cleartext: String) -> Self {
         Self(SecretString::from(cleartext))
     }
 
     /// The cleartext, for the login and for the document.
-    #[must_use]
-    pub fn expose_secret(&self) -> &str {
+    pub(crate) fn expose_secret(&self) -> &str {
         self.0.expose_secret()
     }
 
     /// What goes to the server in place of the cleartext, made as `psql`'s `\password` makes it.
-    #[must_use]
-    pub fn stored_form(&self, role: &str, storage: Storage) -> SecretString {
+    pub(crate) fn stored_form(&self, role: &str, storage: Storage) -> SecretString {
         let cleartext = self.expose_secret();
         SecretString::from(match storage {
             Storage::ScramSha256 => scram_sha_256(cleartext.as_bytes()),
@@ -69,8 +68,7 @@ impl Password {
 
     /// Why the server would not keep this as a password: setting it would lock the role out or
     /// store something else.
-    #[must_use]
-    pub fn defect(&self) -> Option<&'static str> {
+    pub(crate) fn defect(&self) -> Option<&'static str> {
         let cleartext = self.expose_secret();
         if cleartext.is_empty() {
             Some("is empty, which PostgreSQL takes for no password at all")
@@ -104,18 +102,19 @@ impl PasswordPolicy {
     ///
     /// # Errors
     /// A sentence, when no password, or only a guessable one, can meet the policy.
-    pub fn new(
+    pub(crate) fn new(
         length: usize,
         exclude_characters: &str,
         exclude: ExcludedTypes,
         require_each_included_type: bool,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Problem> {
         if !LENGTHS.contains(&length) {
             return Err(format!(
                 "{length} is not a length from {} to {}.",
                 LENGTHS.start(),
                 LENGTHS.end()
-            ));
+            )
+            .into());
         }
         let types: Vec<Vec<char>> = [
             (LOWERCASE, exclude.lowercase),
@@ -131,15 +130,13 @@ impl PasswordPolicy {
         .collect();
 
         if types.iter().all(Vec::is_empty) {
-            return Err(
-                "the EXCLUDE_ variables leave no character to make a password of.".to_owned()
-            );
+            return Err("the EXCLUDE_ variables leave no character to make a password of.".into());
         }
         if require_each_included_type && types.iter().any(Vec::is_empty) {
             return Err("EXCLUDE_CHARACTERS leaves no character of a type that \
                 REQUIRE_EACH_INCLUDED_TYPE asks for; exclude that type, or set \
                 REQUIRE_EACH_INCLUDED_TYPE to false."
-                .to_owned());
+                .into());
         }
         let policy = Self { length, types, require_each_included_type };
         let entropy = policy.entropy();
@@ -148,7 +145,8 @@ impl PasswordPolicy {
                 "{length} characters out of {} carry {entropy:.0} bits, which can be guessed; at \
                  least {MINIMUM_ENTROPY:.0} are needed: make the password longer or exclude less.",
                 policy.alphabet().len(),
-            ));
+            )
+            .into());
         }
         Ok(policy)
     }
@@ -157,7 +155,7 @@ impl PasswordPolicy {
     ///
     /// # Errors
     /// The operating system has no randomness to give.
-    pub fn generate(&self) -> Result<Password, SysError> {
+    pub(crate) fn generate(&self) -> Result<Password, SysError> {
         let mut rng = StdRng::try_from_rng(&mut SysRng)?;
         let alphabet = self.alphabet();
         // Whole passwords are drawn again until one fits: placing one of each type by hand would
@@ -189,11 +187,11 @@ impl PasswordPolicy {
     clippy::struct_excessive_bools,
     reason = "four options of GetRandomPassword, each on or off"
 )]
-pub struct ExcludedTypes {
-    pub lowercase: bool,
-    pub uppercase: bool,
-    pub numbers: bool,
-    pub punctuation: bool,
+pub(crate) struct ExcludedTypes {
+    pub(crate) lowercase: bool,
+    pub(crate) uppercase: bool,
+    pub(crate) numbers: bool,
+    pub(crate) punctuation: bool,
 }
 
 /// Whether the server would take this string for a hash and store it unchanged.
@@ -274,7 +272,7 @@ mod tests {
             (PasswordPolicy::new(8, "", digits, true), "8 characters out of 10 carry 27 bits"),
         ];
         for (result, expected) in cases {
-            let error = result.unwrap_err();
+            let error = result.unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

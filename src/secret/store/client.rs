@@ -17,7 +17,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const TOO_MANY_REQUESTS: u16 = 429;
 
 /// The SDK's client, with the region and the credentials of the environment.
-pub async fn client(endpoint: Option<&str>) -> Client {
+pub(crate) async fn client(endpoint: Option<&str>) -> Client {
     use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
     let http = aws_smithy_http_client::Builder::new()

@@ -7,8 +7,8 @@ mod trial;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-pub use self::client::client;
-pub use aws_sdk_secretsmanager::Client;
+pub(crate) use self::client::client;
+pub(crate) use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
@@ -27,36 +27,35 @@ const READ_AGAIN_AFTER: [Duration; 3] =
 /// Pages of 100 versions that are looked through for those without a label.
 const VERSION_PAGES: usize = 10;
 
-pub const CURRENT: &str = "AWSCURRENT";
-pub const PENDING: &str = "AWSPENDING";
-pub const PREVIOUS: &str = "AWSPREVIOUS";
+pub(crate) const CURRENT: &str = "AWSCURRENT";
+pub(crate) const PENDING: &str = "AWSPENDING";
+pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// Secrets Manager, for one invocation. Its calls are boxed, since the SDK's futures take 16 KB
 /// each.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub(crate) struct Store {
     client: Client,
     deadline: Deadline,
 }
 
 /// What `DescribeSecret` says that decides on a rotation.
 #[derive(Debug, Clone, Default)]
-pub struct Description {
-    pub rotation_enabled: Option<bool>,
-    pub owning_service: Option<String>,
+pub(crate) struct Description {
+    pub(crate) rotation_enabled: Option<bool>,
+    pub(crate) owning_service: Option<String>,
     /// The labels of every version that has any.
-    pub stages: HashMap<String, Vec<String>>,
+    pub(crate) stages: HashMap<String, Vec<String>>,
     /// When the last rotation ended, and when the next one is to begin.
-    pub last_rotated: Option<SystemTime>,
-    pub next_rotation: Option<SystemTime>,
+    pub(crate) last_rotated: Option<SystemTime>,
+    pub(crate) next_rotation: Option<SystemTime>,
     /// When anything of the secret was changed last, a label too.
-    pub last_changed: Option<SystemTime>,
+    pub(crate) last_changed: Option<SystemTime>,
 }
 
 impl Description {
     /// The version that carries a label.
-    #[must_use]
-    pub fn holder(&self, label: &str) -> Option<&str> {
+    pub(crate) fn holder(&self, label: &str) -> Option<&str> {
         self.stages
             .iter()
             .find(|(_, labels)| labels.iter().any(|known| known == label))
@@ -65,32 +64,31 @@ impl Description {
 
     /// The version of a rotation that is under way, or got stuck: it carries AWSPENDING, and not
     /// AWSCURRENT.
-    #[must_use]
-    pub fn under_way(&self) -> Option<&str> {
+    pub(crate) fn under_way(&self) -> Option<&str> {
         self.holder(PENDING).filter(|pending| self.holder(CURRENT) != Some(pending))
     }
 }
 
 /// A version of a secret with its value.
 #[derive(Debug, Clone)]
-pub struct Version {
-    pub arn: String,
-    pub name: String,
-    pub id: String,
-    pub created: Option<SystemTime>,
-    pub value: Value,
+pub(crate) struct Version {
+    pub(crate) arn: String,
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) created: Option<SystemTime>,
+    pub(crate) value: Value,
 }
 
 /// What a version holds.
 #[derive(Debug, Clone)]
-pub enum Value {
+pub(crate) enum Value {
     Text(SecretString),
     Binary,
 }
 
 /// Which version to read.
 #[derive(Debug, Clone, Copy)]
-pub enum Which<'a> {
+pub(crate) enum VersionSelector<'a> {
     Stage(&'a str),
     /// The version, whatever its labels.
     Id(&'a str),
@@ -100,15 +98,14 @@ pub enum Which<'a> {
 
 /// What became of a value that was put.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Put {
+pub(crate) enum PutOutcome {
     Stored,
     /// The version already had another value, which stays.
     HadValue,
 }
 
 impl Store {
-    #[must_use]
-    pub fn new(client: Client, deadline: Deadline) -> Self {
+    pub(crate) fn new(client: Client, deadline: Deadline) -> Self {
         Self { client, deadline }
     }
 
@@ -116,7 +113,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn describe(&self, secret: &str) -> Result<Description, Error> {
+    pub(crate) async fn describe(&self, secret: &str) -> Result<Description, Error> {
         let call = Box::pin(self.client.describe_secret().secret_id(secret).send());
         let output = self.answer("DescribeSecret", secret, call).await?;
         Ok(Description {
@@ -134,12 +131,16 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::SecretsManager`]; with `NotFound` when the secret itself does not exist.
-    pub async fn read(&self, secret: &str, which: Which<'_>) -> Result<Option<Version>, Error> {
+    pub(crate) async fn read(
+        &self,
+        secret: &str,
+        which: VersionSelector<'_>,
+    ) -> Result<Option<Version>, Error> {
         let request = self.client.get_secret_value().secret_id(secret);
         let request = match which {
-            Which::Stage(stage) => request.version_stage(stage),
-            Which::Id(id) => request.version_id(id),
-            Which::IdAtStage(id, stage) => request.version_id(id).version_stage(stage),
+            VersionSelector::Stage(stage) => request.version_stage(stage),
+            VersionSelector::Id(id) => request.version_id(id),
+            VersionSelector::IdAtStage(id, stage) => request.version_id(id).version_stage(stage),
         };
         let call = Box::pin(request.send());
         let output = match self.limit("GetSecretValue", secret, call).await? {
@@ -164,10 +165,10 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn read_again(
+    pub(crate) async fn read_again(
         &self,
         secret: &str,
-        which: Which<'_>,
+        which: VersionSelector<'_>,
     ) -> Result<Option<Version>, Error> {
         for pause in READ_AGAIN_AFTER {
             if let Some(version) = self.read(secret, which).await? {
@@ -183,13 +184,13 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn put_pending(
+    pub(crate) async fn put_pending(
         &self,
         secret: &str,
         token: &str,
         rotation_token: Option<&SecretString>,
         value: &SecretString,
-    ) -> Result<Put, Error> {
+    ) -> Result<PutOutcome, Error> {
         let request = self
             .client
             .put_secret_value()
@@ -200,11 +201,11 @@ impl Store {
             .version_stages(PENDING);
         let call = Box::pin(request.send());
         match self.limit("PutSecretValue", secret, call).await? {
-            Ok(_) => Ok(Put::Stored),
+            Ok(_) => Ok(PutOutcome::Stored),
             Err(SdkError::ServiceError(refusal))
                 if matches!(refusal.err(), PutSecretValueError::ResourceExistsException(_)) =>
             {
-                Ok(Put::HadValue)
+                Ok(PutOutcome::HadValue)
             }
             Err(error) => Err(fault::of("PutSecretValue", secret, &error)),
         }
@@ -214,7 +215,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn move_current(&self, secret: &str, from: &str, to: &str) -> Result<(), Error> {
+    pub(crate) async fn move_current(
+        &self,
+        secret: &str,
+        from: &str,
+        to: &str,
+    ) -> Result<(), Error> {
         let request = self
             .client
             .update_secret_version_stage()
@@ -226,11 +232,15 @@ impl Store {
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }
 
-    /// Takes AWSPENDING off a version, if it is still on that one.
+    /// Removes AWSPENDING from a version, if it is still on that one.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn take_off_pending(&self, secret: &str, version: &str) -> Result<(), Error> {
+    pub(crate) async fn remove_pending_label(
+        &self,
+        secret: &str,
+        version: &str,
+    ) -> Result<(), Error> {
         let request = self
             .client
             .update_secret_version_stage()
@@ -245,7 +255,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn unlabelled_versions(&self, secret: &str) -> Result<Vec<String>, Error> {
+    pub(crate) async fn unlabelled_versions(&self, secret: &str) -> Result<Vec<String>, Error> {
         let (mut versions, mut page) = (Vec::new(), None);
         // Secrets Manager keeps about 100 versions, and all of the last 24 hours: more than these
         // are of no rotation.
@@ -305,10 +315,12 @@ impl Store {
 
 /// A version without a value, or a label that is on another version: AWS answers the second with
 /// `InvalidRequestException`.
-fn is_absent(refusal: &GetSecretValueError, which: Which<'_>) -> bool {
+fn is_absent(refusal: &GetSecretValueError, which: VersionSelector<'_>) -> bool {
     match refusal {
         GetSecretValueError::ResourceNotFoundException(_) => true,
-        GetSecretValueError::InvalidRequestException(_) => matches!(which, Which::IdAtStage(..)),
+        GetSecretValueError::InvalidRequestException(_) => {
+            matches!(which, VersionSelector::IdAtStage(..))
+        }
         _ => false,
     }
 }

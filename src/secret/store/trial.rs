@@ -17,7 +17,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn try_put(&self, secret: &str, version: &Version) -> Result<(), Error> {
+    pub(crate) async fn try_put(&self, secret: &str, version: &Version) -> Result<(), Error> {
         let Value::Text(value) = &version.value else { return Ok(()) };
         let request = self
             .client
@@ -42,7 +42,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub async fn try_move(&self, secret: &str, version: &str) -> Result<(), Error> {
+    pub(crate) async fn try_move(&self, secret: &str, version: &str) -> Result<(), Error> {
         let request = self
             .client
             .update_secret_version_stage()

@@ -3,36 +3,33 @@
 
 use postgres_protocol::escape::escape_identifier;
 
-use super::requirements::{self, Checked};
-use super::{Context, Done, Rotation, strategy};
+use super::step_result::StepResult;
+use crate::context::Context;
 use crate::database::parity::{self, Parity};
-use crate::database::{Login, Purpose, Session, role};
+use crate::database::{Purpose, Session, role};
 use crate::error::Error;
-use crate::report::{Checks, Outcome};
+use crate::report::{Outcome, RequirementsReport};
+use crate::rotation::passwords::Origin;
+use crate::rotation::requirements::{self, RequirementsCheck};
+use crate::rotation::{Rotation, strategy};
 
-/// What is missing is named up to here; somebody has to read it.
+/// What is missing is named up to here; a person has to read it.
 const EXAMPLES: u32 = 10;
 
 /// A version without a value is what `RotateImmediately=false` may send: then there is only the
 /// current credential to test.
-pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Done, Error> {
-    let (version, operation, outcome, which) = match &rotation.pending {
-        Some(pending) => (pending, "login with AWSPENDING", Outcome::Tested, "pending"),
-        None => (&rotation.current, "login with AWSCURRENT", Outcome::CurrentTested, "current"),
+pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
+    let (version, origin, outcome, which) = match &rotation.pending {
+        Some(pending) => (pending, Origin::Pending, Outcome::Tested, "pending"),
+        None => (&rotation.current, Origin::Current, Outcome::CurrentTested, "current"),
     };
-    let database = rotation.database(context, version)?;
-    let credentials = &version.credentials;
-    let session = match database
-        .login(operation, &credentials.username, &credentials.password, Purpose::Application)
-        .await?
-    {
-        Login::Accepted(session) => session,
-        Login::Rejected(error) => return Err(error),
-    };
-    let tested = test(rotation, &session, &database.target.address()).await;
+    let login = rotation.login(context, version, origin, Purpose::Application).await?;
+    let session = login.accepted()?;
+    let host = session.host().to_owned();
+    let tested = test(rotation, &session).await;
     session.close().await;
-    let Tested { acts_as, equal, checks, warnings } = tested?;
-    let role = &credentials.username;
+    let LoginTest { acts_as, equal, checks, warnings } = tested?;
+    let role = &version.credentials.username;
     let acts_as =
         if acts_as == *role { String::new() } else { format!(" and acts as {acts_as:?}") };
     let can = if equal {
@@ -41,64 +38,57 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<Do
         String::new()
     };
     let message = format!(
-        "Role {role:?} logs in to {} with the {which} password{acts_as}; {can}{}.",
-        database.target.address(),
+        "Role {role:?} logs in to {host} with the {which} password{acts_as}; {can}{}.",
         checks.text()
     );
-    Ok(Done { warnings, checks: Some(checks), ..Done::new(outcome, message) })
+    Ok(StepResult { warnings, checks: Some(checks), ..StepResult::new(outcome, message) })
 }
 
-struct Tested {
+/// What a session of the application showed.
+struct LoginTest {
     acts_as: String,
     /// It was compared with the current user.
     equal: bool,
-    checks: Checks,
+    checks: RequirementsReport,
     warnings: Vec<String>,
 }
 
-async fn test(rotation: &Rotation, session: &Session, host: &str) -> Result<Tested, Error> {
-    const CONSEQUENCE: &str =
-        "AWSCURRENT stays as it is; once this is mended, start the rotation anew.";
+async fn test(rotation: &Rotation, session: &Session) -> Result<LoginTest, Error> {
     let current = &rotation.current.credentials;
-    let login = session.role().to_owned();
-    let standing = role::standing(session).await?;
+    let (login, host) = (session.role(), session.host());
+    let standing = session.standing().await?;
     if standing.session_user != login {
         let problem = format!(
-            "the session is one of role {:?}: something stands between that logs in itself. Rotate \
-             through the database itself: set rotation_host in ROTATION_POLICY.",
+            "the session is one of role {:?}: something stands between that logs in itself. \
+             Rotate through the database itself: set rotation_host in ROTATION_POLICY.",
             standing.session_user
         );
-        return Err(Error::UsersNotReady { role: login, host: host.to_owned(), problem });
+        let (role, host) = (login.to_owned(), host.to_owned());
+        return Err(Error::UsersNotReady { role, host, problem });
     }
     let checked = requirements::check(rotation, session, &standing).await;
-    let changed = rotation
-        .pending
-        .as_ref()
-        .is_some_and(|pending| pending.credentials.password != current.password);
-    if login == current.username && changed {
-        // The database has the pending password by now. To halt here would lock the application
-        // out, and mend nothing: setSecret has checked the same role before it changed anything.
+    let acts_as = standing.current_user;
+    if login == current.username {
+        let changed = rotation
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.credentials.password != current.password);
         let (checks, warnings) = match checked {
-            Ok(Checked { checks, problems }) => (checks, problems),
-            Err(error) => (Checks::default(), vec![error.to_string()]),
+            // The database has the pending password by now. To halt here would lock the
+            // application out and fix nothing: setSecret has checked the same role before it
+            // changed anything.
+            Ok(RequirementsCheck { report, problems }) if changed => (report, problems),
+            Err(error) if changed => (RequirementsReport::default(), vec![error.full_text()]),
+            checked => (checked?.complete(session)?, Vec::new()),
         };
-        return Ok(Tested { acts_as: standing.current_user, equal: false, checks, warnings });
+        return Ok(LoginTest { acts_as, equal: false, checks, warnings });
     }
     let checked = checked?;
-    if login == current.username {
-        let Checked { checks, .. } = checked.into_error(session, host, CONSEQUENCE)?;
-        return Ok(Tested {
-            acts_as: standing.current_user,
-            equal: false,
-            checks,
-            warnings: Vec::new(),
-        });
-    }
     let parity = parity::parity(session, standing.version, &current.username, EXAMPLES).await?;
-    acts_as_the_owner(rotation, &parity, &login, host)?;
-    let Checked { checks, .. } = checked.into_error(session, host, CONSEQUENCE)?;
-    can_do_as_much(&parity, &login, &current.username, host)?;
-    Ok(Tested { acts_as: standing.current_user, equal: true, checks, warnings: warnings(&parity) })
+    acts_as_the_owner(rotation, &parity, login, host)?;
+    let checks = checked.complete(session)?;
+    can_do_as_much(&parity, login, &current.username, host)?;
+    Ok(LoginTest { acts_as, equal: true, checks, warnings: warnings(&parity) })
 }
 
 /// What a user creates that acts as another role than it should is lost to the other one.
@@ -132,7 +122,6 @@ fn acts_as_the_owner(
             role::act_as(login, owner)
         )
     };
-    let problem = format!("{problem} AWSCURRENT stays as it is.");
     Err(Error::UsersNotReady { role: login.to_owned(), host: host.to_owned(), problem })
 }
 

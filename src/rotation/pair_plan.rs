@@ -8,7 +8,7 @@ use crate::database::role;
 
 /// Why the other user cannot be made the current one's equal.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The admin must not be used on this role.
     Admin(String),
     /// The two users, or their owner role, are not as they have to be.
@@ -19,14 +19,14 @@ pub(super) enum Refusal {
 
 /// A change that is safe to make, and what a person should know about it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Plan {
-    pub change: Change,
-    pub warnings: Vec<String>,
+pub(crate) struct Plan {
+    pub(crate) change: Change,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Decides in the order of what would be worst: whom the admin must not touch, what the pair lacks,
 /// what the admin lacks.
-pub(super) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Result<Plan, Refusal> {
+pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Result<Plan, Refusal> {
     let Names { current, other, .. } = names;
     let owner = facts.owner_name.as_str();
     if other == facts.admin.name {

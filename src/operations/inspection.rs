@@ -5,33 +5,34 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::diagnosis::{Findings, Pending};
+use crate::context::Context;
 use crate::database::{Login, Purpose, Session, sessions};
 use crate::error::{Error, RotationFault};
-use crate::event::Step;
-use crate::report::{Schedule, Verdict, VersionReport};
-use crate::rotation::login::{Tried, older};
-use crate::rotation::{Context, Rotation, Stored, admin, labels};
-use crate::secret::store::{self, Description, Version, Which};
+use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
+use crate::rotation::passwords::{LoginAttempts, Origin, find_older_login};
+use crate::rotation::{Admission, Rotation, SecretVersion, labels};
+use crate::secret::store::{self, Description, Version, VersionSelector};
 
 /// Everything that was found, and sessions that were opened on the way.
-pub(super) struct Found {
-    pub rotation: Rotation,
-    pub findings: Findings,
-    pub versions: Vec<VersionReport>,
-    pub schedule: Schedule,
-    pub open: BTreeMap<String, u64>,
-    pub stored_as: BTreeMap<String, String>,
+pub(super) struct Inspection {
+    pub(super) rotation: Rotation,
+    pub(super) findings: Findings,
+    pub(super) versions: Vec<VersionReport>,
+    schedule: Schedule,
+    open_sessions: BTreeMap<String, u64>,
+    stored_as: BTreeMap<String, String>,
     /// The version that carries AWSPENDING and not AWSCURRENT.
-    pub pending_id: Option<String>,
-    pub sessions: Sessions,
+    pub(super) pending_id: Option<String>,
+    pub(super) sessions: Sessions,
 }
 
+/// The sessions that were opened on the way.
 #[derive(Default)]
 pub(super) struct Sessions {
-    pub current: Option<Session>,
-    pub pending: Option<Session>,
+    pub(super) current: Option<Session>,
+    pub(super) pending: Option<Session>,
     /// Of the current user, with an older password.
-    pub older: Option<Session>,
+    pub(super) older: Option<Session>,
 }
 
 impl Sessions {
@@ -42,24 +43,36 @@ impl Sessions {
     }
 }
 
+impl Inspection {
+    /// The report on what was found, of which nothing was done yet.
+    pub(super) fn diagnosis(&self, remedy: Remedy) -> Diagnosis {
+        Diagnosis {
+            remedy,
+            done: Vec::new(),
+            versions: self.versions.clone(),
+            sessions: self.open_sessions.clone(),
+            password_stored_as: self.stored_as.clone(),
+            schedule: self.schedule.clone(),
+            steps: Vec::new(),
+        }
+    }
+}
+
 /// Looks at the secret and at the database. It changes nothing.
-pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, Error> {
+pub(super) async fn inspect(context: &Context<'_>, secret: &str) -> Result<Inspection, Error> {
     let description = context.store.describe(secret).await?;
-    let fault = |fault| Error::Rotation { secret: secret.to_owned(), fault };
-    labels::not_managed(&description).map_err(fault)?;
-    let current = context
-        .store
-        .read(secret, Which::Stage(store::CURRENT))
-        .await?
-        .ok_or_else(|| fault(RotationFault::NoCurrent))?;
+    labels::not_managed(&description).map_err(|fault| fault.of(secret))?;
+    let selector = VersionSelector::Stage(store::CURRENT);
+    let current = context.store.read(secret, selector).await?;
+    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
     let pending_id = description.under_way().map(str::to_owned);
-    let schedule = schedule(&description);
-    let mut rotation =
-        Rotation::of(context.config, current, pending_id.as_deref().unwrap_or_default())?;
+    let token = pending_id.as_deref().unwrap_or_default();
+    let mut rotation = Rotation::of(context.config, current, token)?;
     let mut opened = Sessions::default();
     let mut versions = Vec::new();
 
-    let (current, session, reason) = login(context, &rotation, &rotation.current).await?;
+    let (current, session, reason) =
+        try_login(context, &rotation, &rotation.current, Origin::Current).await?;
     opened.current = session;
     versions.push(report(&rotation.current, store::CURRENT, Some(current), reason.clone()));
 
@@ -72,39 +85,40 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
     }
     let mut older_verdict = None;
     if current == Verdict::Rejected && pending != Pending::Value(Verdict::Accepted) {
-        let database = rotation.database(context, &rotation.current)?;
-        let mut tried = Tried::rejected(
-            [Some(&rotation.current), rotation.pending.as_ref()].into_iter().flatten(),
-        );
-        older_verdict = Some(match older(context, &rotation, &database, &mut tried).await {
+        let refused = [
+            Some((Origin::Current, &rotation.current)),
+            rotation.pending.as_ref().map(|pending| (Origin::Pending, pending)),
+        ];
+        let mut attempts = LoginAttempts::by_operation(refused.into_iter().flatten());
+        older_verdict = Some(match find_older_login(context, &rotation, &mut attempts).await {
             Ok(Some((session, _))) => {
                 opened.older = Some(session);
                 Verdict::Accepted
             }
             Ok(None) => {
-                versions[0].reason = tried.left_out().map(str::to_owned);
+                versions[0].reason = attempts.left_out().map(str::to_owned);
                 Verdict::Rejected
             }
             Err(error @ Error::Database { .. }) => {
-                versions[0].reason = Some(error.to_string());
+                versions[0].reason = Some(error.full_text());
                 Verdict::Unknown
             }
             Err(error) => return Err(error),
         });
     }
-    if let Some(previous) = context.store.read(secret, Which::Stage(store::PREVIOUS)).await? {
+    let selector = VersionSelector::Stage(store::PREVIOUS);
+    if let Some(previous) = context.store.read(secret, selector).await? {
         versions.push(previous_version(context, &rotation, previous, current).await?);
     }
     let users = [rotation.current.credentials.username.as_str(), rotation.next_username.as_str()];
-    let (open, stored_as) =
-        match [&opened.current, &opened.pending, &opened.older].into_iter().flatten().next() {
-            Some(session) => (
-                sessions::count(session, &users).await?,
-                sessions::stored_as(session, &users).await?,
-            ),
-            None => (BTreeMap::new(), BTreeMap::new()),
-        };
-    let admin_reset = rotation.policy.admin_reset && admin::secret(&rotation).is_some();
+    let session = [&opened.current, &opened.pending, &opened.older].into_iter().flatten().next();
+    let (open_sessions, stored_as) = match session {
+        Some(session) => {
+            (sessions::count(session, &users).await?, sessions::stored_as(session, &users).await?)
+        }
+        None => (BTreeMap::new(), BTreeMap::new()),
+    };
+    let admin_reset = rotation.policy.admin_reset && rotation.admin_secret().is_some();
     let findings = Findings {
         strategy: rotation.strategy,
         current,
@@ -112,12 +126,12 @@ pub(super) async fn look(context: &Context<'_>, secret: &str) -> Result<Found, E
         older: older_verdict,
         admin_reset,
     };
-    Ok(Found {
+    Ok(Inspection {
         rotation,
         findings,
         versions,
-        schedule,
-        open,
+        schedule: schedule(&description),
+        open_sessions,
         stored_as,
         pending_id,
         sessions: opened,
@@ -140,7 +154,7 @@ async fn previous_version(
         database: None,
         reason: None,
     };
-    let Ok(previous) = Stored::parse(version, store::PREVIOUS) else {
+    let Ok(previous) = SecretVersion::parse(version, store::PREVIOUS) else {
         return Ok(VersionReport {
             reason: Some("its value is not that of a log-in".to_owned()),
             ..unread
@@ -153,7 +167,8 @@ async fn previous_version(
     {
         return Ok(VersionReport { role: Some(previous.credentials.username), ..unread });
     }
-    let (verdict, session, reason) = login(context, rotation, &previous).await?;
+    let (verdict, session, reason) =
+        try_login(context, rotation, &previous, Origin::Previous).await?;
     if let Some(session) = session {
         session.close().await;
     }
@@ -195,12 +210,11 @@ async fn pending_state(
         database: None,
         reason,
     };
-    let Some(version) =
-        context.store.read(&rotation.secret, Which::IdAtStage(id, store::PENDING)).await?
-    else {
+    let selector = VersionSelector::IdAtStage(id, store::PENDING);
+    let Some(version) = context.store.read(&rotation.secret, selector).await? else {
         return Ok((Pending::Empty, none(Some("it has no value".to_owned()))));
     };
-    let pending = match rotation.admit(version, Step::TestSecret) {
+    let pending = match rotation.admit(version, Admission::NextUserOrCopy) {
         Ok(pending) => pending,
         // What no step would take is as good as no value.
         Err(error @ (Error::Document { .. } | Error::Rotation { .. })) => {
@@ -208,18 +222,9 @@ async fn pending_state(
         }
         Err(error) => return Err(error),
     };
-    let same = pending.credentials.username == rotation.current.credentials.username
-        && pending.credentials.password == rotation.current.credentials.password;
-    if same {
-        return Ok((
-            Pending::Copy,
-            report(
-                &pending,
-                store::PENDING,
-                Some(current),
-                Some("a copy of AWSCURRENT".to_owned()),
-            ),
-        ));
+    if pending.same_login(&rotation.current) {
+        let reason = Some("a copy of AWSCURRENT".to_owned());
+        return Ok((Pending::Copy, report(&pending, store::PENDING, Some(current), reason)));
     }
     if current == Verdict::Unknown {
         return Ok((
@@ -227,34 +232,30 @@ async fn pending_state(
             report(&pending, store::PENDING, Some(Verdict::Unknown), unknown),
         ));
     }
-    let (verdict, session, reason) = login(context, rotation, &pending).await?;
+    let (verdict, session, reason) =
+        try_login(context, rotation, &pending, Origin::Pending).await?;
     sessions.pending = session;
     let version = report(&pending, store::PENDING, Some(verdict), reason);
     rotation.pending = Some(pending);
     Ok((Pending::Value(verdict), version))
 }
 
-async fn login(
+async fn try_login(
     context: &Context<'_>,
     rotation: &Rotation,
-    version: &Stored,
+    version: &SecretVersion,
+    origin: Origin,
 ) -> Result<(Verdict, Option<Session>, Option<String>), Error> {
-    let database = rotation.database(context, version)?;
-    let credentials = &version.credentials;
-    Ok(
-        match database
-            .login("login", &credentials.username, &credentials.password, Purpose::Administer)
-            .await
-        {
-            Ok(Login::Accepted(session)) => (Verdict::Accepted, Some(session), None),
-            Ok(Login::Rejected(_)) => (Verdict::Rejected, None, None),
-            Err(error) => (Verdict::Unknown, None, Some(error.to_string())),
-        },
-    )
+    Ok(match rotation.login(context, version, origin, Purpose::Administer).await {
+        Ok(Login::Accepted(session)) => (Verdict::Accepted, Some(session), None),
+        Ok(Login::Rejected(_)) => (Verdict::Rejected, None, None),
+        Err(error @ Error::Database { .. }) => (Verdict::Unknown, None, Some(error.full_text())),
+        Err(error) => return Err(error),
+    })
 }
 
 fn report(
-    version: &Stored,
+    version: &SecretVersion,
     label: &'static str,
     database: Option<Verdict>,
     reason: Option<String>,

@@ -1,0 +1,183 @@
+//! A login that either proves a password, disproves it, or says why it could do neither.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::{Client, Config, Connection, NoTls};
+
+use super::fault::{self, Phase};
+use super::progress::{Part, Progress, Watched};
+use super::session::Session;
+use super::settings::{APPLICATION_NAME, Purpose, startup_options};
+use super::target::Target;
+use super::tls::Tls;
+use crate::deadline::Deadline;
+use crate::error::{DatabaseFault, Detail, Error};
+use crate::secret::password::Password;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the server makes of a password. Everything else is an error, and decides nothing.
+#[derive(Debug)]
+pub(crate) enum Login {
+    Accepted(Session),
+    /// SQLSTATE 28P01: this password is not the one in the database (or the role has none that
+    /// works).
+    Rejected(Error),
+}
+
+impl Login {
+    /// The session, where only an accepted password will do.
+    ///
+    /// # Errors
+    /// [`Error::Database`] with `LoginRejected`.
+    pub(crate) fn accepted(self) -> Result<Session, Error> {
+        match self {
+            Self::Accepted(session) => Ok(session),
+            Self::Rejected(error) => Err(error),
+        }
+    }
+}
+
+/// The way to one database, for one invocation.
+#[derive(Debug)]
+pub(crate) struct Database<'a> {
+    pub(crate) tls: &'a Tls,
+    pub(crate) target: Target,
+    pub(crate) deadline: Deadline,
+}
+
+impl Database<'_> {
+    /// Logs in; `operation` says in errors whose password it was.
+    ///
+    /// # Errors
+    /// [`Error::Database`] for everything but a refused password: name, route, TLS, `pg_hba.conf`,
+    /// limits, time.
+    pub(crate) async fn login(
+        &self,
+        operation: &'static str,
+        role: &str,
+        password: &Password,
+        purpose: Purpose,
+    ) -> Result<Login, Error> {
+        self.watched_login(operation, role, password, purpose).await.0
+    }
+
+    /// Logs in, and says how far the attempt came.
+    pub(crate) async fn watched_login(
+        &self,
+        operation: &'static str,
+        role: &str,
+        password: &Password,
+        purpose: Purpose,
+    ) -> (Result<Login, Error>, Progress) {
+        let progress = Progress::start();
+        let failed = |(fault, detail): Failure| Error::Database {
+            operation,
+            role: role.to_owned(),
+            host: self.target.address(),
+            fault,
+            detail,
+        };
+        let opened = self
+            .deadline
+            .limit(LOGIN_TIMEOUT, Box::pin(self.open(role, password, purpose, &progress)))
+            .await
+            .unwrap_or_else(|elapsed| Err((DatabaseFault::TimedOut, elapsed.to_string().into())));
+        let login = match opened {
+            Ok((client, connection)) => {
+                progress.reached(Part::Login);
+                let host = self.target.address();
+                tracing::debug!(db.role = role, db.host = host, operation, "logged in");
+                let session = Session::new(client, connection, role, host, self.deadline);
+                Ok(Login::Accepted(session))
+            }
+            Err(refusal @ (DatabaseFault::LoginRejected, _)) => {
+                Ok(Login::Rejected(failed(refusal)))
+            }
+            Err(failure) => Err(failed(failure)),
+        };
+        (login, progress)
+    }
+
+    async fn open(
+        &self,
+        role: &str,
+        password: &Password,
+        purpose: Purpose,
+        progress: &Progress,
+    ) -> Result<(Client, JoinHandle<()>), Failure> {
+        let target = &self.target;
+        let mut config = Config::new();
+        let binding =
+            if target.proof_required { ChannelBinding::Require } else { ChannelBinding::Prefer };
+        config
+            .user(role)
+            .password(password.expose_secret())
+            .dbname(&target.dbname)
+            .application_name(APPLICATION_NAME)
+            .channel_binding(binding)
+            .options(startup_options(purpose, self.deadline));
+        let failed = |error| fault::classify(&error, Phase::Login);
+        let Some(server_name) = &target.server_name else {
+            config.ssl_mode(SslMode::Disable);
+            let stream = dial(target, progress).await?;
+            let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
+            return Ok((client, serve(connection)));
+        };
+        config.ssl_mode(SslMode::Require);
+        let connector = self
+            .tls
+            .connector_for(server_name)
+            .map_err(|reason| (DatabaseFault::TlsRootsMissing, Detail::from(reason)))?;
+        let connector = postgres_native_tls::TlsConnector::new(connector, server_name);
+        let stream = dial(target, progress).await?;
+        let (client, connection) =
+            config.connect_raw(stream, Watched { connector, progress }).await.map_err(failed)?;
+        Ok((client, serve(connection)))
+    }
+}
+
+/// A fault, and the words that may be shown with it.
+type Failure = (DatabaseFault, Detail);
+
+/// Resolves and connects here and not in the driver, so that a name, a route and a login that fail
+/// can be told apart.
+async fn dial(target: &Target, progress: &Progress) -> Result<TcpStream, Failure> {
+    let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
+        .await
+        .map_err(|error| (DatabaseFault::NameNotResolved, error.to_string().into()))?;
+    progress.reached(Part::Dns);
+    let mut failure =
+        (DatabaseFault::NameNotResolved, Detail::from("the name has no address".to_owned()));
+    for address in addresses {
+        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // A request is a packet of its own; waiting to fill it would only delay each.
+                let _ = stream.set_nodelay(true);
+                progress.reached(Part::Tcp);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => {
+                failure = (DatabaseFault::Unreachable, format!("{address}: {error}").into());
+            }
+            Err(_) => {
+                let text =
+                    format!("{address}: no TCP connection within {} s", CONNECT_TIMEOUT.as_secs());
+                failure = (DatabaseFault::TimedOut, text.into());
+            }
+        }
+    }
+    Err(failure)
+}
+
+fn serve<S, T>(connection: Connection<S, T>) -> JoinHandle<()>
+where
+    Connection<S, T>: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+{
+    // Its error also reaches every caller that waits for an answer of the session, and is told there.
+    tokio::spawn(async move { drop(connection.await) })
+}

@@ -1,0 +1,48 @@
+//! The words of a server or a library, kept apart from ours until they are printed.
+
+use std::fmt;
+
+/// What a server or a library said of a failure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Detail {
+    sqlstate: Option<String>,
+    message: String,
+}
+
+impl Detail {
+    /// The server's answer: five characters of SQLSTATE, and its message.
+    pub(crate) fn of_server(sqlstate: &str, message: String) -> Self {
+        Self { sqlstate: Some(sqlstate.to_owned()), message }
+    }
+
+    /// The server's SQLSTATE, where the server answered.
+    pub(crate) fn sqlstate(&self) -> Option<&str> {
+        self.sqlstate.as_deref()
+    }
+
+    /// The same without the message, which may quote a value.
+    pub(crate) fn without_message(self) -> Self {
+        Self { message: String::new(), ..self }
+    }
+
+    /// The same with every occurrence of a text replaced in the message.
+    pub(crate) fn replacing(self, text: &str, by: &str) -> Self {
+        Self { message: self.message.replace(text, by), ..self }
+    }
+}
+
+impl From<String> for Detail {
+    fn from(message: String) -> Self {
+        Self { sqlstate: None, message }
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.sqlstate, self.message.as_str()) {
+            (Some(sqlstate), "") => f.write_str(sqlstate),
+            (Some(sqlstate), message) => write!(f, "{sqlstate}: {message}"),
+            (None, message) => f.write_str(message),
+        }
+    }
+}

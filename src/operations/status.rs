@@ -1,0 +1,26 @@
+//! `status`, and `recover` that only says what it would do: looks, decides, and changes nothing.
+
+use super::diagnosis::decide;
+use super::inspection::inspect;
+use super::operation_result::OperationResult;
+use crate::context::Context;
+use crate::error::Error;
+use crate::event::Prefer;
+use crate::report::Details;
+
+/// What was found, and what `recover` would do.
+pub(super) async fn run(
+    context: &Context<'_>,
+    secret: &str,
+    prefer: Prefer,
+) -> Result<OperationResult, Error> {
+    let inspection = inspect(context, secret).await?;
+    let remedy = decide(inspection.findings, prefer);
+    let result = OperationResult {
+        strategy: Some(inspection.rotation.strategy),
+        message: remedy.text().to_owned(),
+        details: Details::Diagnosis(inspection.diagnosis(remedy)),
+    };
+    inspection.sessions.close().await;
+    Ok(result)
+}

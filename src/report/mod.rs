@@ -1,0 +1,29 @@
+//! What goes out, as types: the report on a step or on an operation. None holds a secret value.
+
+mod diagnosis;
+mod duration;
+mod operation;
+mod step;
+
+use serde::{Serialize, Serializer};
+
+pub(crate) use self::diagnosis::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
+pub(crate) use self::operation::{
+    ClientReport, Details, OperationReport, PreflightCheck, Retirement,
+};
+pub(crate) use self::step::{Outcome, RequirementsReport, StepReport};
+use crate::policy::Strategy;
+
+/// What an invocation answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Step(StepReport),
+    Operation(OperationReport),
+}
+
+impl Serialize for Strategy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

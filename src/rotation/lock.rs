@@ -1,0 +1,113 @@
+//! One change of a role at a time: which session holds the lock, which one makes the change, and
+//! what happens when a session of others changes the same role.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::Rotation;
+use crate::database::{End, Lock, Session, Transaction};
+use crate::error::{DatabaseFault, Error};
+
+/// Attempts when another session changes the same role at the same time, and the pause between.
+const ATTEMPTS: usize = 5;
+const PAUSE_MS: std::ops::Range<u64> = 20..120;
+
+/// The two sessions of one change. Advisory locks are those of one database, and the admin's may be
+/// another than the secret's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChangeSessions<'a> {
+    /// A session of the secret's own database, where there is one.
+    lock_holder: &'a Session,
+    /// Makes the change.
+    changer: &'a Session,
+    by_admin: bool,
+}
+
+impl<'a> ChangeSessions<'a> {
+    /// The role changes itself.
+    pub(crate) fn own(session: &'a Session) -> Self {
+        Self { lock_holder: session, changer: session, by_admin: false }
+    }
+
+    /// Another role of the pair makes the change, and the current one's session holds the lock.
+    pub(crate) fn by_role(lock_holder: &'a Session, changer: &'a Session) -> Self {
+        Self { lock_holder, changer, by_admin: false }
+    }
+
+    /// The admin makes the change; the role's session holds the lock, where there is one.
+    pub(crate) fn by_admin(secret_session: Option<&'a Session>, admin: &'a Session) -> Self {
+        Self { lock_holder: secret_session.unwrap_or(admin), changer: admin, by_admin: true }
+    }
+
+    /// The session that makes the change.
+    pub(crate) fn changer(self) -> &'a Session {
+        self.changer
+    }
+
+    /// Whether the admin makes the change, and not the role itself.
+    pub(crate) fn by_an_admin(self) -> bool {
+        self.by_admin
+    }
+
+    /// Takes the lock of the rotation's role, or of its pair.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(crate) async fn lock(self, rotation: &Rotation) -> Result<Lock<'a>, Error> {
+        self.lock_holder.lock(rotation.lock_name()).await
+    }
+
+    /// Carries a change out in a transaction, while no other invocation can be at work on the role,
+    /// if `allowed` still holds then. The change says how its transaction ends.
+    ///
+    /// # Errors
+    /// Those of `allowed` and `change`, and [`Error::Database`]. Nothing was changed then, unless
+    /// the answer to COMMIT was lost.
+    pub(crate) async fn change_under_lock<T>(
+        self,
+        rotation: &Rotation,
+        allowed: impl AsyncFn() -> Result<(), Error>,
+        change: impl AsyncFn(&Transaction<'_>) -> Result<(T, End), Error>,
+    ) -> Result<T, Error> {
+        let lock = self.lock(rotation).await?;
+        let changed = self.change(allowed, change).await?;
+        // The lock also goes with the session, and what was changed stays changed.
+        let _ = lock.release().await;
+        Ok(changed)
+    }
+
+    /// Carries a change out in a transaction, while the caller holds the lock.
+    ///
+    /// # Errors
+    /// As [`change_under_lock`](Self::change_under_lock).
+    pub(crate) async fn change<T>(
+        self,
+        allowed: impl AsyncFn() -> Result<(), Error>,
+        change: impl AsyncFn(&Transaction<'_>) -> Result<(T, End), Error>,
+    ) -> Result<T, Error> {
+        let mut attempt = 1;
+        loop {
+            allowed().await?;
+            let transaction = self.changer.begin().await?;
+            match change(&transaction).await {
+                Ok((changed, end)) => {
+                    transaction.end(end).await?;
+                    return Ok(changed);
+                }
+                Err(error) if error.sqlstate().is_some() => {
+                    let ended = transaction.roll_back().await;
+                    let again = error.is_database(DatabaseFault::ConcurrentUpdate);
+                    if !again || attempt == ATTEMPTS || ended.is_err() {
+                        return Err(error);
+                    }
+                }
+                // The server does not answer: the transaction ends with the session.
+                Err(error) => return Err(error),
+            }
+            attempt += 1;
+            let pause = rand::rng().random_range(PAUSE_MS);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `createSecret`: stores a new password under AWSPENDING, unless the version has a value already.
+
+use super::step_result::StepResult;
+use crate::context::Context;
+use crate::error::Error;
+use crate::event::StepRequest;
+use crate::report::Outcome;
+use crate::rotation::{Admission, Rotation, SecretVersion};
+use crate::secret::store::{PutOutcome, VersionSelector};
+
+/// The new value is durable before anything else changes: a crash later on leaves a record of every
+/// password the database may have.
+pub(crate) async fn run(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    request: &StepRequest,
+) -> Result<StepResult, Error> {
+    if let Some(pending) = &rotation.pending {
+        return Ok(kept(pending));
+    }
+    let username = &rotation.next_username;
+    let password = rotation.new_password(context)?;
+    let value = rotation.current.document.with_login(username, &password);
+    let value = value
+        .map_err(|error| rotation.not_stored(format!("the new value is not JSON: {error}")))?;
+    let rotation_token = request.rotation_token.as_ref();
+    let put = context
+        .store
+        .put_pending(&rotation.secret, &rotation.token, rotation_token, &value)
+        .await?;
+    match put {
+        PutOutcome::Stored => {
+            let message = format!("A new password for role {username:?} is stored as AWSPENDING.");
+            Ok(StepResult::new(Outcome::Created, message))
+        }
+        // Another invocation of this step was faster, or an answer to this one was lost: that value
+        // stays, and has to be a valid one.
+        PutOutcome::HadValue => {
+            let selector = VersionSelector::Id(&rotation.token);
+            let pending = context.store.read_again(&rotation.secret, selector).await?;
+            let pending = pending.ok_or_else(|| {
+                rotation.not_stored(
+                    "the version has a value that cannot be read yet; a retry will find it"
+                        .to_owned(),
+                )
+            })?;
+            rotation.admit(pending, Admission::NextUser).map(|pending| kept(&pending))
+        }
+    }
+}
+
+fn kept(pending: &SecretVersion) -> StepResult {
+    let username = &pending.credentials.username;
+    let message = format!("The version has a value for role {username:?} already: kept.");
+    StepResult::new(Outcome::Kept, message)
+}

@@ -1,0 +1,85 @@
+//! Secrets Manager's door: one file per step. The labels and values of the secret become a valid
+//! `Rotation`, and the step acts on it.
+
+pub(crate) mod create_secret;
+mod finish_secret;
+pub(crate) mod set_secret;
+mod step_result;
+mod test_secret;
+
+use std::time::Instant;
+
+use self::step_result::StepResult;
+use crate::context::Context;
+use crate::error::{Error, RotationFault};
+use crate::event::{Step, StepRequest};
+use crate::report::{Outcome, StepReport};
+use crate::rotation::labels::{self, State};
+use crate::rotation::{Admission, Rotation};
+use crate::secret::store::{self, VersionSelector};
+
+/// Runs one step.
+///
+/// # Errors
+/// Any [`Error`]; the step may be sent again, whatever the error was.
+pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<StepReport, Error> {
+    let started = Instant::now();
+    let Some(rotation) = load(context, request).await? else {
+        let message = "The version is AWSCURRENT already: nothing to do.".to_owned();
+        let result = StepResult::new(Outcome::AlreadyCurrent, message);
+        return Ok(result.into_report(request, None, started.elapsed()));
+    };
+    let result = match request.step {
+        Step::CreateSecret => create_secret::run(context, &rotation, request).await,
+        Step::SetSecret => set_secret::run(context, &rotation).await,
+        Step::TestSecret => test_secret::run(context, &rotation).await,
+        Step::FinishSecret => finish_secret::run(context, &rotation).await,
+    }?;
+    Ok(result.into_report(request, Some(rotation.strategy), started.elapsed()))
+}
+
+/// Reads what the step needs, all at once; `None` when the token is AWSCURRENT already.
+///
+/// `createSecret` looks at the labels first. The other steps read the values, which tell where the
+/// two labels are, and all labels only when a value is not there: `setSecret` looks at the labels
+/// when nothing can come between that look and the change. A rotation that was switched off after
+/// `setSecret` is finished all the same when that is asked for: the database may have the pending
+/// password by then, and an application that reads AWSCURRENT would be refused for ever.
+async fn load(context: &Context<'_>, request: &StepRequest) -> Result<Option<Rotation>, Error> {
+    let (store, secret) = (&context.store, request.secret_id.as_str());
+    let token = request.token.as_str();
+    let labels_first = request.step == Step::CreateSecret;
+    let describe =
+        async { if labels_first { store.describe(secret).await.map(Some) } else { Ok(None) } };
+    let pending_selector = VersionSelector::IdAtStage(token, store::PENDING);
+    let (mut description, current, mut pending) = tokio::try_join!(
+        describe,
+        store.read(secret, VersionSelector::Stage(store::CURRENT)),
+        store.read(secret, pending_selector),
+    )?;
+
+    if description.is_none() && current.as_ref().is_some_and(|current| current.id == token) {
+        return Ok(None);
+    }
+    if description.is_none() && (current.is_none() || pending.is_none()) {
+        description = Some(store.describe(secret).await?);
+    }
+    if let Some(description) = &description {
+        let state = labels::state(description, token).map_err(|fault| fault.of(secret))?;
+        if state == State::AlreadyCurrent {
+            return Ok(None);
+        }
+    }
+    // createSecret finds no value as a rule, and is told by PutSecretValue when it missed one.
+    if pending.is_none() && request.step != Step::CreateSecret {
+        pending = store.read_again(secret, pending_selector).await?;
+    }
+    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
+    let rotation = Rotation::of(context.config, current, token)?;
+    let admission = match request.step {
+        Step::TestSecret => Admission::NextUserOrCopy,
+        _ => Admission::NextUser,
+    };
+    let pending = pending.map(|pending| rotation.admit(pending, admission)).transpose()?;
+    Ok(Some(Rotation { pending, ..rotation }))
+}

@@ -1,0 +1,151 @@
+//! `setSecret` for two users: the admin makes the next user the current one's equal, and gives it
+//! the pending password.
+
+use super::super::step_result::StepResult;
+use super::warnings;
+use crate::context::Context;
+use crate::database::pair::{self, Names};
+use crate::database::{End, Purpose, Session};
+use crate::error::Error;
+use crate::report::Outcome;
+use crate::rotation::lock::ChangeSessions;
+use crate::rotation::pair_plan::{Plan, Refusal, plan};
+use crate::rotation::passwords::{WorkingLogin, find_working_login};
+use crate::rotation::storage::storage;
+use crate::rotation::{Rotation, admin, strategy};
+use crate::secret::password::{Password, Storage};
+
+/// The current user is never touched. Its login is the proof that the secret is about a role of its
+/// own, and on which server that is.
+pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
+    let address = rotation.database(context, &rotation.current)?.target.address();
+    match find_working_login(context, rotation, Purpose::Administer).await? {
+        WorkingLogin::CurrentUser { session, origin } => {
+            let mut result = by_admin(context, rotation, Some(&session), &address).await;
+            session.close().await;
+            if let Ok(result) = &mut result {
+                result.warnings.extend(warnings::of_origin(origin));
+            }
+            result
+        }
+        // The application is locked out already: a pending user that an earlier attempt has made
+        // ready is what helps it soonest.
+        WorkingLogin::Pending => {
+            let (current, next) = (&rotation.current.credentials.username, &rotation.next_username);
+            let message =
+                format!("Role {next:?} on {address} accepts the pending password already.");
+            let mut result = StepResult::new(Outcome::AlreadySet, message);
+            result
+                .warnings
+                .push(format!("role {current:?} does not accept the password of AWSCURRENT."));
+            Ok(result)
+        }
+        WorkingLogin::None { .. } if rotation.policy.admin_reset => {
+            by_admin(context, rotation, None, &address).await
+        }
+        WorkingLogin::None { attempts } => {
+            Err(warnings::none_accepted(rotation, address, &attempts))
+        }
+    }
+}
+
+async fn by_admin(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    secret_session: Option<&Session>,
+    host: &str,
+) -> Result<StepResult, Error> {
+    let change =
+        async |sessions: ChangeSessions<'_>| make_equal(context, rotation, sessions, host).await;
+    admin::as_admin(context, rotation, secret_session, change).await
+}
+
+async fn make_equal(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    sessions: ChangeSessions<'_>,
+    host: &str,
+) -> Result<StepResult, Error> {
+    let password = &rotation.pending()?.credentials.password;
+    let allowed = async || rotation.still_pending(context).await;
+    let (plan, storage) =
+        carry_out(rotation, sessions, host, password, allowed, End::Commit).await?;
+    let Names { current, other, .. } = names(rotation);
+    let Plan { change, warnings } = plan;
+    let has = if change.create {
+        "was created with the pending password"
+    } else {
+        "has the pending password now"
+    };
+    let acts = change.act_as.map_or(String::new(), |role| format!(", and acts as {role:?}"));
+    let message = format!("Role {other:?} {has}{acts}. Role {current:?} was left as it is.");
+    let mut result = StepResult::new(Outcome::PasswordSet, message);
+    result.warnings.extend(warnings::of_storage(storage));
+    result.warnings.extend(warnings);
+    Ok(result)
+}
+
+/// Makes the next user the current one's equal with that password, and rolls back; the warnings of
+/// the change.
+///
+/// # Errors
+/// As the change itself.
+pub(crate) async fn rehearse(
+    rotation: &Rotation,
+    sessions: ChangeSessions<'_>,
+    host: &str,
+    password: &Password,
+) -> Result<Vec<String>, Error> {
+    let allowed = async || Ok(());
+    let carried = carry_out(rotation, sessions, host, password, allowed, End::RollBack).await?;
+    Ok(carried.0.warnings)
+}
+
+async fn carry_out(
+    rotation: &Rotation,
+    sessions: ChangeSessions<'_>,
+    host: &str,
+    password: &Password,
+    allowed: impl AsyncFn() -> Result<(), Error>,
+    end: End,
+) -> Result<(Plan, Storage), Error> {
+    let (admin, names) = (sessions.changer(), names(rotation));
+    let storage = storage(rotation, admin).await?;
+    let stored_form = password.stored_form(names.other, storage);
+    let plan = sessions
+        .change_under_lock(rotation, allowed, async |transaction| {
+            let facts = pair::read(admin, names).await?;
+            let plan = plan(&facts, names, rotation.policy.create_users)
+                .map_err(|refusal| refused(rotation, host, admin, refusal))?;
+            pair::apply(transaction, names, &plan.change, &stored_form, storage).await?;
+            Ok((plan, end))
+        })
+        .await?;
+    Ok((plan, storage))
+}
+
+fn names(rotation: &Rotation) -> Names<'_> {
+    let current = &rotation.current.credentials;
+    Names {
+        current: &current.username,
+        other: &rotation.next_username,
+        owner: rotation.policy.owner_role.as_deref(),
+        base: strategy::base(&current.username),
+        dbname: &current.server.dbname,
+    }
+}
+
+fn refused(rotation: &Rotation, host: &str, admin: &Session, refusal: Refusal) -> Error {
+    let (role, host) = (rotation.next_username.clone(), host.to_owned());
+    match refusal {
+        Refusal::Admin(reason) => {
+            let admin = rotation.admin_secret().unwrap_or_default().to_owned();
+            Error::AdminRefused { admin, role, reason }
+        }
+        Refusal::NotReady(problem) => Error::UsersNotReady { role, host, problem },
+        Refusal::LacksRight(statements) => {
+            let admin = admin.role().to_owned();
+            Error::AdminLacksRight { admin, host, role, statements: statements.join("; ") }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What a step did, before it is put into a report.
+
+use std::time::Duration;
+
+use crate::event::StepRequest;
+use crate::policy::Strategy;
+use crate::report::{Outcome, RequirementsReport, StepReport};
+
+/// What a step did.
+#[derive(Debug)]
+pub(crate) struct StepResult {
+    pub(super) outcome: Outcome,
+    pub(super) message: String,
+    pub(super) warnings: Vec<String>,
+    pub(super) checks: Option<RequirementsReport>,
+}
+
+impl StepResult {
+    pub(super) fn new(outcome: Outcome, message: String) -> Self {
+        Self { outcome, message, warnings: Vec::new(), checks: None }
+    }
+
+    /// The report on the step that was asked for.
+    pub(crate) fn into_report(
+        self,
+        request: &StepRequest,
+        strategy: Option<Strategy>,
+        duration: Duration,
+    ) -> StepReport {
+        StepReport {
+            step: request.step,
+            secret: request.secret_id.clone(),
+            version: request.token.clone(),
+            strategy,
+            outcome: self.outcome,
+            message: self.message,
+            warnings: self.warnings,
+            checks: self.checks,
+            duration,
+        }
+    }
+}
