@@ -64,7 +64,7 @@ impl Declared {
         let fill = |text: &str| text.replace(":s", &schema).replace(":r", &role);
         let declared: Vec<_> = declared.iter().map(|text| fill(text)).collect();
         let application =
-            Application::with(&role, |document| document["rotation"] = json!({key: declared}))
+            Application::named(&role, |document| document["rotation"] = json!({key: declared}))
                 .await;
         let sql = format!(
             "CREATE SCHEMA :s; GRANT USAGE ON SCHEMA :s TO :r; CREATE TABLE :s.orders (id serial \
@@ -84,7 +84,7 @@ impl Declared {
 
     /// Runs testSecret on a copy of the current credential, which changes nothing.
     async fn test(&self, function: &Function) -> Answer {
-        let token = self.application.begin_again().await;
+        let token = self.application.abandon_and_begin().await;
         self.application.put(&token, &self.application.document.to_string(), &["AWSPENDING"]).await;
         self.application.step(function, "testSecret", &token).await
     }

@@ -111,7 +111,7 @@ async fn large_objects_are_checked_too() {
 }
 
 #[tokio::test]
-async fn an_owner_whose_own_rights_were_taken_away_is_noticed() {
+async fn an_owner_whose_own_rights_were_revoked_is_noticed() {
     let function = Function::start(&[]);
     let oid: u32 = admin().await.query_one("SELECT lo_create(0)", &[]).await.unwrap().get(0);
     let grant = format!("SELECT ON LARGE OBJECT {oid}");
@@ -124,7 +124,7 @@ async fn an_owner_whose_own_rights_were_taken_away_is_noticed() {
 }
 
 #[tokio::test]
-async fn parameters_that_everybody_may_set_need_no_grant() {
+async fn parameters_that_any_role_may_set_need_no_grant() {
     let function = Function::start(&[]);
     if version().await >= 150_000 {
         admin()
@@ -157,7 +157,7 @@ async fn parameters_that_everybody_may_set_need_no_grant() {
             match missing {
                 None => assert!(checked.is_ok(), "{checked:?}"),
                 Some(missing) => {
-                    assert!(checked.unwrap_err().message.contains(missing), "{missing}")
+                    assert!(checked.unwrap_err().message.contains(missing), "{missing}");
                 }
             }
         }
@@ -188,7 +188,7 @@ async fn rights_of_newer_servers_are_told_apart_from_missing_ones() {
         };
         assert!(failed.message.contains(&expected), "{}", failed.message);
     }
-    // ALL has what the server knows.
+    // ALL means the privileges that this server knows.
     let declared =
         Declared::new("grants", &["ALL ON :s.orders"], "GRANT ALL ON :s.orders TO :r").await;
     declared.test(&function).await.unwrap();

@@ -74,15 +74,15 @@ async fn a_probe_is_planned_and_never_run() {
         .await
         .unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (1, 1));
-    let logged = function.logged("the test", |event| event["outcome"] == "Tested").await;
+    let logged = function.await_log_event("the test", |event| event["outcome"] == "Tested").await;
     assert_eq!((&logged["test.probes"], &logged["test.grants"]), (&json!(4), &json!(0)));
     assert!(logged["test.duration_ms"].is_u64(), "{logged}");
 }
 
 #[tokio::test]
-async fn a_probe_that_hides_what_it_is_from_us_is_not_run_either() {
+async fn a_probe_that_disguises_its_statement_is_not_run_either() {
     let function = Function::start(&[]);
-    // The server ends a comment at a carriage return; and it alone decides what a statement is.
+    // The server ends a comment at a carriage return, and only the server parses a statement.
     for probe in [
         "--\rANALYZE SELECT :s.f()\n SELECT 1",
         "SELECT 1 /* \u{2028} */, :s.f()",
@@ -134,7 +134,7 @@ async fn a_value_in_a_probe_of_the_secret_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_lock_in_a_probes_way_decides_nothing() {
+async fn a_lock_that_blocks_a_probe_decides_nothing() {
     let function = Function::start(&[]);
     let declared =
         Declared::new("probes", &["SELECT * FROM :s.orders"], "GRANT SELECT ON :s.orders TO :r")
@@ -147,7 +147,7 @@ async fn a_lock_in_a_probes_way_decides_nothing() {
 }
 
 #[tokio::test]
-async fn a_single_user_is_not_locked_out_by_a_lock_in_a_probes_way() {
+async fn a_single_user_is_not_locked_out_by_a_lock_that_blocks_a_probe() {
     let function = Function::start(&[]);
     let declared =
         Declared::new("probes", &["SELECT * FROM :s.orders"], "GRANT SELECT ON :s.orders TO :r")
@@ -165,7 +165,7 @@ async fn a_single_user_is_not_locked_out_by_a_lock_in_a_probes_way() {
 }
 
 #[tokio::test]
-async fn a_role_that_waits_for_safe_snapshots_does_not_wait_here() {
+async fn a_role_that_waits_for_safe_snapshots_does_not_delay_a_rotation() {
     let function = Function::start(&[]);
     let declared = Declared::new(
         "probes",

@@ -10,7 +10,7 @@ use crate::world::postgres::{Cluster, HOST, Settings, Standby, admin};
 use crate::world::unique;
 
 #[tokio::test]
-async fn nothing_declared_is_said() {
+async fn a_secret_without_declarations_is_reported_as_such() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let token = application.begin().await;
     let report = application.step(&function, "testSecret", &token).await.unwrap();
@@ -21,12 +21,12 @@ async fn nothing_declared_is_said() {
 }
 
 #[tokio::test]
-async fn all_that_is_missing_is_said_at_once() {
+async fn all_that_is_missing_is_reported_at_once() {
     let function = Function::start(&[]);
     let (role, schema) = (unique("app_"), unique("schema_"));
     let rotation = json!({"grants": [format!("SELECT ON {schema}.a"), "CREATE ON DATABASE \
         postgres"], "probes": ["SELECT * FROM nowhere", "SELECT 1"]});
-    let application = Application::with(&role, |document| document["rotation"] = rotation).await;
+    let application = Application::named(&role, |document| document["rotation"] = rotation).await;
     let token = application.begin().await;
     let failed = application.step(&function, "testSecret", &token).await.unwrap_err();
     for expected in [
@@ -58,7 +58,7 @@ async fn a_single_user_is_checked_before_its_password_is_changed() {
 
     admin().await.batch_execute(&statement).await.unwrap();
     application.steps(&function, &["setSecret"], &token).await;
-    // From here on to halt would lock the application out: what was taken away meanwhile is a
+    // From here a halt would lock the application out: a right that was revoked meanwhile is only a
     // warning.
     admin()
         .await
@@ -87,11 +87,11 @@ async fn a_single_user_with_settings_of_its_own_is_changed_after_its_check() {
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
-    assert!(application.stored().await.unwrap().starts_with("SCRAM-SHA-256$"));
+    assert!(application.stored_hash().await.unwrap().starts_with("SCRAM-SHA-256$"));
 }
 
 #[tokio::test]
-async fn a_revoked_grant_halts_a_turn_and_the_application_goes_on() {
+async fn a_revoked_grant_halts_a_turn_and_the_application_still_works() {
     let pair = Pair::new().await;
     let thing = unique("thing_");
     let policy = json!({"secrets": {&pair.application.secret: {
@@ -105,24 +105,26 @@ async fn a_revoked_grant_halts_a_turn_and_the_application_goes_on() {
     ))
     .await;
     pair.turn(&function).await;
-    let before = pair.login_in("AWSCURRENT").await;
+    let before = pair.credentials("AWSCURRENT").await;
 
     pair.superuser(&format!("REVOKE INSERT ON public.{thing} FROM :base")).await;
     let rotation = pair.application.rotate(&function).await;
     assert_eq!(rotation["state"], "failed", "{rotation}");
     let failure = function
-        .logged("the refusal", |event| event["error.kind"] == "DeclaredRightsMissing")
+        .await_log_event("the refusal", |event| event["error.kind"] == "DeclaredRightsMissing")
         .await;
     let statement = pair.filled(&format!("GRANT INSERT ON TABLE public.{thing} TO :base"));
     assert!(failure["message"].as_str().unwrap().contains(&format!("({statement})")), "{failure}");
     assert_eq!(failure["rotation.step"], "testSecret");
-    assert_eq!(pair.login_in("AWSCURRENT").await, before);
+    assert_eq!(pair.credentials("AWSCURRENT").await, before);
     pair.session("AWSCURRENT").await;
 
     pair.superuser(&statement).await;
     pair.turn(&function).await;
     let tested = function
-        .logged("the test", |event| event["outcome"] == "Tested" && event["test.grants"] == 1)
+        .await_log_event("the test", |event| {
+            event["outcome"] == "Tested" && event["test.grants"] == 1
+        })
         .await;
     assert_eq!(tested["test.probes"], 1);
 }
@@ -197,7 +199,7 @@ async fn a_standby_is_noticed_before_it_is_too_late() {
         prepare,
         ..Settings::default()
     });
-    let application = Application::over(&role, "of the standby", |document| {
+    let application = Application::for_role(&role, "of the standby", |document| {
         document["host"] = json!(HOST);
         document["port"] = json!(standby.port);
     })

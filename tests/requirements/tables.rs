@@ -93,7 +93,7 @@ const TABLES: &[Case] = &[
         &["SELECT ON :s.orders WITH GRANT OPTION"],
         "GRANT SELECT ON :s.orders TO :r; ALTER SCHEMA :s OWNER TO :r; ALTER TABLE :s.orders OWNER \
          TO postgres",
-        // Without the option GRANT only warns; this has to be refused.
+        // GRANT only warns if the option is missing, and the statement has to fail.
         "DO $$ BEGIN IF NOT has_table_privilege(':s.orders', 'SELECT WITH GRANT OPTION') THEN \
          RAISE 'no option'; END IF; END $$",
         "SELECT WITH GRANT OPTION on table :s.orders",
