@@ -27,7 +27,7 @@ async fn roles(pair: &Pair) -> Vec<String> {
 /// Sends `setSecret`, which has to be refused and to change nothing; then what is left goes on
 /// where it was.
 async fn refused(pair: &Pair, function: &Function) -> Failure {
-    let token = pair.application.begin_again().await;
+    let token = pair.application.abandon_and_begin().await;
     pair.application.steps(function, &["createSecret"], &token).await;
     let before = (roles(pair).await, pair.application.snapshot().await);
     let refused = pair.application.step(function, "setSecret", &token).await.unwrap_err();
@@ -148,7 +148,7 @@ async fn the_admin_itself_takes_no_turn() {
         )
         .await
         .secret;
-        let application = Application::over(&current, &password, |document| {
+        let application = Application::for_role(&current, &password, |document| {
             document["masterarn"] = json!(secret)
         })
         .await;
@@ -163,11 +163,15 @@ async fn the_admin_itself_takes_no_turn() {
 #[tokio::test]
 async fn a_role_that_only_happens_to_have_the_name_is_nobodys_second_user() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
-    pair.as_admin().await.batch_execute(&pair.filled("CREATE ROLE :clone LOGIN")).await.unwrap();
+    pair.admin_session()
+        .await
+        .batch_execute(&pair.filled("CREATE ROLE :clone LOGIN"))
+        .await
+        .unwrap();
     let refusal = refused(&pair, &function).await;
     assert_eq!(refusal.kind, "UsersNotReady");
     assert!(refusal.message.contains("and not somebody else's"), "{}", refusal.message);
-    pair.as_admin().await.batch_execute(statements(&refusal, "run ")).await.unwrap();
+    pair.admin_session().await.batch_execute(statements(&refusal, "run ")).await.unwrap();
     pair.turn(&function).await;
 
     // The other way round: whoever has "x_clone" gets no hold of "x".
@@ -181,11 +185,11 @@ async fn a_role_that_only_happens_to_have_the_name_is_nobodys_second_user() {
     attacker.application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
     let token = attacker.application.begin().await;
     attacker.application.steps(&function, &["createSecret"], &token).await;
-    let stored = victim.application.stored().await;
+    let stored = victim.application.stored_hash().await;
     let refused = attacker.application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "UsersNotReady", "{}", refused.message);
     assert!(refused.message.contains("may not act as"), "{}", refused.message);
-    assert_eq!(victim.application.stored().await, stored);
+    assert_eq!(victim.application.stored_hash().await, stored);
 }
 
 #[tokio::test]
@@ -201,7 +205,7 @@ async fn an_owner_role_that_is_missing_or_not_the_pairs_is_refused() {
         "{}",
         missing.message
     );
-    pair.as_admin().await.batch_execute(&format!("CREATE ROLE {owner}")).await.unwrap();
+    pair.admin_session().await.batch_execute(&format!("CREATE ROLE {owner}")).await.unwrap();
     let foreign = refused(&pair, &function).await;
     assert_eq!(foreign.kind, "UsersNotReady");
     assert!(
@@ -209,7 +213,7 @@ async fn an_owner_role_that_is_missing_or_not_the_pairs_is_refused() {
         "{}",
         foreign.message
     );
-    pair.as_admin().await.batch_execute(statements(&foreign, "run ")).await.unwrap();
+    pair.admin_session().await.batch_execute(statements(&foreign, "run ")).await.unwrap();
     pair.superuser(&format!("ALTER SCHEMA :base OWNER TO {owner}")).await;
     // Until it acts as that role, what it creates would be its own alone.
     let idle = refused(&pair, &function).await;
@@ -235,7 +239,7 @@ async fn nobody_gets_hold_of_another_role_by_a_role_that_both_have() {
     own.batch_execute(&format!("ALTER ROLE {} SET role = '{group}'", victim.clone)).await.unwrap();
     let token = attacker.application.begin().await;
     attacker.application.steps(&function, &["createSecret"], &token).await;
-    let stored = victim.application.stored().await;
+    let stored = victim.application.stored_hash().await;
     let refused = attacker.application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "UsersNotReady", "{}", refused.message);
     assert!(
@@ -243,7 +247,7 @@ async fn nobody_gets_hold_of_another_role_by_a_role_that_both_have() {
         "{}",
         refused.message
     );
-    assert_eq!(victim.application.stored().await, stored);
+    assert_eq!(victim.application.stored_hash().await, stored);
 }
 
 #[tokio::test]
@@ -453,10 +457,10 @@ async fn nobody_is_created_and_nothing_granted_where_the_policy_says_so() {
     let refusal = refused(&pair, &function).await;
     assert_eq!(refusal.kind, "UsersNotReady");
     assert!(refusal.message.contains("create_users is false"), "{}", refusal.message);
-    pair.as_admin().await.batch_execute(statements(&refusal, "run: ")).await.unwrap();
+    pair.admin_session().await.batch_execute(statements(&refusal, "run: ")).await.unwrap();
     for user in [&pair.clone, &pair.base] {
         pair.turn(&function).await;
-        assert_eq!(pair.login_in("AWSCURRENT").await.0, *user);
+        assert_eq!(pair.credentials("AWSCURRENT").await.0, *user);
     }
     let sent = world().postgres.log();
     let by_admin: Vec<_> = sent

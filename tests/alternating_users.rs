@@ -38,10 +38,10 @@ async fn move_to_owner(pair: &Pair, owner: &str) {
 #[tokio::test]
 async fn the_second_user_is_made_and_the_first_goes_on() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
-    let first = pair.login_in("AWSCURRENT").await;
+    let first = pair.credentials("AWSCURRENT").await;
     pair.turn(&function).await;
-    assert_eq!(pair.login_in("AWSPREVIOUS").await, first);
-    let second = pair.login_in("AWSCURRENT").await;
+    assert_eq!(pair.credentials("AWSPREVIOUS").await, first);
+    let second = pair.credentials("AWSCURRENT").await;
     assert_eq!(second.0, pair.clone);
     assert_eq!(
         identity(&pair.session("AWSCURRENT").await).await,
@@ -53,8 +53,8 @@ async fn the_second_user_is_made_and_the_first_goes_on() {
     );
 
     pair.turn(&function).await;
-    assert_eq!(pair.login_in("AWSPREVIOUS").await, second);
-    let third = pair.login_in("AWSCURRENT").await;
+    assert_eq!(pair.credentials("AWSPREVIOUS").await, second);
+    let third = pair.credentials("AWSCURRENT").await;
     assert_eq!(third.0, pair.base);
     assert_ne!(third.1, first.1);
     pair.session("AWSCURRENT").await;
@@ -67,7 +67,7 @@ async fn secrets_manager_rotates_a_secret_made_for_awss_functions() {
     for user in [&pair.clone, &pair.base, &pair.clone] {
         let rotation = pair.application.rotate(&function).await;
         assert_eq!(rotation["state"], "succeeded", "{rotation}");
-        assert_eq!(pair.login_in("AWSCURRENT").await.0, *user);
+        assert_eq!(pair.credentials("AWSCURRENT").await.0, *user);
     }
 }
 
@@ -187,7 +187,7 @@ async fn the_readmes_migration_loses_nothing() {
     .await;
     let open = pair.session("AWSCURRENT").await;
     open.batch_execute(&objects(&pair.base, 0)).await.unwrap();
-    pair.as_admin().await.batch_execute(&migration(&pair, &owner)).await.unwrap();
+    pair.admin_session().await.batch_execute(&migration(&pair, &owner)).await.unwrap();
     open.batch_execute(&uses(&pair.base, 0)).await.unwrap();
     for _ in 0..3 {
         let session = pair.session("AWSCURRENT").await;
@@ -249,7 +249,7 @@ async fn a_membership_of_the_current_user_is_given_to_the_other_one_with_its_opt
     let groups = [unique("group_"), unique("group_"), unique("surplus_")];
     let [plain, with_admin, surplus] = &groups;
     for group in &groups {
-        pair.as_admin().await.batch_execute(&format!("CREATE ROLE {group}")).await.unwrap();
+        pair.admin_session().await.batch_execute(&format!("CREATE ROLE {group}")).await.unwrap();
     }
     // The clone is the current one: these are memberships that the base user has not.
     pair.superuser(&format!(
@@ -310,7 +310,7 @@ async fn settings_follow_the_current_user_in_every_database() {
          default_transaction_read_only = off"
             .to_owned(),
     ] {
-        let (current, _) = pair.login_in("AWSCURRENT").await;
+        let (current, _) = pair.credentials("AWSCURRENT").await;
         let other = if current == pair.base { &pair.clone } else { &pair.base };
         pair.superuser(&change.replace(":current", &escape_identifier(&current))).await;
         let expected = settings(&current).await;
@@ -413,7 +413,7 @@ async fn every_name_that_postgresql_allows_takes_turns() {
         pair.superuser("ALTER ROLE :base SET search_path = :base").await;
         for user in [&pair.clone, &pair.base] {
             pair.turn(&function).await;
-            assert_eq!(pair.login_in("AWSCURRENT").await.0, *user);
+            assert_eq!(pair.credentials("AWSCURRENT").await.0, *user);
             assert_eq!(settings(user).await.len(), 1);
             pair.session("AWSPREVIOUS").await;
         }
@@ -459,13 +459,13 @@ async fn a_rotation_keeps_to_the_budget_and_fails_no_login() {
 async fn a_master_secret_that_rds_manages_is_enough() {
     let pair =
         Pair::edited(|document| drop(document.as_object_mut().unwrap().remove("masterarn"))).await;
-    let admin_secret = pair.managed_admin_secret().await;
+    let admin_secret = pair.create_managed_admin_secret().await;
     let policy =
         json!({"secrets": {&pair.application.secret: {"admin_secret": admin_secret}}}).to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     for user in [&pair.clone, &pair.base] {
         pair.turn(&function).await;
-        assert_eq!(pair.login_in("AWSCURRENT").await.0, *user);
+        assert_eq!(pair.credentials("AWSCURRENT").await.0, *user);
     }
 }
 
@@ -478,7 +478,7 @@ async fn rotate_immediately_false_tests_what_there_is() {
     assert_eq!(pair.application.snapshot().await, before);
 
     // Some emulators, and people, put a copy of the current value there.
-    let token = pair.application.begin_again().await;
+    let token = pair.application.abandon_and_begin().await;
     let copy = pair.application.value("AWSCURRENT").await.unwrap();
     pair.application.put(&token, &copy, &["AWSPENDING"]).await;
     let report = pair.application.step(&function, "testSecret", &token).await.unwrap();
@@ -510,7 +510,7 @@ async fn every_step_may_be_sent_twice_and_run_twice_at_once() {
             assert!(again.is_ok(), "turn {turn}, {step}: {again:?}");
             pair.session("AWSCURRENT").await;
         }
-        assert_eq!(pair.application.holder("AWSCURRENT").await, Some(token));
+        assert_eq!(pair.application.version_with("AWSCURRENT").await, Some(token));
         pair.session("AWSPREVIOUS").await;
     }
 }
@@ -535,7 +535,7 @@ async fn a_rotation_that_was_abandoned_does_not_hurt_the_next_one() {
     for done in 1..STEPS.len() {
         let token = pair.application.begin().await;
         pair.application.steps(&function, &STEPS[..done], &token).await;
-        let token = pair.application.begin_again().await;
+        let token = pair.application.abandon_and_begin().await;
         pair.application.steps(&function, &STEPS, &token).await;
         pair.session("AWSCURRENT").await;
         pair.session("AWSPREVIOUS").await;
@@ -551,7 +551,7 @@ async fn a_death_before_and_after_each_statement_is_mended_by_a_retry() {
     let (mut points, mut done) = (0, 0);
     for fault in [Fault::BreakBefore, Fault::BreakAfter] {
         for nth in 1.. {
-            let (current, _) = pair.login_in("AWSCURRENT").await;
+            let (current, _) = pair.credentials("AWSCURRENT").await;
             // A setting that has changed has to be copied, which takes a statement of its own.
             pair.superuser(&format!(
                 "ALTER ROLE {} SET work_mem = '{nth}MB'",
@@ -598,7 +598,7 @@ async fn a_role_that_a_user_acts_as_in_one_database_alone_is_kept_to_it() {
     ))
     .await;
     for n in 0..4 {
-        let (user, password) = pair.login_in("AWSCURRENT").await;
+        let (user, password) = pair.credentials("AWSCURRENT").await;
         let there = world().postgres.login_to(&elsewhere, &user, &password).await.unwrap();
         assert_eq!(identity(&there).await.1, pair.base);
         there.batch_execute(&format!("CREATE SCHEMA s{n} CREATE TABLE t (id int)")).await.unwrap();
@@ -638,12 +638,12 @@ async fn admin_option_is_not_taken_away_by_a_turn() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     pair.turn(&function).await;
     let group = unique("group_");
-    pair.as_admin().await.batch_execute(&format!("CREATE ROLE {group}")).await.unwrap();
+    pair.admin_session().await.batch_execute(&format!("CREATE ROLE {group}")).await.unwrap();
     let sql =
         pair.filled(&format!("GRANT {group} TO :base WITH ADMIN OPTION; GRANT {group} TO :clone"));
-    pair.as_admin().await.batch_execute(&sql).await.unwrap();
+    pair.admin_session().await.batch_execute(&sql).await.unwrap();
     if version().await >= 160_000 {
-        pair.as_admin()
+        pair.admin_session()
             .await
             .batch_execute(
                 &pair.filled(&format!("GRANT {group} TO :base WITH INHERIT FALSE, SET FALSE")),
@@ -671,7 +671,7 @@ async fn a_rotation_of_one_user_that_got_stuck_is_found_by_two() {
     let (one, two) = (Function::start(&[("ROTATION_POLICY", &single)]), Function::start(&[]));
     let token = pair.application.begin().await;
     pair.application.steps(&one, &["createSecret", "setSecret"], &token).await;
-    let token = pair.application.begin_again().await;
+    let token = pair.application.abandon_and_begin().await;
     pair.application.steps(&two, &["createSecret"], &token).await;
     let report = pair.application.step(&two, "setSecret", &token).await.unwrap();
     assert!(

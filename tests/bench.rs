@@ -62,19 +62,19 @@ async fn main() -> ExitCode {
 async fn parity() -> (f64, f64) {
     let function = Function::start(&[]);
     let test = async |pair: &Pair| {
-        let token = pair.application.begin_again().await;
+        let token = pair.application.abandon_and_begin().await;
         pair.application.steps(&function, &STEPS[..2], &token).await;
         let started = Instant::now();
         let tested = pair.application.step(&function, "testSecret", &token).await;
         (started.elapsed().as_secs_f64() * 1e3, tested)
     };
     let pair = Pair::new().await;
-    pair.many_tables(&pair.base, "many", TABLES).await;
+    pair.create_tables(&pair.base, "many", TABLES).await;
     let (equal, tested) = test(&pair).await;
     assert!(tested.is_ok(), "{tested:?}");
     let pair = Pair::new().await;
-    pair.left_by_aws().await;
-    pair.many_tables(&pair.clone, "more", TABLES).await;
+    pair.imitate_aws_function().await;
+    pair.create_tables(&pair.clone, "more", TABLES).await;
     let (unequal, tested) = test(&pair).await;
     let total = format!("({} in all)", 2 * TABLES + 1);
     assert!(tested.as_ref().is_err_and(|failure| failure.message.contains(&total)), "{tested:?}");

@@ -1,5 +1,4 @@
-//! The environment: what cannot be met is told at cold start and to every event, and nothing is
-//! done.
+//! The environment: a wrong setting is reported at cold start and to every event, and no step runs.
 
 use std::process::Command;
 
@@ -7,7 +6,7 @@ use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 
 #[tokio::test]
-async fn a_function_that_is_set_up_wrong_says_so_to_every_event() {
+async fn a_misconfigured_function_says_so_to_every_event() {
     let application = Application::new().await;
     let token = application.begin().await;
     let before = application.snapshot().await;
@@ -20,7 +19,7 @@ async fn a_function_that_is_set_up_wrong_says_so_to_every_event() {
     ] {
         let function = Function::start(&[(variable, value)]);
         let started = function
-            .logged("the error at cold start", |event| {
+            .await_log_event("the error at cold start", |event| {
                 event["error.kind"] == "InvalidConfiguration"
             })
             .await;
@@ -39,7 +38,7 @@ async fn a_function_that_is_set_up_wrong_says_so_to_every_event() {
 }
 
 #[tokio::test]
-async fn levels_and_formats_are_lambdas_own() {
+async fn log_levels_and_formats_follow_lambdas_variables() {
     let function =
         Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "DEBUG"), ("AWS_LAMBDA_LOG_FORMAT", "Text")]);
     let application = Application::new().await;
@@ -54,13 +53,13 @@ async fn levels_and_formats_are_lambdas_own() {
         "{}",
         function.output()
     );
-    assert_eq!(function.log(), Vec::<serde_json::Value>::new(), "text is text alone");
+    assert_eq!(function.log(), Vec::<serde_json::Value>::new(), "text format holds no JSON");
 
     let function = Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]);
     let application = Application::new().await;
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
-    function.logged("the last metric", |event| event["Step"] == "finishSecret").await;
+    function.await_log_event("the last metric", |event| event["Step"] == "finishSecret").await;
     assert!(
         function.log().iter().all(|event| event.get("level").is_none()),
         "{}",

@@ -1,7 +1,6 @@
-//! Every way in which a database, or the way to it, can fail: each has its real cause here, a kind
-//! of its own, and advice.
+//! Every way in which the database or the network can fail: each test has the real cause, and
+//! expects a kind of its own and advice.
 
-use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -13,8 +12,13 @@ use crate::world::postgres::{Cluster, HOST, REFUSED_ROLES, Settings, Standby, ad
 use crate::world::wire::{Fault, Wire};
 use crate::world::{unique, world};
 
-/// Has `setSecret` fail with that kind and text, and change nothing.
-async fn fails(application: &Application, function: &Function, kind: &str, texts: &[&str]) {
+/// `setSecret` fails with that kind and these texts, and changes nothing.
+pub(crate) async fn assert_set_secret_fails(
+    application: &Application,
+    function: &Function,
+    kind: &str,
+    texts: &[&str],
+) {
     let token = application.begin().await;
     application.steps(function, &["createSecret"], &token).await;
     let before = application.snapshot().await;
@@ -27,7 +31,7 @@ async fn fails(application: &Application, function: &Function, kind: &str, texts
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_role_is_told() {
+async fn what_is_wrong_with_the_role_is_reported() {
     let function = Function::start(&[]);
     for (sql, kind, texts) in [
         (
@@ -42,22 +46,22 @@ async fn what_is_wrong_with_the_role_is_told() {
     ] {
         let application = Application::new().await;
         admin().await.batch_execute(&sql.replace("{}", &application.role)).await.unwrap();
-        fails(&application, &function, kind, texts).await;
+        assert_set_secret_fails(&application, &function, kind, texts).await;
     }
     assert_eq!(REFUSED_ROLES, "refused_roles");
-    let missing = Application::over(&unique("missing_"), "password", |_| {}).await;
-    fails(&missing, &function, "NoCredentialAccepted", &["does not exist"]).await;
+    let missing = Application::for_role(&unique("missing_"), "password", |_| {}).await;
+    assert_set_secret_fails(&missing, &function, "NoCredentialAccepted", &["does not exist"]).await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_database_is_told() {
+async fn what_is_wrong_with_the_database_is_reported() {
     let function = Function::start(&[]);
     let edit = |dbname: &str| {
         let dbname = dbname.to_owned();
         move |document: &mut Value| document["dbname"] = json!(dbname)
     };
     let application = Application::edited(edit("no_such_database")).await;
-    fails(&application, &function, "DatabaseMissing", &["dbname", "3D000"]).await;
+    assert_set_secret_fails(&application, &function, "DatabaseMissing", &["dbname", "3D000"]).await;
 
     let closed = unique("closed_");
     admin().await.batch_execute(&format!("CREATE DATABASE {closed}")).await.unwrap();
@@ -67,30 +71,36 @@ async fn what_is_wrong_with_the_database_is_told() {
         .await
         .unwrap();
     let application = Application::edited(edit(&closed)).await;
-    fails(&application, &function, "ConnectNotPermitted", &["GRANT CONNECT", "42501"]).await;
+    assert_set_secret_fails(
+        &application,
+        &function,
+        "ConnectNotPermitted",
+        &["GRANT CONNECT", "42501"],
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_way_is_told() {
+async fn what_is_wrong_with_the_connection_is_reported() {
     let function = Function::start(&[]);
     let with = |key: &'static str, value: Value| {
         Application::edited(move |document| document[key] = value)
     };
-    fails(
+    assert_set_secret_fails(
         &with("host", json!("no-such-host.invalid")).await,
         &function,
         "NameNotResolved",
         &["VPC's DNS"],
     )
     .await;
-    fails(
+    assert_set_secret_fails(
         &with("port", json!(free_port())).await,
         &function,
         "DatabaseUnreachable",
         &["security groups"],
     )
     .await;
-    fails(
+    assert_set_secret_fails(
         &with("host", json!("127.0.0.1")).await,
         &function,
         "TlsNameMismatch",
@@ -99,7 +109,7 @@ async fn what_is_wrong_with_the_way_is_told() {
     .await;
 
     let unencrypted = Cluster::start(&Settings { ssl: false, ..Settings::default() });
-    fails(
+    assert_set_secret_fails(
         &with("port", json!(unencrypted.port)).await,
         &function,
         "TlsNotOffered",
@@ -108,9 +118,15 @@ async fn what_is_wrong_with_the_way_is_told() {
     .await;
 
     let rds = Function::start(&[("CA_BUNDLE_FILE", "")]);
-    fails(&Application::new().await, &rds, "TlsUntrusted", &["CA_BUNDLE_FILE", "Amazon RDS"]).await;
+    assert_set_secret_fails(
+        &Application::new().await,
+        &rds,
+        "TlsUntrusted",
+        &["CA_BUNDLE_FILE", "Amazon RDS"],
+    )
+    .await;
     let host = "shop.abc.xx-nowhere-9.rds.amazonaws.com";
-    fails(
+    assert_set_secret_fails(
         &with("host", json!(host)).await,
         &rds,
         "TlsRootsMissing",
@@ -123,7 +139,8 @@ async fn what_is_wrong_with_the_way_is_told() {
 async fn the_roots_of_the_system_are_not_trusted() {
     let system = world().postgres.ca_file.display().to_string();
     let function = Function::start(&[("CA_BUNDLE_FILE", ""), ("SSL_CERT_FILE", &system)]);
-    fails(&Application::new().await, &function, "TlsUntrusted", &["Amazon RDS"]).await;
+    assert_set_secret_fails(&Application::new().await, &function, "TlsUntrusted", &["Amazon RDS"])
+        .await;
 }
 
 #[tokio::test]
@@ -134,7 +151,8 @@ async fn a_statement_that_is_never_answered_is_given_up_before_lambda_kills_the_
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     function.set_timeout(Duration::from_secs(3));
     let started = Instant::now();
-    fails(&application, &function, "DatabaseTimedOut", &["setting the password"]).await;
+    assert_set_secret_fails(&application, &function, "DatabaseTimedOut", &["setting the password"])
+        .await;
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
@@ -146,7 +164,7 @@ async fn a_server_that_never_answers_is_given_up_before_lambda_kills_the_functio
     let function = Function::start(&[]);
     function.set_timeout(Duration::from_secs(3));
     let started = Instant::now();
-    fails(
+    assert_set_secret_fails(
         &application,
         &function,
         "DatabaseTimedOut",
@@ -154,28 +172,6 @@ async fn a_server_that_never_answers_is_given_up_before_lambda_kills_the_functio
     )
     .await;
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
-}
-
-#[tokio::test]
-async fn a_proxy_that_takes_no_start_up_options_is_told() {
-    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = proxy.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        while let Ok((mut client, _)) = proxy.accept() {
-            let _ = client.read(&mut [0; 1024]);
-            let fields = "SFATAL\0VFATAL\0C0A000\0Mcommand-line options are not supported\0\0";
-            let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
-            let _ = client.write_all(&[b"E", &length[..], fields.as_bytes()].concat());
-        }
-    });
-    let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
-    let function = Function::start(&[("ROTATION_POLICY", &policy)]);
-    let application = Application::edited(|document| {
-        document["port"] = json!(port);
-        document["ssl"] = json!(false);
-    })
-    .await;
-    fails(&application, &function, "ProxyInTheWay", &["rotation_host"]).await;
 }
 
 #[tokio::test]
@@ -190,16 +186,16 @@ async fn a_standby_and_a_server_that_is_starting_up_are_told_apart() {
             Cluster::start(&Settings { standby: Some(standby), prepare, ..Settings::default() });
         let function =
             Function::start(&[("CA_BUNDLE_FILE", &server.ca_file.display().to_string())]);
-        let application = Application::over(&role, "on the standby", |document| {
-            document["port"] = json!(server.port)
+        let application = Application::for_role(&role, "on the standby", |document| {
+            document["port"] = json!(server.port);
         })
         .await;
-        fails(&application, &function, kind, &[text]).await;
+        assert_set_secret_fails(&application, &function, kind, &[text]).await;
     }
 }
 
 #[tokio::test]
-async fn what_the_server_says_of_the_change_is_told() {
+async fn what_the_server_says_about_the_change_is_reported() {
     let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
     for (code, kind, text) in [
         ("22023", "PasswordRefused", "password policy"),
@@ -213,9 +209,10 @@ async fn what_the_server_says_of_the_change_is_told() {
         let wire = Wire::start("ALTER ROLE", Fault::Refuse(code));
         let application = wire.application(|_| {}).await;
         let function = Function::start(&[("ROTATION_POLICY", &policy)]);
-        fails(&application, &function, kind, &[text, "setting the password"]).await;
+        assert_set_secret_fails(&application, &function, kind, &[text, "setting the password"])
+            .await;
         assert_eq!(wire.hits(), 1);
-        // The server quoted the whole statement.
+        // The server quoted the whole statement, and the function must not.
         assert!(!function.output().contains("SCRAM-SHA-256$"), "{}", function.output());
     }
 }
@@ -238,12 +235,15 @@ async fn cleartext_is_sent_only_where_the_policy_says_so_and_kept_out_of_errors(
     assert_eq!(failed.kind, "PasswordRefused");
     assert!(
         !failed.message.contains(&pending),
-        "the server quoted the statement, the error does not"
+        "the server quoted the statement, and the error does not"
     );
     let report = application.step(&function, "setSecret", &token).await.unwrap();
     assert!(report["Warnings"][0].as_str().unwrap().contains("in clear"), "{report}");
     assert!(!function.output().contains(&pending));
-    assert!(world().postgres.log().contains(&pending), "which is what the warning is for");
+    assert!(
+        world().postgres.log().contains(&pending),
+        "the server's log holds it, as the warning says"
+    );
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
 }
@@ -252,17 +252,19 @@ async fn cleartext_is_sent_only_where_the_policy_says_so_and_kept_out_of_errors(
 async fn a_failure_is_logged_with_its_fields() {
     let function = Function::start(&[]);
     let application = Application::edited(|document| document["port"] = json!(free_port())).await;
-    fails(&application, &function, "DatabaseUnreachable", &[]).await;
-    let event =
-        function.logged("the failure", |event| event["error.kind"] == "DatabaseUnreachable").await;
+    assert_set_secret_fails(&application, &function, "DatabaseUnreachable", &[]).await;
+    let event = function
+        .await_log_event("the failure", |event| event["error.kind"] == "DatabaseUnreachable")
+        .await;
     assert_eq!(event["level"], "ERROR");
     assert_eq!(event["secret.arn"], application.secret.as_str());
     assert_eq!(event["rotation.step"], "setSecret");
     assert_eq!(event["db.role"], application.role.as_str());
     assert!(event["db.host"].as_str().unwrap().starts_with(HOST), "{event}");
     assert_eq!(event["error.retryable"], true);
-    let metric =
-        function.logged("the metric", |event| event["ErrorKind"] == "DatabaseUnreachable").await;
+    let metric = function
+        .await_log_event("the metric", |event| event["ErrorKind"] == "DatabaseUnreachable")
+        .await;
     assert_eq!(metric["Failures"], 1);
     assert_eq!(metric["_aws"]["CloudWatchMetrics"][0]["Namespace"], "PostgresSecretRotation");
 }

@@ -1,10 +1,10 @@
-//! `make demo`: rotations, watched from the outside, and the proof that it did what it says. It
-//! fails when the proof does.
+//! `make demo`: rotations watched from the outside, and the proof of what they did. It fails if the
+//! proof fails.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "it prints, and stops where it cannot go on"
+    reason = "it prints, and a panic ends it"
 )]
 
 mod world;
@@ -25,7 +25,7 @@ use world::{eventually, world};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let print = Print::new();
-    let proven = match world::setting("STRATEGY").as_deref().unwrap_or("single-user") {
+    let proven = match world::environment_variable("STRATEGY").as_deref().unwrap_or("single-user") {
         "single-user" => single_user(&print).await,
         "alternating-users" => alternating_users(&print).await,
         other => {
@@ -36,14 +36,14 @@ async fn main() -> ExitCode {
     if proven { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// One rotation, beside a session that stays open.
+/// One rotation, while a session stays open.
 async fn single_user(print: &Print) -> bool {
     let started = Instant::now();
     let function = Function::start(&[]);
-    let application = Application::with("shop", |_| {}).await;
+    let application = Application::named("shop", |_| {}).await;
     let session = application.login(&application.password).await;
     session.batch_execute("INSERT INTO shop.orders VALUES (1), (2), (3)").await.unwrap();
-    let old_version = application.holder("AWSCURRENT").await.unwrap();
+    let old_version = application.version_with("AWSCURRENT").await.unwrap();
     print.world(started, &application.name, &old_version).await;
     print.line("application", "role \"shop\" holds a session open on its table shop.orders");
 
@@ -51,7 +51,7 @@ async fn single_user(print: &Print) -> bool {
     let succeeded = rotate(print, &application, &function).await;
     let took = started.elapsed();
 
-    let new_version = application.holder("AWSCURRENT").await.unwrap();
+    let new_version = application.version_with("AWSCURRENT").await.unwrap();
     let new = application.password_in("AWSCURRENT").await;
     let rows = session
         .query_one("SELECT count(*) FROM shop.orders", &[])
@@ -60,7 +60,7 @@ async fn single_user(print: &Print) -> bool {
     let accepts_new = application.accepts(&new).await;
     let failed_logins = refusals();
     let refuses_old = !application.accepts(&application.password).await;
-    // The refusal just above is the last thing that the server has to log.
+    // The refusal above is the last line that the server logs.
     let log = eventually("the refused login in the server's log", async || {
         (refusals() > failed_logins).then(|| world().postgres.log())
     })
@@ -103,7 +103,7 @@ async fn single_user(print: &Print) -> bool {
     )
 }
 
-/// Two turns of two users, beside an application that logs in all the time.
+/// Two rotations of alternating users, while an application logs in all the time.
 async fn alternating_users(print: &Print) -> bool {
     let started = Instant::now();
     let function = Function::start(&[]);
@@ -112,28 +112,28 @@ async fn alternating_users(print: &Print) -> bool {
         .world(
             started,
             &pair.application.name,
-            &pair.application.holder("AWSCURRENT").await.unwrap(),
+            &pair.application.version_with("AWSCURRENT").await.unwrap(),
         )
         .await;
     print.line("admin", &format!("role {:?}: CREATEROLE, and no superuser", pair.admin));
     print.line("application", "reads AWSCURRENT, logs in and out, over and over");
 
-    let busy = Busy::start(&pair);
+    let busy = BusyApplication::start(&pair);
     let create = |table: &str| {
         format!(
             "CREATE TABLE shop.{table} (id serial, total int); INSERT INTO shop.{table} (total) \
              VALUES (7)"
         )
     };
-    let mut logins = vec![pair.login_in("AWSCURRENT").await];
+    let mut logins = vec![pair.credentials("AWSCURRENT").await];
     let mut succeeded = true;
     let started = Instant::now();
     for table in ["orders", "invoices"] {
-        let (user, _) = pair.login_in("AWSCURRENT").await;
+        let (user, _) = pair.credentials("AWSCURRENT").await;
         pair.session("AWSCURRENT").await.batch_execute(&create(table)).await.unwrap();
         print.title(&format!("CREATE TABLE shop.{table}"), &format!("by role {user:?}"));
         succeeded &= rotate(print, &pair.application, &function).await;
-        logins.push(pair.login_in("AWSCURRENT").await);
+        logins.push(pair.credentials("AWSCURRENT").await);
     }
     let took = started.elapsed();
     let (tried, failed) = busy.stop().await;
@@ -190,7 +190,7 @@ async fn alternating_users(print: &Print) -> bool {
     )
 }
 
-/// Has Secrets Manager rotate the secret, and shows the steps.
+/// Has Secrets Manager rotate the secret and prints the steps.
 async fn rotate(print: &Print, application: &Application, function: &Function) -> bool {
     print.title("aws secretsmanager rotate-secret", "");
     let rotation = application.rotate(function).await;
@@ -206,7 +206,7 @@ async fn rotate(print: &Print, application: &Application, function: &Function) -
                 && event["secret.version_id"] == rotation["token"]
                 && event["level"] != "WARN"
         };
-        let event = function.logged(step, of_this).await;
+        let event = function.await_log_event(step, of_this).await;
         print.step(
             call["ms"].as_u64().unwrap_or_default(),
             step,
@@ -217,13 +217,13 @@ async fn rotate(print: &Print, application: &Application, function: &Function) -
     rotation["state"] == "succeeded"
 }
 
-/// An application that logs in with AWSCURRENT all the time, and counts what fails.
-struct Busy {
+/// An application that logs in with AWSCURRENT all the time and counts the failures.
+struct BusyApplication {
     stopped: Arc<AtomicBool>,
     counts: JoinHandle<(usize, usize)>,
 }
 
-impl Busy {
+impl BusyApplication {
     fn start(pair: &Pair) -> Self {
         let stopped = Arc::<AtomicBool>::default();
         let (stop, secret) = (Arc::clone(&stopped), pair.application.secret.clone());
@@ -251,13 +251,14 @@ impl Busy {
         Self { stopped, counts }
     }
 
-    /// How often it has logged in, and how often it could not.
+    /// Stops it; how often it logged in, and how often that failed.
     async fn stop(self) -> (usize, usize) {
         self.stopped.store(true, Ordering::SeqCst);
         self.counts.await.expect("the application does not panic")
     }
 }
 
+/// How many logins the server refused.
 fn refusals() -> usize {
     world().postgres.log().matches("password authentication failed").count()
 }

@@ -22,7 +22,7 @@ use serde_json::Value;
 use world::postgres::{HOST, admin};
 use world::print::Print;
 use world::terraform::{self, Module};
-use world::{eventually, random_hex, random_token, setting, world};
+use world::{environment_variable, eventually, random_hex, random_token, world};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -31,7 +31,11 @@ async fn main() -> ExitCode {
             "NOT RUN: terraform is missing, so the Terraform module was not applied. Install \
              Terraform 1.11 or newer."
         );
-        return if setting("CI").is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        return if environment_variable("CI").is_some() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        };
     }
     let (print, started) = (Print::new(), Instant::now());
     print.title(
@@ -49,7 +53,7 @@ async fn main() -> ExitCode {
         example(&print, &module, "existing-vpc", &["app_vpc"]),
         proof::of_the_role(&print, &module),
     );
-    let left = world().aws.world("resources", "all").await;
+    let left = world().aws.look_up("resources", "all").await;
     let nothing =
         left.as_object().unwrap().values().all(|names| names.as_array().unwrap().is_empty());
     assert!(nothing, "terraform destroy has left {left}");
@@ -141,7 +145,7 @@ async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
 /// What the function has logged in its log group.
 async fn log(module: &Module, name: &str) -> String {
     let function = module.output(name, "function_name").await;
-    world().aws.world("logs", function.as_str().unwrap()).await.to_string()
+    world().aws.look_up("logs", function.as_str().unwrap()).await.to_string()
 }
 
 async fn make_roles(maker: &tokio_postgres::Client, roles: &[&str], password: &str) {

@@ -1,10 +1,10 @@
-//! `make drill`: a rotation is broken off after each of its steps in turn, and brought to an end by
-//! one call. It fails when that fails.
+//! `make drill`: a rotation is cut off after each step in turn, and one call repairs it. It fails if
+//! a repair fails.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "it prints, and stops where it cannot go on"
+    reason = "it prints, and a panic ends it"
 )]
 
 mod world;
@@ -26,8 +26,8 @@ async fn main() -> ExitCode {
     let started = Instant::now();
     let function = Function::start(&[]);
     let (single, pair) =
-        (Application::with("shop", |_| {}).await, Pair::named("store", |_| {}).await);
-    print.world(started, &single.name, &single.holder("AWSCURRENT").await.unwrap()).await;
+        (Application::named("shop", |_| {}).await, Pair::named("store", |_| {}).await);
+    print.world(started, &single.name, &single.version_with("AWSCURRENT").await.unwrap()).await;
     let started = Instant::now();
     let mut proofs = Vec::new();
     for (title, application) in

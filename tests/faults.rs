@@ -1,16 +1,16 @@
-//! A fault at every request to Secrets Manager and at every statement to PostgreSQL, and three ways
-//! out of it; all have to converge.
+//! A fault at every request to Secrets Manager and every statement to PostgreSQL, then three ways
+//! out: each has to lead to a working AWSCURRENT.
 
 use std::io::Write;
 use std::time::Duration;
 
 use crate::world::eventually;
+use crate::world::fault_rig::{FaultRig, WayOut};
 use crate::world::lambda::Function;
 use crate::world::proxy::Fault;
-use crate::world::stage::{Stage, WayOut};
 use crate::world::wire;
 
-/// What is left to a step that nothing answers, and to every other one.
+/// The time of an invocation that nothing answers, and of all others.
 const SHORT: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(30);
 
@@ -32,17 +32,16 @@ const ENDS: [What; 3] = [What::FailsBefore, What::AnswerLost, What::KilledAfter]
 
 const WAYS: [WayOut; 3] = [WayOut::Retry, WayOut::Abandon, WayOut::Recover];
 
-/// One rotation with that fault, by one invocation or by two at once; whether the fault has come at
-/// all.
-async fn fail(
-    stage: &Stage,
+/// Rotates with that fault, in one invocation or in two at once; whether the fault struck.
+async fn rotate_with_fault(
+    rig: &FaultRig,
     racing: Option<&Function>,
     at: Where,
     what: What,
     token: &str,
 ) -> bool {
     match at {
-        Where::Request(nth) => stage.proxy.arm(
+        Where::Request(nth) => rig.proxy.arm(
             nth,
             match what {
                 What::FailsBefore => Fault::Refuse(400, "LimitExceededException"),
@@ -50,7 +49,7 @@ async fn fail(
                 What::KilledAfter | What::NeverAnswered => Fault::HangAfterEffect,
             },
         ),
-        Where::Statement(nth) => stage.wire.arm(
+        Where::Statement(nth) => rig.wire.arm(
             nth,
             match what {
                 What::FailsBefore => wire::Fault::BreakBefore,
@@ -59,14 +58,14 @@ async fn fail(
             },
         ),
     }
-    stage.function.set_timeout(if matches!(what, What::NeverAnswered) { SHORT } else { LONG });
-    let hit = || stage.proxy.hit() || stage.wire.hits() > 0;
+    rig.function.set_timeout(if matches!(what, What::NeverAnswered) { SHORT } else { LONG });
+    let hit = || rig.proxy.hit() || rig.wire.hits() > 0;
     let rotated = async {
         match racing {
-            None => stage.rotate(&stage.function, token).await,
+            None => rig.rotate(&rig.function, token).await,
             Some(other) => {
                 let (one, two) =
-                    tokio::join!(stage.rotate(&stage.function, token), stage.rotate(other, token));
+                    tokio::join!(rig.rotate(&rig.function, token), rig.rotate(other, token));
                 one.and(two)
             }
         }
@@ -74,7 +73,7 @@ async fn fail(
     if matches!(what, What::KilledAfter) {
         let killed = async {
             eventually("the fault", async || hit().then_some(())).await;
-            stage.function.restart();
+            rig.function.restart();
         };
         tokio::pin!(rotated);
         tokio::select! {
@@ -86,96 +85,97 @@ async fn fail(
         let ended = rotated.await;
         assert!(ended.is_ok() || hit(), "{at:?} {what:?}: {ended:?}");
     }
-    let came = hit();
-    stage.proxy.arm(usize::MAX, Fault::Hang);
-    stage.wire.disarm();
-    stage.function.set_timeout(LONG);
-    came
+    let struck = hit();
+    rig.proxy.arm(usize::MAX, Fault::Hang);
+    rig.wire.disarm();
+    rig.function.set_timeout(LONG);
+    struck
 }
 
-/// Every point of a rotation, each followed by one of these ways out in turn.
+/// Fails a rotation at every point, and takes one of these ways out after each.
 async fn every_fault(pair: bool, whats: &[What], ways: &[WayOut], race: bool) {
-    let stage = Stage::new(pair).await;
-    let racing = race.then(|| stage.another_function());
+    let rig = FaultRig::new(pair).await;
+    let racing = race.then(|| rig.second_function());
     let mut points = 0;
     for what in whats.iter().copied() {
         for place in [Where::Request as fn(usize) -> Where, Where::Statement as fn(usize) -> Where]
         {
             for nth in 1.. {
-                let token = stage.application.begin().await;
-                let came = fail(&stage, racing.as_ref(), place(nth), what, &token).await;
+                let token = rig.application.begin().await;
+                let struck =
+                    rotate_with_fault(&rig, racing.as_ref(), place(nth), what, &token).await;
                 let way = ways[nth % ways.len()];
                 let context = format!("{what:?} at {:?}, then {way:?}", place(nth));
-                // Two users: the one in use works at every moment. One user: its old password is
+                // With a pair, AWSCURRENT works at every moment. A single user's old password is
                 // refused from setSecret on.
                 assert!(
-                    !stage.pair || stage.login().await,
+                    !rig.pair || rig.current_logs_in().await,
                     "{context}: AWSCURRENT stopped working"
                 );
-                if !came {
-                    assert!(stage.login().await, "{context}: AWSCURRENT does not log in");
+                if !struck {
+                    assert!(rig.current_logs_in().await, "{context}: AWSCURRENT does not log in");
                     break;
                 }
                 points += 1;
-                stage.leave(way, &token, &context).await;
+                rig.take_way_out(way, &token, &context).await;
             }
         }
     }
-    let users = if pair { "two users" } else { "one user" };
+    let users = if pair { "alternating users" } else { "a single user" };
     let raced = if race { " by two invocations at once" } else { "" };
     let _ = writeln!(
         std::io::stderr(),
-        "{points} points of a rotation of {users}{raced}, {whats:?}, then {ways:?}: all converge"
+        "{points} points of a rotation with {users}{raced}, {whats:?}, then {ways:?}: all converge"
     );
     assert!(points >= 15 * whats.len(), "only {points} points");
 }
 
 #[tokio::test]
-async fn every_fault_of_one_user_then_a_retry() {
+async fn every_fault_of_a_single_user_then_a_retry() {
     every_fault(false, &ENDS, &[WayOut::Retry], false).await;
 }
 
 #[tokio::test]
-async fn every_fault_of_one_user_then_another_rotation() {
+async fn every_fault_of_a_single_user_then_another_rotation() {
     every_fault(false, &ENDS, &[WayOut::Abandon], false).await;
 }
 
 #[tokio::test]
-async fn every_fault_of_one_user_then_recovery() {
+async fn every_fault_of_a_single_user_then_recovery() {
     every_fault(false, &ENDS, &[WayOut::Recover], false).await;
 }
 
 #[tokio::test]
-async fn every_fault_of_two_users_then_a_retry() {
+async fn every_fault_of_alternating_users_then_a_retry() {
     every_fault(true, &ENDS, &[WayOut::Retry], false).await;
 }
 
 #[tokio::test]
-async fn every_fault_of_two_users_then_another_rotation() {
+async fn every_fault_of_alternating_users_then_another_rotation() {
     every_fault(true, &ENDS, &[WayOut::Abandon], false).await;
 }
 
 #[tokio::test]
-async fn every_fault_of_two_users_then_recovery() {
+async fn every_fault_of_alternating_users_then_recovery() {
     every_fault(true, &ENDS, &[WayOut::Recover], false).await;
 }
 
 #[tokio::test]
-async fn every_time_out_of_one_user() {
+async fn every_time_out_of_a_single_user() {
     every_fault(false, &[What::NeverAnswered], &WAYS, false).await;
 }
 
 #[tokio::test]
-async fn every_time_out_of_two_users() {
+async fn every_time_out_of_alternating_users() {
     every_fault(true, &[What::NeverAnswered], &WAYS, false).await;
 }
 
 #[tokio::test]
-async fn every_fault_of_one_user_in_a_race() {
+async fn every_fault_of_a_single_user_in_a_race() {
     every_fault(false, &[What::FailsBefore, What::AnswerLost], &WAYS, true).await;
 }
 
 #[tokio::test]
-async fn every_fault_of_two_users_in_a_race() {
+async fn every_fault_of_alternating_users_in_a_race() {
     every_fault(true, &[What::FailsBefore, What::AnswerLost], &WAYS, true).await;
 }

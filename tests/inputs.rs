@@ -1,4 +1,4 @@
-//! Bad input: a clear error each, and nothing changed anywhere.
+//! Bad input: each kind gets a clear error and changes nothing.
 
 use serde_json::{Value, json};
 
@@ -199,7 +199,7 @@ async fn a_rotation_that_is_switched_off_is_refused() {
     )
     .await;
 
-    let token = application.begin_again().await;
+    let token = application.abandon_and_begin().await;
     application.steps(&function, &["createSecret"], &token).await;
     let cancel = async || {
         world()
@@ -222,8 +222,8 @@ async fn a_rotation_that_is_switched_off_is_refused() {
     )
     .await;
 
-    // Once the database has the password, finishing is what an application needs.
-    let token = application.begin_again().await;
+    // Once the database has the password, the application needs the last step.
+    let token = application.abandon_and_begin().await;
     application.steps(&function, &STEPS[..3], &token).await;
     cancel().await;
     application.steps(&function, &["finishSecret"], &token).await;

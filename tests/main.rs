@@ -1,9 +1,10 @@
 //! The promises, proven on a real PostgreSQL with TLS, an emulated AWS over HTTP, and the real
 //! binary under the Lambda Runtime API.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
 
 mod world;
 
+mod admin_fallback;
 mod alternating_refusals;
 mod alternating_users;
 mod architecture;
@@ -16,9 +17,9 @@ mod faults;
 mod inputs;
 mod operations;
 mod parity;
-mod preflight;
+mod poolers;
 mod requirements;
-mod retire;
+mod retries;
 mod rotation;
 mod secrecy;
 mod store_errors;

@@ -26,7 +26,7 @@ impl Unequal {
     }
 
     async fn of(pair: Pair) -> Self {
-        pair.left_by_aws().await;
+        pair.imitate_aws_function().await;
         let token = pair.application.begin().await;
         Self { pair, function: Function::start(&[]), thing: unique("thing_"), token }
     }
@@ -290,7 +290,13 @@ async fn what_somebody_takes_from_the_pending_user_is_noticed() {
         unequal.set().await;
         if change.starts_with("REVOKE") {
             // From PostgreSQL 16 on, whoever granted it has to take it back.
-            unequal.pair.as_admin().await.batch_execute(&unequal.filled(change)).await.unwrap();
+            unequal
+                .pair
+                .admin_session()
+                .await
+                .batch_execute(&unequal.filled(change))
+                .await
+                .unwrap();
         } else {
             unequal.superuser(change).await;
         }
@@ -335,7 +341,7 @@ async fn roles_that_are_there_from_the_beginning_are_compared() {
     // It inherits no more what it still may act as.
     unequal
         .pair
-        .as_admin()
+        .admin_session()
         .await
         .batch_execute(&unequal.filled("REVOKE pg_monitor FROM :next"))
         .await
@@ -359,7 +365,7 @@ async fn a_policy_that_restricts_the_pending_user_alone_is_noticed() {
         "REVOKE :next FROM :current; ALTER ROLE :current NOINHERIT; GRANT :next TO :current";
     unequal
         .pair
-        .as_admin()
+        .admin_session()
         .await
         .batch_execute(&unequal.filled("REVOKE :next FROM :current"))
         .await
@@ -394,7 +400,11 @@ async fn a_pending_user_that_does_not_act_as_the_owner_is_not_promoted() {
     pair.application.steps(&function, &["testSecret"], &token).await;
 
     // From PostgreSQL 16 on, whoever granted it has to take it back.
-    pair.as_admin().await.batch_execute(&pair.filled("REVOKE :base FROM :clone")).await.unwrap();
+    pair.admin_session()
+        .await
+        .batch_execute(&pair.filled("REVOKE :base FROM :clone"))
+        .await
+        .unwrap();
     let failed = pair.application.step(&function, "testSecret", &token).await.unwrap_err();
     assert_eq!(failed.kind, "UsersNotReady", "{}", failed.message);
     assert!(
@@ -432,7 +442,7 @@ async fn as_much_is_named_as_a_person_can_read() {
 #[tokio::test]
 async fn a_pair_that_awss_function_has_made_is_halted_before_it_loses_a_table() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
-    pair.left_by_aws().await;
+    pair.imitate_aws_function().await;
     pair.session("AWSCURRENT")
         .await
         .batch_execute(&pair.filled("CREATE TABLE :base.of_the_clone (id int)"))
@@ -441,11 +451,12 @@ async fn a_pair_that_awss_function_has_made_is_halted_before_it_loses_a_table() 
 
     let rotation = pair.application.rotate(&function).await;
     assert_eq!(rotation["state"], "failed", "{rotation}");
-    let failure =
-        function.logged("the refusal", |event| event["error.kind"] == "PrivilegesMissing").await;
+    let failure = function
+        .await_log_event("the refusal", |event| event["error.kind"] == "PrivilegesMissing")
+        .await;
     let statement = pair.filled(&format!("ALTER TABLE {}.of_the_clone OWNER TO :base", pair.base));
     assert!(failure["message"].as_str().unwrap().contains(&format!("({statement})")), "{failure}");
-    assert_eq!(pair.login_in("AWSCURRENT").await.0, pair.clone, "AWSCURRENT stays");
+    assert_eq!(pair.credentials("AWSCURRENT").await.0, pair.clone, "AWSCURRENT stays");
     pair.session("AWSCURRENT").await;
 
     pair.superuser(&statement).await;
@@ -509,7 +520,7 @@ async fn what_a_user_itself_owns_or_was_granted_is_reported() {
 async fn many_tables_are_compared_quickly() {
     let unequal = Unequal::new().await;
     // 5,000 here, as they take seconds to make; `make bench` compares 50,000.
-    unequal.pair.many_tables(&unequal.pair.clone, &unequal.thing, 5_000).await;
+    unequal.pair.create_tables(&unequal.pair.clone, &unequal.thing, 5_000).await;
     unequal.set().await;
     let started = std::time::Instant::now();
     let failed = unequal.step("testSecret").await.unwrap_err();

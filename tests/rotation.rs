@@ -20,10 +20,10 @@ async fn secrets_manager_rotates_a_secret_and_no_session_notices() {
     let steps: Vec<_> =
         rotation["steps"].as_array().unwrap().iter().map(|step| step["step"].clone()).collect();
     assert_eq!(steps, STEPS);
-    let token = application.holder("AWSCURRENT").await.unwrap();
+    let token = application.version_with("AWSCURRENT").await.unwrap();
     application.assert_rotated(&token, &application.password).await;
     let table = format!("SELECT count(*) FROM {}.orders", application.role);
-    assert!(session.query_one(&table, &[]).await.is_ok(), "the open session goes on");
+    assert!(session.query_one(&table, &[]).await.is_ok(), "the open session still works");
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn rotations_follow_each_other() {
     for _ in 0..3 {
         let rotation = application.rotate(&function).await;
         assert_eq!(rotation["state"], "succeeded", "{rotation}");
-        let token = application.holder("AWSCURRENT").await.unwrap();
+        let token = application.version_with("AWSCURRENT").await.unwrap();
         application.assert_rotated(&token, &before).await;
         before = application.password_in("AWSCURRENT").await;
     }
@@ -112,7 +112,9 @@ async fn the_rotation_token_is_passed_on_and_never_logged() {
             if operation == "PutSecretValue" { json!(rotation_token) } else { Value::Null };
         assert_eq!(body["RotationToken"], expected, "{operation}");
     }
-    function.logged("the last step", |event| event["rotation.step"] == "finishSecret").await;
+    function
+        .await_log_event("the last step", |event| event["rotation.step"] == "finishSecret")
+        .await;
     assert!(!function.output().contains(&rotation_token));
 }
 
@@ -120,7 +122,7 @@ async fn the_rotation_token_is_passed_on_and_never_logged() {
 async fn everything_else_in_the_document_survives() {
     let function = Function::start(&[]);
     let role = unique("app_");
-    let made = Application::with(&role, |_| {}).await;
+    let made = Application::named(&role, |_| {}).await;
     let text = format!(
         concat!(
             r#"{{"z":1e400,"port":"{port}","password":"{password}","#,
@@ -163,7 +165,7 @@ async fn every_name_that_postgresql_allows_can_be_rotated() {
         "select",
         &sixty_three_bytes,
     ] {
-        let application = Application::with(name, |_| {}).await;
+        let application = Application::named(name, |_| {}).await;
         let token = application.begin().await;
         application.steps(&function, &STEPS, &token).await;
         application.assert_rotated(&token, &application.password).await;
@@ -189,12 +191,12 @@ async fn passwords_follow_the_variables_of_aws() {
 }
 
 #[tokio::test]
-async fn rotate_immediately_false_tests_what_there_is() {
+async fn rotate_immediately_false_tests_the_current_value() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let before = application.snapshot().await;
     let rotation = application.test(&function).await;
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
-    function.logged("the test", |event| event["outcome"] == "CurrentTested").await;
+    function.await_log_event("the test", |event| event["outcome"] == "CurrentTested").await;
     assert_eq!(application.snapshot().await, before);
 }
 
@@ -224,10 +226,10 @@ async fn a_role_that_acts_as_an_owner_and_is_read_only_by_default_is_rotated() {
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
     assert!(
-        application.stored().await.unwrap().starts_with("SCRAM-SHA-256$"),
-        "nobody's own current_setting() was called"
+        application.stored_hash().await.unwrap().starts_with("SCRAM-SHA-256$"),
+        "the role's own current_setting() was not called"
     );
-    let tested = function.logged("the test", |event| event["outcome"] == "Tested").await;
+    let tested = function.await_log_event("the test", |event| event["outcome"] == "Tested").await;
     assert!(
         tested["message"].as_str().unwrap().contains(&format!("acts as \"{role}_owner\"")),
         "{tested}"
@@ -235,7 +237,7 @@ async fn a_role_that_acts_as_an_owner_and_is_read_only_by_default_is_rotated() {
 }
 
 #[tokio::test]
-async fn the_servers_password_encryption_is_respected_and_md5_warned_of() {
+async fn the_servers_password_encryption_is_respected_with_a_warning_about_md5() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let sql = format!("ALTER ROLE {} SET password_encryption = 'md5'", application.role);
     crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
@@ -243,7 +245,7 @@ async fn the_servers_password_encryption_is_respected_and_md5_warned_of() {
     application.steps(&function, &["createSecret"], &token).await;
     let report = application.step(&function, "setSecret", &token).await.unwrap();
     assert!(report["Warnings"][0].as_str().unwrap().contains("md5"), "{report}");
-    assert!(application.stored().await.unwrap().starts_with("md5"));
+    assert!(application.stored_hash().await.unwrap().starts_with("md5"));
     application.steps(&function, &["testSecret", "finishSecret"], &token).await;
     application.assert_rotated(&token, &application.password).await;
 }
@@ -258,13 +260,13 @@ async fn the_policy_may_ask_for_scram_where_the_server_says_md5() {
     crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
-    assert!(application.stored().await.unwrap().starts_with("SCRAM-SHA-256$"));
+    assert!(application.stored_hash().await.unwrap().starts_with("SCRAM-SHA-256$"));
 }
 
 #[tokio::test]
-async fn plaintext_is_spoken_only_where_secret_and_policy_both_say_so() {
+async fn plaintext_is_used_only_where_secret_and_policy_both_say_so() {
     let role = unique("app_");
-    let application = Application::with(&role, |document| document["ssl"] = json!(false)).await;
+    let application = Application::named(&role, |document| document["ssl"] = json!(false)).await;
     let group = crate::world::postgres::PLAINTEXT_ROLES;
     crate::world::postgres::admin()
         .await
@@ -288,7 +290,7 @@ async fn plaintext_is_spoken_only_where_secret_and_policy_both_say_so() {
 async fn the_rotation_may_connect_by_another_name_than_the_application() {
     let role = unique("app_");
     let application =
-        Application::with(&role, |document| document["host"] = json!("pooler.invalid")).await;
+        Application::named(&role, |document| document["host"] = json!("pooler.invalid")).await;
     let policy = json!({"secrets": {&application.name: {"rotation_host": "127.0.0.1",
         "tls_server_name": "localhost"}}})
     .to_string();
@@ -299,7 +301,7 @@ async fn the_rotation_may_connect_by_another_name_than_the_application() {
 }
 
 #[tokio::test]
-async fn a_warm_function_answers_one_event_after_the_other() {
+async fn a_warm_function_answers_one_event_after_another() {
     let function = Function::start(&[]);
     function.set_timeout(Duration::from_secs(10));
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! No password is ever seen: whatever anything prints is searched for every password there is.
+//! No password is ever seen: every output is searched for every password of the test.
 
 use serde_json::json;
 
@@ -31,7 +31,7 @@ async fn no_output_of_any_kind_holds_a_password() {
             invoke(step, &token).await;
         }
         secrets.push(application.password_in("AWSCURRENT").await);
-        // One that finds another password in the database, and one that finds no database.
+        // One whose password is wrong in the database, and one without a database.
         application.set_password(&random_hex()).await;
         let token = application.begin().await;
         for step in STEPS {
@@ -41,13 +41,13 @@ async fn no_output_of_any_kind_holds_a_password() {
         let mut nowhere = application.document.clone();
         nowhere["port"] = json!(free_port());
         application.put(&random_hex(), &nowhere.to_string(), &["AWSCURRENT"]).await;
-        let token = application.begin_again().await;
+        let token = application.abandon_and_begin().await;
         for step in STEPS {
             invoke(step, &token).await;
         }
         secrets.push(application.password_in("AWSPENDING").await);
-        // One whose pending value was written by hand, and is no good.
-        let token = application.begin_again().await;
+        // One with a pending value that a person wrote and that is invalid.
+        let token = application.abandon_and_begin().await;
         let canary = format!("md5{}", &random_hex()[..32]);
         application.put(&token, &application.document_with(&canary), &["AWSPENDING"]).await;
         for step in STEPS {
@@ -77,12 +77,14 @@ async fn no_output_of_any_kind_holds_a_password() {
     application.set_password(&random_hex()).await;
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
-    function.logged("the last step", |event| event["rotation.step"] == "finishSecret").await;
+    function
+        .await_log_event("the last step", |event| event["rotation.step"] == "finishSecret")
+        .await;
     secrets.push(application.password_in("AWSCURRENT").await);
     secrets.push(world().postgres.admin_password.clone());
     outputs.push(function.output());
 
-    // The server logs every statement, and shows the last one of every session.
+    // The server logs every statement and shows the last one of every session.
     let activity = admin()
         .await
         .query("SELECT query FROM pg_stat_activity WHERE query IS NOT NULL", &[])

@@ -1,4 +1,5 @@
-//! Every way in which Secrets Manager can fail: what passes is retried, what does not is told.
+//! Every way in which Secrets Manager can fail: a passing failure is retried, a lasting one is
+//! reported.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ async fn setup() -> (AwsProxy, Function, Application, String) {
 }
 
 #[tokio::test]
-async fn throttling_and_server_errors_that_pass_are_not_noticed() {
+async fn passing_throttling_and_server_errors_are_not_noticed() {
     for (status, code) in [
         (400, "ThrottlingException"),
         (400, "RequestLimitExceeded"),
@@ -40,7 +41,7 @@ async fn throttling_and_server_errors_that_pass_are_not_noticed() {
 }
 
 #[tokio::test]
-async fn errors_that_stay_are_told_apart_and_name_the_call() {
+async fn lasting_errors_are_told_apart_and_name_the_call() {
     for (status, code, kind, text) in [
         (400, "ThrottlingException", "SecretsManagerThrottled", "throttled every attempt"),
         (429, "TooManyRequests", "SecretsManagerThrottled", "throttled every attempt"),
@@ -137,7 +138,7 @@ async fn a_value_that_was_just_written_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_cannot_be_reached_is_told() {
+async fn an_endpoint_that_cannot_be_reached_is_reported() {
     let application = Application::new().await;
     let token = application.begin().await;
     let function =

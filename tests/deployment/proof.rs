@@ -59,7 +59,7 @@ pub(crate) async fn of_the_role(print: &Print, module: &Module) {
     }
     module.write(NAME, &configuration(&single, &pair, &admin_secret, &key, &admin_key));
     module.apply(NAME, &[]).await;
-    let role = world().aws.world("functions", NAME).await["role"].as_str().unwrap().to_owned();
+    let role = world().aws.look_up("functions", NAME).await["role"].as_str().unwrap().to_owned();
     let deployment = Deployment { single, pair, role };
 
     for application in [&deployment.single, &deployment.pair.application] {
@@ -136,9 +136,9 @@ impl Deployment {
         match operation {
             "update-function-configuration" => self.update().await,
             "logging of status" => {
-                let before = world().aws.world("logs", NAME).await;
+                let before = world().aws.look_up("logs", NAME).await;
                 let _ = operate("status", single).await;
-                let after = world().aws.world("logs", NAME).await;
+                let after = world().aws.look_up("logs", NAME).await;
                 if before == after {
                     Err("nothing arrives in the log group".to_owned())
                 } else {
@@ -195,7 +195,7 @@ impl Deployment {
     /// Takes each action away by itself: its statement's resources, what fails first without it,
     /// and with which error.
     async fn necessity(&self) -> Vec<[String; 4]> {
-        let whole = world().aws.world("policies", &self.role).await;
+        let whole = world().aws.look_up("policies", &self.role).await;
         let mut rows = Vec::new();
         for (policy, document) in whole.as_object().unwrap() {
             for (n, statement) in document["Statement"]
@@ -216,9 +216,9 @@ impl Deployment {
                         .chain([json!("none:None")])
                         .collect();
                     cut[policy]["Statement"][n]["Action"] = json!(rest);
-                    world().aws.tell("PUT", "policies", &self.role, cut.to_string()).await;
+                    world().aws.exchange("PUT", "policies", &self.role, cut.to_string()).await;
                     let failed = self.first_failure().await;
-                    world().aws.tell("PUT", "policies", &self.role, whole.to_string()).await;
+                    world().aws.exchange("PUT", "policies", &self.role, whole.to_string()).await;
                     let action = action.as_str().unwrap();
                     let (operation, error) = failed.unwrap_or_else(|| {
                         panic!("{action} of {} is not needed", statement["Sid"])
@@ -254,8 +254,8 @@ impl Deployment {
         admin_secret: &str,
         other: &Application,
     ) -> Vec<(&'static str, String, &'static str)> {
-        let credentials = world().aws.world("functions", NAME).await["credentials"].clone();
-        let (theirs, ours) = (world().aws.client(), world().aws.client_of(&credentials));
+        let credentials = world().aws.look_up("functions", NAME).await["credentials"].clone();
+        let (theirs, ours) = (world().aws.client(), world().aws.client_with(&credentials));
         let key = credentials["AWS_ACCESS_KEY_ID"].as_str().unwrap();
         let interface =
             "Action=CreateNetworkInterface&Version=2016-11-15&SubnetId=subnet-1".to_owned();

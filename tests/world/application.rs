@@ -1,4 +1,4 @@
-//! An application: a role with a table of its own, and the secret that holds its credentials.
+//! An application: a role with its own table, and the secret that holds its credentials.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,17 @@ pub const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finish
 
 pub struct Application {
     pub role: String,
-    /// The password that the role was made with.
+    /// The role's first password.
     pub password: String,
     /// The secret's ARN.
     pub secret: String,
+    /// The secret's name.
     pub name: String,
+    /// The secret's first value.
     pub document: Value,
 }
 
-/// All that a rotation may change, as somebody outside sees it: labels, values, and what the server
-/// stores of the role.
+/// All that a rotation may change: labels, values, and the role as the server stores it.
 #[derive(Debug, PartialEq)]
 pub struct Snapshot {
     labels: BTreeMap<String, Vec<String>>,
@@ -38,29 +39,28 @@ impl Application {
         Self::edited(|_| {}).await
     }
 
-    /// An application whose secret was changed by `edit` before it was stored.
+    /// An application with a secret that `edit` changed first.
     pub async fn edited(edit: impl FnOnce(&mut Value)) -> Self {
-        Self::with(&unique("app_"), edit).await
+        Self::named(&unique("app_"), edit).await
     }
 
-    /// An application whose role has that name, and whose secret was changed by `edit` before it
-    /// was stored.
-    pub async fn with(role: &str, edit: impl FnOnce(&mut Value)) -> Self {
+    /// An application with a role of that name and a secret that `edit` changed first.
+    pub async fn named(role: &str, edit: impl FnOnce(&mut Value)) -> Self {
         let password = random_hex();
         let quoted = escape_identifier(role);
         let sql = format!(
             "CREATE ROLE {quoted} LOGIN PASSWORD {password}; CREATE SCHEMA {quoted} AUTHORIZATION \
              {quoted}; CREATE TABLE {quoted}.orders (id int); ALTER TABLE {quoted}.orders OWNER TO \
              {quoted}",
-            // As psql's \\password sends it, so that the server's log holds no password of a test.
+            // A hash, as psql's \\password sends it: the server's log shows no password.
             password = escape_literal(&scram_sha_256(password.as_bytes()))
         );
-        admin().await.batch_execute(&sql).await.expect("the role is made");
-        Self::over(role, &password, edit).await
+        admin().await.batch_execute(&sql).await.expect("the role is created");
+        Self::for_role(role, &password, edit).await
     }
 
-    /// A secret for a role that is there already, or on purpose is not.
-    pub async fn over(role: &str, password: &str, edit: impl FnOnce(&mut Value)) -> Self {
+    /// An application without a table, for a role that exists or is missing on purpose.
+    pub async fn for_role(role: &str, password: &str, edit: impl FnOnce(&mut Value)) -> Self {
         let mut document = json!({
             "engine": "postgres", "host": HOST, "port": world().postgres.port, "username": role,
             "password": password, "dbname": "postgres",
@@ -70,7 +70,7 @@ impl Application {
         Self::storing(role, password, document, &text, "app/").await
     }
 
-    /// A secret whose value is that text, under a name with that prefix.
+    /// A secret with that value, under a name with that prefix.
     pub async fn storing(
         role: &str,
         password: &str,
@@ -86,7 +86,7 @@ impl Application {
             .secret_string(text)
             .send()
             .await
-            .expect("the secret is made");
+            .expect("the secret is created");
         Self {
             role: role.to_owned(),
             password: password.to_owned(),
@@ -96,50 +96,47 @@ impl Application {
         }
     }
 
-    /// Starts a rotation that no function carries out: the version is registered, labelled
-    /// AWSPENDING, and has no value.
+    /// Begins a rotation whose steps the test sends; the token. Its version has AWSPENDING and no
+    /// value.
     pub async fn begin(&self) -> String {
         let token = random_token();
         let client = world().aws.client();
         let call = client.rotate_secret().secret_id(&self.secret).client_request_token(&token);
         call.rotation_lambda_arn(arn(BY_HAND)).send().await.expect("the rotation begins");
-        self.ended(&token).await;
+        self.await_end(&token).await;
         token
     }
 
-    /// Starts another rotation where one got stuck, as a person does: by taking AWSPENDING away
-    /// first.
-    pub async fn begin_again(&self) -> String {
-        self.take_off_pending().await;
+    /// Begins another rotation after one got stuck: removes AWSPENDING first, as a person would.
+    pub async fn abandon_and_begin(&self) -> String {
+        self.remove_pending_label().await;
         self.begin().await
     }
 
-    /// Takes AWSPENDING off whichever version has it.
-    pub async fn take_off_pending(&self) {
+    /// Removes AWSPENDING from its version.
+    pub async fn remove_pending_label(&self) {
         let client = world().aws.client();
-        if let Some(holder) = self.holder("AWSPENDING").await {
+        if let Some(holder) = self.version_with("AWSPENDING").await {
             let call = client
                 .update_secret_version_stage()
                 .secret_id(&self.secret)
                 .version_stage("AWSPENDING");
-            call.remove_from_version_id(holder).send().await.expect("the label is taken away");
+            call.remove_from_version_id(holder).send().await.expect("the label is removed");
         }
     }
 
-    /// Has Secrets Manager rotate the secret with that function, and waits for the end of it: its
-    /// `state`, `steps` and `token`.
+    /// Has Secrets Manager rotate the secret with that function; its `state`, `steps` and `token`.
     pub async fn rotate(&self, function: &Function) -> Value {
         let token = random_token();
         let client = world().aws.client();
         let call = client.rotate_secret().secret_id(&self.secret).client_request_token(&token);
         call.rotation_lambda_arn(function.arn()).send().await.expect("the rotation begins");
-        let mut rotation = self.ended(&token).await;
+        let mut rotation = self.await_end(&token).await;
         rotation["token"] = json!(token);
         rotation
     }
 
-    /// Has Secrets Manager set the rotation up without a rotation, which tests what there is, and
-    /// waits for the end of it.
+    /// Has Secrets Manager run the test of `RotateImmediately=false`; its `state` and `steps`.
     pub async fn test(&self, function: &Function) -> Value {
         let token = random_hex();
         let client = world().aws.client();
@@ -149,10 +146,10 @@ impl Application {
             .client_request_token(&token)
             .rotate_immediately(false);
         call.rotation_lambda_arn(function.arn()).send().await.expect("the test begins");
-        self.ended(&token).await
+        self.await_end(&token).await
     }
 
-    async fn ended(&self, token: &str) -> Value {
+    async fn await_end(&self, token: &str) -> Value {
         super::eventually("the end of the rotation", async || {
             let rotation = world().aws.rotation(token).await;
             (rotation["state"] != "running").then_some(rotation)
@@ -164,12 +161,12 @@ impl Application {
         json!({"Step": step, "SecretId": self.secret, "ClientRequestToken": token})
     }
 
-    /// Sends one step to the function.
+    /// Sends a step to the function.
     pub async fn step(&self, function: &Function, step: &str, token: &str) -> Answer {
         function.invoke(self.event(step, token)).await
     }
 
-    /// Sends steps one after the other, each of which has to succeed.
+    /// Sends steps to the function, all of which have to succeed.
     pub async fn steps(&self, function: &Function, steps: &[&str], token: &str) {
         for step in steps {
             let answer = self.step(function, step, token).await;
@@ -177,34 +174,35 @@ impl Application {
         }
     }
 
-    /// The value of the version with that label, if there is one.
-    pub async fn value(&self, stage: &str) -> Option<String> {
+    /// The value of the version with that label.
+    pub async fn value(&self, label: &str) -> Option<String> {
         let client = world().aws.client();
         client
             .get_secret_value()
             .secret_id(&self.secret)
-            .version_stage(stage)
+            .version_stage(label)
             .send()
             .await
             .ok()
             .and_then(|output| output.secret_string)
     }
 
-    pub async fn password_in(&self, stage: &str) -> String {
+    /// The password in the version with that label.
+    pub async fn password_in(&self, label: &str) -> String {
         #[derive(serde::Deserialize)]
         struct Document {
             password: String,
         }
-        let value = self.value(stage).await.unwrap_or_else(|| panic!("{stage} has a value"));
+        let value = self.value(label).await.unwrap_or_else(|| panic!("{label} has a value"));
         serde_json::from_str::<Document>(&value).expect("JSON with a password").password
     }
 
-    /// The id of the version that has the label, if one has.
-    pub async fn holder(&self, stage: &str) -> Option<String> {
+    /// The id of the version with that label.
+    pub async fn version_with(&self, label: &str) -> Option<String> {
         self.labels()
             .await
             .into_iter()
-            .find(|(_, labels)| labels.iter().any(|label| label == stage))
+            .find(|(_, labels)| labels.iter().any(|other| other == label))
             .map(|(id, _)| id)
     }
 
@@ -220,26 +218,27 @@ impl Application {
     }
 
     /// Stores a value with these labels, as a person may.
-    pub async fn put(&self, token: &str, value: &str, stages: &[&str]) {
+    pub async fn put(&self, token: &str, value: &str, labels: &[&str]) {
         let client = world().aws.client();
         let mut call = client
             .put_secret_value()
             .secret_id(&self.secret)
             .client_request_token(token)
             .secret_string(value);
-        for stage in stages {
-            call = call.version_stages(*stage);
+        for label in labels {
+            call = call.version_stages(*label);
         }
         call.send().await.expect("the value is stored");
     }
 
-    /// The document of the secret with another password.
+    /// The secret's first value with another password.
     pub fn document_with(&self, password: &str) -> String {
         let mut document = self.document.clone();
         document["password"] = json!(password);
         document.to_string()
     }
 
+    /// Whether the database accepts the password.
     pub async fn accepts(&self, password: &str) -> bool {
         world().postgres.login(&self.role, password).await.is_ok()
     }
@@ -259,8 +258,8 @@ impl Application {
         admin().await.batch_execute(&sql).await.expect("the password is set");
     }
 
-    /// What the server stores in place of the password.
-    pub async fn stored(&self) -> Option<String> {
+    /// The hash that the server stores in place of the password.
+    pub async fn stored_hash(&self) -> Option<String> {
         let row = admin()
             .await
             .query_opt("SELECT rolpassword FROM pg_authid WHERE rolname = $1", &[&self.role])
@@ -269,10 +268,10 @@ impl Application {
         row.and_then(|row| row.get(0))
     }
 
-    /// AWSCURRENT is the token's version and the database accepts its password alone; what came
-    /// before is AWSPREVIOUS.
+    /// AWSCURRENT is the token's version, AWSPREVIOUS holds the password `before`, and the database
+    /// accepts only the new one.
     pub async fn assert_rotated(&self, token: &str, before: &str) {
-        assert_eq!(self.holder("AWSCURRENT").await.as_deref(), Some(token));
+        assert_eq!(self.version_with("AWSCURRENT").await.as_deref(), Some(token));
         assert_eq!(self.password_in("AWSPREVIOUS").await, before);
         let now = self.password_in("AWSCURRENT").await;
         assert_ne!(now, before);

@@ -1,4 +1,4 @@
-//! AWS: the emulator process, and a client to set up and look at secrets with.
+//! AWS: the emulator process, and clients that set up and read secrets.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,19 +7,19 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use serde_json::Value;
 
-use super::{project, setting};
+use super::{environment_variable, project};
 
 pub const REGION: &str = "eu-central-1";
 
 pub struct Aws {
     pub url: String,
-    // It ends when its standard input does, that is with this process.
+    // Its standard input closes when this process ends. It then ends too.
     _emulator: Child,
 }
 
 impl Aws {
     pub fn start(function_url: &str) -> Self {
-        let python = setting("PYTHON")
+        let python = environment_variable("PYTHON")
             .unwrap_or_else(|| project().join(".deps/venv/bin/python").display().to_string());
         let mut emulator = Command::new(&python)
             .arg(project().join("tests/world/aws_emulator.py"))
@@ -29,23 +29,24 @@ impl Aws {
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("{python} cannot be run ({error}): `make test` installs it")
+                panic!("{python} cannot be run ({error}); `make test` installs it")
             });
         let mut line = String::new();
         BufReader::new(emulator.stdout.take().expect("a pipe"))
             .read_line(&mut line)
-            .expect("the emulator says its port");
-        let port: Value = serde_json::from_str(&line).expect("the emulator says its port in JSON");
+            .expect("the emulator prints its port");
+        let port: Value =
+            serde_json::from_str(&line).expect("the emulator prints its port in JSON");
         Self { url: format!("http://127.0.0.1:{}", port["port"]), _emulator: emulator }
     }
 
-    /// A client as a person or a platform would use it.
+    /// A client that may do everything.
     pub fn client(&self) -> Client {
-        self.client_of(&Value::Null)
+        self.client_with(&Value::Null)
     }
 
-    /// A client with these credentials of a role, as a function's environment names them.
-    pub fn client_of(&self, credentials: &Value) -> Client {
+    /// A client with a role's credentials, under the names that a function's environment has.
+    pub fn client_with(&self, credentials: &Value) -> Client {
         let text = |name: &str| credentials[name].as_str().map(ToOwned::to_owned);
         let key = |name: &str| text(name).unwrap_or_else(|| "testing".to_owned());
         let credentials = Credentials::new(
@@ -65,24 +66,25 @@ impl Aws {
         Client::from_conf(config)
     }
 
-    /// How the rotation with that token goes, as only the emulator can tell: `state` and `steps`.
+    /// The `state` and the `steps` of the rotation with that token.
     pub async fn rotation(&self, token: &str) -> Value {
-        self.world("rotations", token).await
+        self.look_up("rotations", token).await
     }
 
-    /// What AWS does not tell, of that kind and name; null where there is nothing of the name.
-    pub async fn world(&self, kind: &str, name: &str) -> Value {
-        self.tell("GET", kind, name, String::new()).await
+    /// What the emulator knows and AWS does not tell; null if nothing has that kind and name.
+    pub async fn look_up(&self, kind: &str, name: &str) -> Value {
+        self.exchange("GET", kind, name, String::new()).await
     }
 
-    pub async fn tell(&self, method: &str, kind: &str, name: &str, body: String) -> Value {
+    /// Sends the emulator a request that AWS does not have.
+    pub async fn exchange(&self, method: &str, kind: &str, name: &str, body: String) -> Value {
         let (status, answer) =
             self.send(method, &format!("/_world/{kind}/{name}"), &[], body).await;
         if status == 200 { serde_json::from_str(&answer).expect("JSON") } else { Value::Null }
     }
 
-    /// One call of AWS's API as the holder of that access key, for the services that there is no
-    /// client of: the status and the answer.
+    /// Calls a service of AWS that has no client here, with that access key; the status and the
+    /// answer.
     pub async fn call(
         &self,
         service: &str,

@@ -1,55 +1,40 @@
-//! Lambda: the real binary under the Runtime API, and the Invoke endpoint that Secrets Manager
-//! calls it by.
+//! Lambda: processes of the real binary, and the Invoke endpoint through which Secrets Manager
+//! calls them.
 
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 
 use super::aws::REGION;
-use super::{RUNTIME, eventually, random_hex, setting, unique, wait, world};
+use super::runtime_api::{Queue, Runtime};
+use super::{environment_variable, eventually, serve, unique, world};
+
+pub use super::runtime_api::{Answer, Failure};
 
 const ACCOUNT: &str = "123456789012";
-/// A function that Secrets Manager can call and that does nothing but fail: a rotation it starts is
-/// then driven step by step.
+/// A function that fails whenever Secrets Manager calls it. The test then sends the steps.
 pub const BY_HAND: &str = "by-hand";
 
-/// What an invocation comes to: the response, or `errorType` and `errorMessage`.
-pub type Answer = Result<Value, Failure>;
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
-    pub kind: String,
-    pub message: String,
-}
-
-struct Invocation {
-    id: String,
-    event: Vec<u8>,
-    answer: oneshot::Sender<Answer>,
-}
-
-type Queue = mpsc::UnboundedSender<Invocation>;
 type Functions = Arc<Mutex<HashMap<String, Queue>>>;
 
-/// Lambda's Invoke API over all functions of this run.
+/// Lambda's Invoke API for all functions of this run.
 pub struct Gateway {
     pub url: String,
     functions: Functions,
 }
 
-/// One function: a process of the binary that is started anew when it has died, as Lambda does.
+/// One function: a process of the binary. A test starts another process after a death, as Lambda
+/// does.
 pub struct Function {
     pub name: String,
     environment: Vec<(String, String)>,
@@ -58,22 +43,10 @@ pub struct Function {
     output: Arc<Mutex<String>>,
 }
 
-struct Runtime {
-    queue: Queue,
-    waiting: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
-    running: Mutex<HashMap<String, oneshot::Sender<Answer>>>,
-    /// What the context says is left to each invocation.
-    timeout: Mutex<Duration>,
-    /// When a process asked for an invocation.
-    asked: Mutex<Vec<Instant>>,
-    /// Counts the processes, so that no invocation is handed to one that is gone.
-    process: watch::Sender<u32>,
-}
-
-/// A process, and when it was started.
+/// A process and the time of its start.
 struct Process(Child, Instant);
 
-/// What one process has used since it started.
+/// What one process used since it started.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// From the start to the first request for an invocation.
@@ -93,26 +66,28 @@ impl Gateway {
     pub fn start() -> Self {
         let functions = Functions::default();
         let router = Router::new()
-            .route("/2015-03-31/functions/{name}/invocations", post(invoked_by_aws))
+            .route("/2015-03-31/functions/{name}/invocations", post(invoke_by_name))
             .with_state(Arc::clone(&functions));
         Self { url: serve(router), functions }
     }
 }
 
-async fn invoked_by_aws(
+async fn invoke_by_name(
     State(functions): State<Functions>,
     Path(name): Path<String>,
     event: Bytes,
 ) -> Response {
     let function = functions.lock().expect("no test panics here").get(&name).cloned();
     let deployed = if function.is_none() && name != BY_HAND {
-        world().aws.world("functions", &name).await
+        world().aws.look_up("functions", &name).await
     } else {
         Value::Null
     };
     let answer = match function {
-        Some(queue) => send(&queue, event.to_vec()).await,
-        None if deployed.is_object() => Function::deployed(&name, &deployed, event.to_vec()).await,
+        Some(queue) => queue.invoke(event.to_vec()).await,
+        None if deployed.is_object() => {
+            Function::invoke_deployed(&name, &deployed, event.to_vec()).await
+        }
         None => Err(Failure {
             kind: "ByHand".to_owned(),
             message: "this rotation is driven by the test".to_owned(),
@@ -127,19 +102,8 @@ async fn invoked_by_aws(
     }
 }
 
-async fn send(queue: &Queue, event: Vec<u8>) -> Answer {
-    let (answer, answered) = oneshot::channel();
-    let _ = queue.send(Invocation { id: random_hex(), event, answer });
-    answered.await.unwrap_or_else(|_| {
-        Err(Failure {
-            kind: "Runtime.ExitError".to_owned(),
-            message: "the process ended".to_owned(),
-        })
-    })
-}
-
 impl Function {
-    /// Starts the binary with these variables beside those that Lambda itself sets.
+    /// Starts the binary with these variables, in addition to those that Lambda sets.
     pub fn start(environment: &[(&str, &str)]) -> Self {
         let function = Self::launch(unique("rotation-"), environment);
         let queue = function.runtime.queue.clone();
@@ -152,9 +116,9 @@ impl Function {
         function
     }
 
-    /// A cold start of a function that was deployed, with the variables and the credentials that it
-    /// has by now.
-    async fn deployed(name: &str, configuration: &Value, event: Vec<u8>) -> Answer {
+    /// Invokes a deployed function in a process of its own, with its present variables and
+    /// credentials.
+    async fn invoke_deployed(name: &str, configuration: &Value, event: Vec<u8>) -> Answer {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let variables = ["variables", "credentials"]
             .into_iter()
@@ -162,7 +126,7 @@ impl Function {
             .flatten();
         let mut environment: Vec<_> =
             variables.map(|(name, value)| (name.clone(), text(value))).collect();
-        // The name of an endpoint that is not there.
+        // The module sets this to an endpoint that does not exist here.
         environment.push(("SECRETS_MANAGER_ENDPOINT".to_owned(), String::new()));
         let owned = name.to_owned();
         let launch = move || {
@@ -172,31 +136,17 @@ impl Function {
         };
         let function = tokio::task::spawn_blocking(launch).await.expect("the function starts");
         function.set_timeout(Duration::from_secs(configuration["timeout"].as_u64().unwrap_or(3)));
-        let answer = send(&function.runtime.queue, event).await;
+        let answer = function.runtime.queue.invoke(event).await;
         let output =
-            tokio::task::spawn_blocking(move || function.end()).await.expect("the function ends");
-        world().aws.tell("POST", "functions", name, output).await;
+            tokio::task::spawn_blocking(move || function.stop()).await.expect("the function ends");
+        world().aws.exchange("POST", "functions", name, output).await;
         answer
     }
 
     fn launch(name: String, environment: &[(&str, &str)]) -> Self {
-        let (queue, waiting) = mpsc::unbounded_channel();
-        let runtime = Arc::new(Runtime {
-            queue,
-            waiting: AsyncMutex::new(waiting),
-            running: Mutex::default(),
-            timeout: Mutex::new(Duration::from_secs(30)),
-            asked: Mutex::default(),
-            process: watch::Sender::new(0),
-        });
-        let router = Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(respond))
-            .route("/2018-06-01/runtime/invocation/{id}/error", post(fail))
-            .with_state(Arc::clone(&runtime));
-        let address = serve(router);
+        let (runtime, address) = Runtime::start();
         let environment = [
-            ("AWS_LAMBDA_RUNTIME_API", address.trim_start_matches("http://")),
+            ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", &name),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
@@ -222,46 +172,36 @@ impl Function {
 
     /// Sends an event, as `aws lambda invoke` does, and waits for the answer.
     pub async fn invoke(&self, event: Value) -> Answer {
-        send(&self.runtime.queue, event.to_string().into_bytes()).await
+        self.runtime.queue.invoke(event.to_string().into_bytes()).await
     }
 
-    /// What the context of the following invocations says is left to them.
+    /// Sets the time that the following invocations get.
     pub fn set_timeout(&self, timeout: Duration) {
-        *self.runtime.timeout.lock().expect("no test panics here") = timeout;
+        self.runtime.set_timeout(timeout);
     }
 
-    /// Ends the process, whatever it is doing, and starts a new one: the next invocation is a cold
-    /// start.
+    /// Kills the process and starts another one: the next invocation is a cold start.
     pub fn restart(&self) {
         self.kill();
         *self.process.lock().expect("no test panics here") = spawn(&self.environment, &self.output);
     }
 
-    /// Ends the process, whatever it is doing: its invocation fails as Lambda's do.
+    /// Kills the process: its invocation fails, as it would on Lambda.
     pub fn kill(&self) {
         let process = &mut self.process.lock().expect("no test panics here").0;
         let _ = process.kill();
         let _ = process.wait();
-        self.runtime.process.send_modify(|count| *count += 1);
-        self.runtime.running.lock().expect("no test panics here").clear();
+        self.runtime.forget_process();
     }
 
-    /// What the process that runs now has used, as the kernel accounts it.
+    /// What the present process used, as the kernel accounts it.
     pub async fn usage(&self) -> Usage {
         let (id, started) = {
             let process = self.process.lock().expect("no test panics here");
             (process.0.id(), process.1)
         };
-        let first = || {
-            self.runtime
-                .asked
-                .lock()
-                .expect("no test panics here")
-                .iter()
-                .copied()
-                .find(|asked| *asked >= started)
-        };
-        let ready = eventually("the first request", async || first()).await;
+        let ready =
+            eventually("the first request", async || self.runtime.first_request(started)).await;
         let tasks = std::fs::read_dir(format!("/proc/{id}/task")).expect("the process runs");
         let nanoseconds = tasks
             .filter_map(|task| {
@@ -285,8 +225,8 @@ impl Function {
         }
     }
 
-    /// Ends the process, and gives all that it has written.
-    fn end(self) -> String {
+    /// Ends the process and returns all that it wrote.
+    fn stop(self) -> String {
         drop(self.process);
         while Arc::strong_count(&self.output) > 1 {
             std::thread::sleep(Duration::from_millis(1));
@@ -294,18 +234,18 @@ impl Function {
         self.output.lock().expect("no test panics here").clone()
     }
 
-    /// All that the processes have written to standard output and standard error.
+    /// All that the processes wrote to standard output and standard error.
     pub fn output(&self) -> String {
         self.output.lock().expect("no test panics here").clone()
     }
 
-    /// The log events of the function, its lines of JSON.
+    /// The log events of the function: its lines of JSON.
     pub fn log(&self) -> Vec<Value> {
         self.output().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// The first log event that `wanted` accepts; the pipe may deliver it after the answer.
-    pub async fn logged(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    /// Waits for the first log event that `wanted` accepts: the pipe may deliver it late.
+    pub async fn await_log_event(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || self.log().into_iter().find(|event| wanted(event))).await
     }
 }
@@ -314,9 +254,9 @@ pub fn arn(function: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}")
 }
 
-/// The binary that is tested: the packaged one where `make` names it, else this build's.
+/// The binary under test: the packaged one if `make` names it, else this build's.
 pub fn binary() -> PathBuf {
-    setting("BOOTSTRAP").map_or_else(
+    environment_variable("BOOTSTRAP").map_or_else(
         || PathBuf::from(env!("CARGO_BIN_EXE_postgres-secret-rotation")),
         PathBuf::from,
     )
@@ -347,59 +287,4 @@ fn collect(mut pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
                 .push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
     });
-}
-
-async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
-    runtime.asked.lock().expect("no test panics here").push(Instant::now());
-    let mut process = runtime.process.subscribe();
-    let invocation = tokio::select! {
-        biased;
-        _ = process.changed() => None,
-        invocation = async { runtime.waiting.lock().await.recv().await } => invocation,
-    };
-    let Some(invocation) = invocation else { return StatusCode::GONE.into_response() };
-    let timeout = *runtime.timeout.lock().expect("no test panics here");
-    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + timeout;
-    let headers = [
-        ("lambda-runtime-aws-request-id", invocation.id.clone()),
-        ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
-        ("lambda-runtime-invoked-function-arn", arn("rotation")),
-    ];
-    runtime.running.lock().expect("no test panics here").insert(invocation.id, invocation.answer);
-    (headers, invocation.event).into_response()
-}
-
-async fn respond(
-    State(runtime): State<Arc<Runtime>>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> StatusCode {
-    let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    settle(&runtime, &id, Ok(value))
-}
-
-async fn fail(
-    State(runtime): State<Arc<Runtime>>,
-    Path(id): Path<String>,
-    _headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
-    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-    settle(&runtime, &id, Err(Failure { kind: text("errorType"), message: text("errorMessage") }))
-}
-
-fn settle(runtime: &Runtime, id: &str, answer: Answer) -> StatusCode {
-    if let Some(waiting) = runtime.running.lock().expect("no test panics here").remove(id) {
-        let _ = waiting.send(answer);
-    }
-    StatusCode::ACCEPTED
-}
-
-/// Serves on a free port of the loopback, for as long as this process lives.
-pub fn serve(router: Router) -> String {
-    let listener = wait(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    RUNTIME.spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
 }

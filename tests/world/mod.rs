@@ -1,18 +1,20 @@
-//! The world that the function lives in, on this machine: a real PostgreSQL with TLS, AWS's API,
-//! and Lambda around the real binary.
+//! The function's world on one machine: a real PostgreSQL with TLS, AWS's API, and Lambda around
+//! the real binary.
 //!
-//! One of each serves all tests of a run; every test has roles, secrets and functions of its own.
-//! All of it ends with the test process.
-#![allow(dead_code, unreachable_pub, reason = "the tests and the demo each use a part")]
+//! All tests of a run share one world. Every test has its own roles, secrets and functions. The
+//! world ends with the test process.
+#![allow(dead_code, unreachable_pub, reason = "each test target uses a part")]
 
 pub mod application;
 pub mod aws;
+pub mod fault_rig;
 pub mod lambda;
 pub mod pair;
 pub mod postgres;
+mod postgres_process;
 pub mod print;
 pub mod proxy;
-pub mod stage;
+mod runtime_api;
 pub mod terraform;
 pub mod wire;
 
@@ -20,17 +22,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use tokio::runtime::Runtime;
 
 use aws::Aws;
 use lambda::Gateway;
 use postgres::Cluster;
 
-/// Serves what outlives a single test; each test has a runtime of its own.
+/// Runs the servers of the world, which outlive a test and its runtime.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("the runtime starts"));
 
-/// Waits for a future from code that is not asynchronous, also below code that is.
-pub fn wait<T: Send>(future: impl Future<Output = T> + Send) -> T {
+/// Waits for a future in synchronous code, which an asynchronous test may have called.
+pub fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| scope.spawn(|| RUNTIME.block_on(future)).join())
         .expect("the future does not panic")
 }
@@ -41,7 +44,7 @@ pub struct World {
     pub gateway: Gateway,
 }
 
-/// The world, started by whoever asks first.
+/// The world. The first call starts it.
 pub fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
@@ -51,9 +54,12 @@ pub fn world() -> &'static World {
     })
 }
 
-/// A variable of the environment, which `make` sets for what it has installed.
-pub fn setting(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "the tests are no part of the function")]
+/// A variable of the environment, by which `make` says where it installed something.
+pub fn environment_variable(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "only the function reads its settings in config.rs"
+    )]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -61,42 +67,39 @@ pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A name that nothing else in this run has.
+/// A name that is used once in a run.
 pub fn unique(prefix: &str) -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(1);
     format!("{prefix}{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// 64 hexadecimal digits that nobody can guess: a password.
+/// A password: 64 random hexadecimal digits.
 pub fn random_hex() -> String {
     format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>())
 }
 
-/// A `ClientRequestToken` in the form that AWS itself gives it.
+/// A `ClientRequestToken` in the form that AWS uses.
 pub fn random_token() -> String {
     let hex = random_hex();
     [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &hex[part]).join("-")
 }
 
-/// Waits until `condition` gives something; fails with `what` when it does not come.
+/// Waits until `condition` returns a value. Fails with `what` after 30 s.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "{what} did not come about within 30 s"
-        );
+        assert!(started.elapsed() < Duration::from_secs(30), "{what} did not happen within 30 s");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// A folder that is removed by whoever is told to, outside the project since a server that runs as
-/// another user has to reach it.
-pub fn scratch(name: &str) -> PathBuf {
+/// A folder outside the project, since a server that runs as another user has to read it. The
+/// caller removes it.
+pub fn temporary_folder(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!(
         "postgres-secret-rotation-{}-{}",
         std::process::id(),
@@ -104,4 +107,12 @@ pub fn scratch(name: &str) -> PathBuf {
     ));
     std::fs::create_dir_all(&path).expect("a temporary folder can be made");
     path
+}
+
+/// Serves on a free port of the loopback until this process ends; the URL.
+pub fn serve(router: Router) -> String {
+    let listener = block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    RUNTIME.spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
 }

@@ -1,5 +1,5 @@
-//! An application with two users that take turns, and an admin like the master user of Amazon RDS:
-//! CREATEROLE, and no superuser.
+//! An application with two users that alternate, and an admin like the master user of Amazon RDS:
+//! it has CREATEROLE and is no superuser.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::password::scram_sha_256;
@@ -26,15 +26,14 @@ impl Pair {
         Self::edited(|_| {}).await
     }
 
-    /// A pair whose secret was changed by `edit` before it was stored.
+    /// A pair with a secret that `edit` changed first.
     pub async fn edited(edit: impl FnOnce(&mut Value)) -> Self {
         Self::named(&unique("pair_"), edit).await
     }
 
-    /// A pair whose secrets, the admin's too, lead through there; its policy has to allow
-    /// plaintext.
+    /// A pair whose two secrets lead through the wire. The policy has to allow plaintext.
     pub async fn through(wire: &Wire) -> Self {
-        let pair = Self::made(
+        let pair = Self::create(
             &unique("pair_"),
             wire.port,
             |document| document["port"] = json!(wire.port),
@@ -45,17 +44,17 @@ impl Pair {
         pair
     }
 
-    /// A pair with that base user, which the admin has created; it owns a schema of its name.
+    /// A pair with that base user. The admin created it, and it owns a schema of its name.
     pub async fn named(base: &str, edit: impl FnOnce(&mut Value)) -> Self {
-        Self::made(base, world().postgres.port, edit, true).await
+        Self::create(base, world().postgres.port, edit, true).await
     }
 
-    async fn made(base: &str, admin_port: u16, edit: impl FnOnce(&mut Value), ssl: bool) -> Self {
+    async fn create(base: &str, admin_port: u16, edit: impl FnOnce(&mut Value), ssl: bool) -> Self {
         let (name, admin_password) = (unique("admin_"), random_hex());
         let verifier = |password: &str| escape_literal(&scram_sha_256(password.as_bytes()));
         let create =
             format!("CREATE ROLE {name} LOGIN CREATEROLE PASSWORD {}", verifier(&admin_password));
-        admin().await.batch_execute(&create).await.expect("the admin is made");
+        admin().await.batch_execute(&create).await.expect("the admin is created");
         let mut document = json!({"username": name, "password": admin_password});
         document["host"] = json!(HOST);
         document["port"] = json!(admin_port);
@@ -74,10 +73,10 @@ impl Pair {
         let own = world().postgres.login(&name, &admin_password).await.expect("the admin logs in");
         own.batch_execute(&format!("CREATE ROLE {quoted} LOGIN PASSWORD {}", verifier(&password)))
             .await
-            .expect("the user is made");
+            .expect("the user is created");
         let schema = format!("CREATE SCHEMA {quoted} AUTHORIZATION {quoted}");
-        admin().await.batch_execute(&schema).await.expect("the schema is made");
-        let application = Application::over(base, &password, |document| {
+        admin().await.batch_execute(&schema).await.expect("the schema is created");
+        let application = Application::for_role(base, &password, |document| {
             document["masterarn"] = json!(secret);
             if !ssl {
                 document["ssl"] = json!(false);
@@ -94,50 +93,49 @@ impl Pair {
         }
     }
 
-    /// Makes of the pair what AWS's function leaves after its first turn: the clone is current, a
+    /// Leaves the pair as AWS's function does after its first turn: the clone is current, is a
     /// member of the base user, and acts as itself.
-    pub async fn left_by_aws(&self) {
+    pub async fn imitate_aws_function(&self) {
         let password = random_hex();
         let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
         let sql = self.filled(&format!(
             "CREATE ROLE :clone LOGIN PASSWORD {verifier}; GRANT :base TO :clone"
         ));
-        self.as_admin().await.batch_execute(&sql).await.expect("the clone is made");
+        self.admin_session().await.batch_execute(&sql).await.expect("the clone is created");
         let mut document = self.application.document.clone();
         document["username"] = json!(self.clone);
         document["password"] = json!(password);
         self.application.put(&random_hex(), &document.to_string(), &["AWSCURRENT"]).await;
     }
 
-    /// One whole turn, also where one got stuck; the token.
+    /// Rotates once, also if a rotation got stuck before; the token.
     pub async fn turn(&self, function: &Function) -> String {
-        let token = self.application.begin_again().await;
+        let token = self.application.abandon_and_begin().await;
         self.application.steps(function, &STEPS, &token).await;
         token
     }
 
     /// The username and the password in the version with that label.
-    pub async fn login_in(&self, stage: &str) -> (String, String) {
+    pub async fn credentials(&self, label: &str) -> (String, String) {
         let value =
-            self.application.value(stage).await.unwrap_or_else(|| panic!("{stage} has a value"));
+            self.application.value(label).await.unwrap_or_else(|| panic!("{label} has a value"));
         let value: Value = serde_json::from_str(&value).expect("JSON");
         let text = |key: &str| value[key].as_str().expect("a string").to_owned();
         (text("username"), text("password"))
     }
 
     /// A session of the user in the version with that label.
-    pub async fn session(&self, stage: &str) -> Client {
-        let (user, password) = self.login_in(stage).await;
+    pub async fn session(&self, label: &str) -> Client {
+        let (user, password) = self.credentials(label).await;
         world()
             .postgres
             .login(&user, &password)
             .await
-            .unwrap_or_else(|error| panic!("{stage}, {user}: {error:?}"))
+            .unwrap_or_else(|error| panic!("{label}, {user}: {error:?}"))
     }
 
-    /// The admin's secret as RDS makes one for a master user: its name is RDS's, and it names no
-    /// server.
-    pub async fn managed_admin_secret(&self) -> String {
+    /// An admin secret as RDS creates it for a master user: it has RDS's name and no host.
+    pub async fn create_managed_admin_secret(&self) -> String {
         let document = json!({"username": self.admin, "password": self.admin_password});
         Application::storing(
             &self.admin,
@@ -151,12 +149,11 @@ impl Pair {
     }
 
     /// A session of the admin.
-    pub async fn as_admin(&self) -> Client {
+    pub async fn admin_session(&self) -> Client {
         world().postgres.login(&self.admin, &self.admin_password).await.expect("the admin logs in")
     }
 
-    /// Statements of the superuser, in which `:base`, `:clone` and `:admin` stand for the quoted
-    /// names.
+    /// Runs statements as the superuser. `:base`, `:clone` and `:admin` stand for the quoted names.
     pub async fn superuser(&self, sql: &str) {
         admin()
             .await
@@ -165,14 +162,13 @@ impl Pair {
             .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
-    /// Makes a schema with so many tables of the superuser, on each of which a user has two
-    /// privileges.
-    pub async fn many_tables(&self, user: &str, schema: &str, count: usize) {
+    /// Creates a schema with `count` tables of the superuser; the user has two privileges on each.
+    pub async fn create_tables(&self, user: &str, schema: &str, count: usize) {
         self.superuser(&format!(
             "CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {user}"
         ))
         .await;
-        // Committed in parts, since each new table is locked.
+        // Each new table is locked until the commit, and the number of locks is limited.
         self.superuser(&format!(
             "DO $$ BEGIN FOR n IN 1..{count} LOOP \
                  EXECUTE format('CREATE TABLE {schema}.t%s (id int)', n); \

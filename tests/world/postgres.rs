@@ -1,34 +1,34 @@
 //! A throw-away PostgreSQL server: its own certificates, TLS, SCRAM, and a log of every statement.
 
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_postgres::config::SslMode;
 
-use super::{eventually, project, random_hex, scratch, setting, wait, world};
+use super::postgres_process::{
+    UNPRIVILEGED, create_certificates, find_programs, is_root, run, supervise, unprivileged,
+};
+use super::{block_on, eventually, random_hex, temporary_folder, world};
 
-/// The server's name in its certificate; the address alone is another name.
+/// The server's name in its certificate. Its address is not in there.
 pub const HOST: &str = "localhost";
 pub const ADMIN: &str = "postgres";
 
-/// Who runs the server where the tests run as root, which it refuses.
-const UNPRIVILEGED: &str = "nobody";
 const READY: &str = "ready to accept connections";
-/// While there is a file of that name, the end of the server is not the end of its folder.
+/// A file of this name keeps the folder when the server ends.
 const KEEP: &str = "keep";
 
 pub struct Settings {
     pub ssl: bool,
-    /// Becomes a standby that waits for a primary for ever.
+    /// Makes the server a standby, which waits for a primary for ever.
     pub standby: Option<Standby>,
-    /// Run as the superuser before anything else.
+    /// Statements that the superuser runs first.
     pub prepare: String,
 }
 
@@ -40,9 +40,9 @@ impl Default for Settings {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Standby {
-    /// All of it can be read, nothing written.
+    /// It can be read and not written.
     Readable,
-    /// It refuses every session, as a server that is starting up does.
+    /// It refuses every session, like a server that is starting up.
     Closed,
 }
 
@@ -57,18 +57,17 @@ pub struct Cluster {
     bin: PathBuf,
     folder: PathBuf,
     options: String,
-    // Its standard input is open as long as this process lives; then it ends the server and removes
-    // the folder.
+    // Its standard input closes when this process ends. It then ends the server.
     supervisor: Mutex<Child>,
 }
 
 impl Cluster {
     pub fn start(settings: &Settings) -> Self {
-        let folder = scratch("postgres");
+        let folder = temporary_folder("postgres");
         let data = folder.join("data");
         let admin_password = random_hex();
         let port = free_port();
-        let (ca, certificate, key) = certificates(port);
+        let (ca, certificate, key) = create_certificates(port);
         let write = |name: &str, content: &str, mode: u32| {
             let path = folder.join(name);
             std::fs::write(&path, content).expect("a file is written");
@@ -81,7 +80,7 @@ impl Cluster {
         let certificate = write("server.pem", &certificate, 0o644);
         let key = write("server.key", &key, 0o600);
         let hba = write("pg_hba.conf", HBA, 0o644);
-        let bin = programs(&folder);
+        let bin = find_programs(&folder);
         if is_root() {
             run(Command::new("chown").arg("-R").arg(UNPRIVILEGED).arg(&folder));
         }
@@ -125,7 +124,7 @@ impl Cluster {
             supervisor,
         };
         cluster.await_log(READY, 1);
-        wait(async {
+        block_on(async {
             let admin = cluster.admin().await;
             let groups = format!("CREATE ROLE {REFUSED_ROLES}; CREATE ROLE {PLAINTEXT_ROLES};");
             admin
@@ -139,13 +138,13 @@ impl Cluster {
         cluster
     }
 
-    /// Ends the server as a crash does, and starts it again.
+    /// Crashes the server and starts it again.
     pub fn crash(&self) {
         self.stop("immediate");
         self.start_again("", READY);
     }
 
-    /// Starts the server again as a standby, which waits for a primary for ever.
+    /// Restarts the server as a standby, which waits for a primary for ever.
     pub fn become_standby(&self, standby: Standby) {
         self.stop("fast");
         let signal = self.folder.join("data/standby.signal");
@@ -158,7 +157,7 @@ impl Cluster {
         self.start_again(hot_standby, "consistent recovery state reached");
     }
 
-    /// Makes of a standby the writer.
+    /// Makes a standby the primary.
     pub fn promote(&self) {
         run(self.pg_ctl("promote").arg("-w"));
     }
@@ -188,7 +187,7 @@ impl Cluster {
         self.login(ADMIN, &self.admin_password).await.expect("the superuser logs in")
     }
 
-    /// Logs in as an application would, with the certificate checked.
+    /// Logs in as an application would, and checks the certificate.
     pub async fn login(
         &self,
         role: &str,
@@ -197,7 +196,7 @@ impl Cluster {
         self.login_to("postgres", role, password).await
     }
 
-    /// Logs in to a database of its own.
+    /// Logs in to this database.
     pub async fn login_to(
         &self,
         dbname: &str,
@@ -224,7 +223,7 @@ impl Cluster {
         Ok(client)
     }
 
-    /// Everything that the server has logged so far.
+    /// All that the server logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -242,7 +241,7 @@ impl Cluster {
     }
 }
 
-/// Members of the two groups come in without TLS, or not at all.
+/// Members of one group may log in without TLS, members of the other not at all.
 const HBA: &str = "\
 hostssl   all  +refused_roles    all  reject
 hostnossl all  +plaintext_roles  all  md5
@@ -252,117 +251,6 @@ hostssl   all  all               all  md5
 pub const REFUSED_ROLES: &str = "refused_roles";
 pub const PLAINTEXT_ROLES: &str = "plaintext_roles";
 
-/// A signing root, and a certificate for the host's name with its key, all in PEM.
-fn certificates(port: u16) -> (String, String, String) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, format!("root of the server on port {port}"));
-    let root =
-        CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a root");
-    let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new([HOST.to_owned()])
-        .expect("a name")
-        .signed_by(&key, &root)
-        .expect("a certificate");
-    (root.pem(), leaf.pem(), key.serialize_pem())
-}
-
-/// Runs the server until this process ends, however it ends: the shell then reads the end of its
-/// input, and removes the folder unless it is to be kept.
-fn supervise(bin: &Path, folder: &Path, options: &str) -> Child {
-    const SCRIPT: &str = r#"trap '' INT TERM
-folder=$1; shift
-exec 3<&0
-"$@" >>"$folder/server.log" 2>&1 3<&- &
-server=$!
-( read -r _ <&3; while kill -INT $server; do sleep 0.1; done ) 2>/dev/null &
-wait $server
-[ -e "$folder/keep" ] || rm -rf "$folder""#;
-    let server = unprivileged(&bin.join("postgres"));
-    let mut shell = Command::new("sh");
-    shell
-        .arg("-c")
-        .arg(SCRIPT)
-        .arg("supervisor")
-        .arg(folder)
-        .arg(server.get_program())
-        .args(server.get_args());
-    shell.arg("-D").arg(folder.join("data"));
-    for option in options.split(' ') {
-        shell.arg("-c").arg(option);
-    }
-    shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    shell.spawn().expect("the server starts")
-}
-
-/// The server's programs: those of `PG_BIN`, of the system, or those that `make` has installed.
-fn programs(folder: &Path) -> PathBuf {
-    let system = || {
-        let mut installed: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
-            .ok()?
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .collect();
-        installed.sort_by_key(|path| {
-            path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok())
-        });
-        installed
-            .into_iter()
-            .rev()
-            .map(|version| version.join("bin"))
-            .find(|bin| bin.join("initdb").exists())
-    };
-    let bin = setting("PG_BIN")
-        .map(PathBuf::from)
-        .or_else(system)
-        .unwrap_or_else(|| project().join(".deps/postgres/bin"));
-    assert!(
-        bin.join("initdb").exists(),
-        "PostgreSQL's server is not in {}: run `make test`, which installs it, or name the folder \
-         of its programs with PG_BIN",
-        bin.display()
-    );
-    if unprivileged(Path::new("test"))
-        .arg("-x")
-        .arg(bin.join("initdb"))
-        .status()
-        .is_ok_and(|status| status.success())
-    {
-        return bin;
-    }
-    // The user who may run the server cannot reach a project that lies in root's home.
-    let copy = folder.join("programs");
-    run(Command::new("cp").arg("-R").arg(bin.parent().expect("a parent")).arg(&copy));
-    copy.join("bin")
-}
-
-fn unprivileged(program: &Path) -> Command {
-    if !is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups"])
-        .arg(program)
-        .current_dir("/");
-    command
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?} failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|socket| socket.local_addr())
@@ -370,7 +258,7 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-/// A session of the superuser of the server that all tests share.
+/// A session of the superuser, on the server that all tests share.
 pub async fn admin() -> tokio_postgres::Client {
     world().postgres.admin().await
 }
@@ -385,8 +273,8 @@ pub async fn version() -> i32 {
         .get(0)
 }
 
-/// What another invocation holds while it changes that role.
-pub async fn at_work_on(role: &str) -> tokio_postgres::Client {
+/// Takes the lock that an invocation holds while it changes the role; the session keeps it.
+pub async fn lock_role(role: &str) -> tokio_postgres::Client {
     let other = admin().await;
     let key = format!("postgres-secret-rotation {role}");
     other
@@ -398,7 +286,8 @@ pub async fn at_work_on(role: &str) -> tokio_postgres::Client {
     other
 }
 
-pub async fn waits_for_it(role: &str) {
+/// Waits until a session of the role waits for that lock.
+pub async fn await_role_lock_waiter(role: &str) {
     let watch = admin().await;
     let waits = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'advisory'";
     eventually("the wait for the lock", async || {

@@ -1,5 +1,5 @@
-//! Lines for a person: in colour on a terminal, unless `NO_COLOR` is set.
-#![allow(clippy::print_stdout, reason = "what the demo and the drill are for")]
+//! Lines for a person, in colour on a terminal unless `NO_COLOR` is set.
+#![allow(clippy::print_stdout, reason = "the demo and the drill print")]
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -17,7 +17,10 @@ pub struct Print {
 
 impl Print {
     pub fn new() -> Self {
-        Self { colour: std::io::stdout().is_terminal() && super::setting("NO_COLOR").is_none() }
+        Self {
+            colour: std::io::stdout().is_terminal()
+                && super::environment_variable("NO_COLOR").is_none(),
+        }
     }
 
     pub fn title(&self, title: &str, aside: &str) {
@@ -37,7 +40,7 @@ impl Print {
         self.line("secret", &format!("{secret}, AWSCURRENT is version {}", short(version)));
     }
 
-    /// Shows what was seen; whether all of it was.
+    /// Prints the proofs; whether all of them hold.
     pub fn proofs(&self, took: Duration, proofs: &[(bool, String)]) -> bool {
         self.title("The proof", "");
         for (seen, what) in proofs {

@@ -1,5 +1,5 @@
-//! What stands between the function and Secrets Manager when something is to go wrong there: it
-//! counts, refuses, delays, loses answers.
+//! A proxy between the function and Secrets Manager: it counts, refuses and delays requests, and
+//! loses answers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,15 +12,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::lambda::serve;
-use super::{eventually, world};
+use super::{eventually, serve, world};
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// It is refused with this status and error code, before it has any effect.
+    /// It is refused with this status and error code, and has no effect.
     Refuse(u16, &'static str),
-    /// The version that it names by id was just written, and cannot be read yet.
+    /// The version that it names by id was just written and cannot be read yet.
     NotReadableYet,
     /// It takes effect, and its answer is lost.
     LoseAnswer,
@@ -28,7 +27,7 @@ pub enum Fault {
     Hang,
     /// It takes effect, and is never answered.
     HangAfterEffect,
-    /// It waits until it is released, and then goes its way.
+    /// It waits for the notification and is then forwarded.
     Hold(Arc<Notify>),
 }
 
@@ -42,7 +41,7 @@ struct Shared {
     calls: Mutex<Vec<(String, Value)>>,
     effects: Mutex<Vec<String>>,
     faults: Mutex<Vec<(&'static str, usize, Fault)>>,
-    /// The fault of one request, and how many come before it; `None` once it has come.
+    /// The fault of one request, counted from 1; `None` after that request.
     nth: Mutex<Option<(usize, Fault)>>,
     hits: AtomicUsize,
 }
@@ -54,24 +53,24 @@ impl AwsProxy {
         Self { url: serve(router), shared }
     }
 
-    /// Makes the next `times` requests of `operation` go wrong.
+    /// Makes the next `times` requests of `operation` fail.
     pub fn fail(&self, operation: &'static str, times: usize, fault: Fault) {
         self.shared.faults.lock().expect("no test panics here").push((operation, times, fault));
     }
 
-    /// Makes the `nth` request from now on go wrong, counted from 1.
+    /// Makes the `nth` request from now fail, counted from 1.
     pub fn arm(&self, nth: usize, fault: Fault) {
         self.shared.hits.store(0, Ordering::SeqCst);
         *self.shared.nth.lock().expect("no test panics here") = Some((nth, fault));
     }
 
-    /// Whether the request that was to go wrong has come, and had what effect it was to have.
+    /// Whether the fault that `arm` set has struck.
     pub fn hit(&self) -> bool {
         self.shared.hits.load(Ordering::SeqCst) > 0
     }
 
     /// Waits until a request of `operation` has arrived.
-    pub async fn arrived(&self, operation: &str) {
+    pub async fn await_request(&self, operation: &str) {
         eventually(operation, async || {
             self.calls().iter().any(|(of, _)| of == operation).then_some(())
         })
@@ -79,7 +78,7 @@ impl AwsProxy {
     }
 
     /// Waits until a request of `operation` has taken effect.
-    pub async fn took_effect(&self, operation: &str) {
+    pub async fn await_effect(&self, operation: &str) {
         let effects = || {
             self.shared
                 .effects
@@ -91,7 +90,7 @@ impl AwsProxy {
         eventually(operation, async || effects().then_some(())).await;
     }
 
-    /// The requests so far: the operation's name, and its body.
+    /// The requests so far: the operation's name and the body.
     pub fn calls(&self) -> Vec<(String, Value)> {
         self.shared.calls.lock().expect("no test panics here").clone()
     }
@@ -104,10 +103,10 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
     shared.calls.lock().expect("no test panics here").push((operation.clone(), parsed.clone()));
 
-    let nth = count(&mut shared.nth.lock().expect("no test panics here"));
+    let nth = take_nth(&mut shared.nth.lock().expect("no test panics here"));
     let armed = nth.is_some();
     let fault = nth.or_else(|| {
-        take(&mut shared.faults.lock().expect("no test panics here"), &operation, &parsed)
+        take_fault(&mut shared.faults.lock().expect("no test panics here"), &operation, &parsed)
     });
     if armed && !matches!(fault, Some(Fault::LoseAnswer | Fault::HangAfterEffect)) {
         shared.hits.fetch_add(1, Ordering::SeqCst);
@@ -151,8 +150,8 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     (status, [(HeaderName::from_static("content-type"), kind)], body).into_response()
 }
 
-/// Counts a request down to the one that is to go wrong.
-fn count(nth: &mut Option<(usize, Fault)>) -> Option<Fault> {
+/// Counts a request; the fault if it is the one that `arm` named.
+fn take_nth(nth: &mut Option<(usize, Fault)>) -> Option<Fault> {
     let (left, _) = nth.as_mut()?;
     *left -= 1;
     if *left > 0 {
@@ -161,7 +160,8 @@ fn count(nth: &mut Option<(usize, Fault)>) -> Option<Fault> {
     nth.take().map(|(_, fault)| fault)
 }
 
-fn take(
+/// The fault that `fail` set for this request.
+fn take_fault(
     faults: &mut [(&'static str, usize, Fault)],
     operation: &str,
     body: &Value,

@@ -1,4 +1,4 @@
-//! Terraform: the module and its examples in a folder of their own, applied to the emulated AWS.
+//! Terraform: a copy of the module and its examples, applied to the emulated AWS.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::aws::REGION;
-use super::{project, scratch, setting, world};
+use super::{environment_variable, project, temporary_folder, world};
 
-/// A copy of the module, its examples and the package, so that no state comes to lie in the
-/// project.
+/// A copy of the module, its examples and the package, so that the project holds no state.
 pub struct Module {
     folder: PathBuf,
 }
@@ -25,22 +24,21 @@ fn terraform() -> Command {
     Command::new(project().join("tools/terraform"))
 }
 
-/// Whether there is a Terraform to run.
+/// Whether Terraform can be run.
 pub async fn available() -> bool {
     terraform().arg("version").output().await.is_ok_and(|output| output.status.success())
 }
 
 impl Module {
     pub async fn copy() -> Self {
-        let folder = scratch("terraform");
+        let folder = temporary_folder("terraform");
         let package = Path::new("target/lambda/postgres-secret-rotation");
         std::fs::create_dir_all(folder.join(package)).expect("a folder");
-        let built = setting("BOOTSTRAP")
+        let built = environment_variable("BOOTSTRAP")
             .map(|bootstrap| PathBuf::from(bootstrap).with_file_name("bootstrap.zip"));
         match built.filter(|zip| zip.exists()) {
             Some(zip) => std::fs::copy(zip, folder.join(package).join("bootstrap.zip")).map(drop),
-            // Nobody looks into it: the gateway runs the binary itself. This is a ZIP file of
-            // nothing.
+            // An empty ZIP file is enough: the gateway runs the binary itself.
             None => std::fs::write(
                 folder.join(package).join("bootstrap.zip"),
                 [b"PK\x05\x06".as_slice(), &[0; 18]].concat(),
@@ -54,7 +52,7 @@ impl Module {
             .status()
             .await;
         assert!(copied.is_ok_and(|status| status.success()), "the module can be copied");
-        // What somebody has applied from there is another matter.
+        // State from an earlier apply in the project is not ours.
         let mut clean = Command::new("find");
         clean.arg(&folder).args([
             "(",
@@ -73,12 +71,12 @@ impl Module {
         ]);
         assert!(
             clean.status().await.is_ok_and(|status| status.success()),
-            "its state can be left out"
+            "its state can be removed"
         );
         Self { folder }
     }
 
-    /// A folder beside the examples with a configuration in JSON.
+    /// Writes a configuration in JSON into a folder beside the examples.
     pub fn write(&self, name: &str, configuration: &serde_json::Value) {
         let folder = self.place(name);
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -90,8 +88,7 @@ impl Module {
         self.folder.join("terraform/examples").join(name)
     }
 
-    /// Runs Terraform in the example of that name with these variables; all that it has written,
-    /// and its exit code.
+    /// Runs Terraform in that example with these variables; its exit code and its output.
     pub async fn run(
         &self,
         name: &str,
@@ -112,7 +109,7 @@ impl Module {
         ]);
         command.envs(variables.iter().map(|(name, value)| (format!("TF_VAR_{name}"), *value)));
         command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").kill_on_drop(true);
-        // Into a file, so that what it has said by then can be shown when it takes too long.
+        // A file keeps the output even if the command takes too long.
         let log = self.place(name).with_extension("log");
         let file = std::fs::File::create(&log).expect("a log");
         command.stdin(Stdio::null()).stdout(file.try_clone().expect("a log")).stderr(file);
@@ -124,7 +121,7 @@ impl Module {
         )
     }
 
-    /// Runs it where it has to succeed.
+    /// Runs Terraform, which has to succeed; its output.
     pub async fn must(&self, name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
         let (code, output) = self.run(name, arguments, variables).await;
         assert!(
@@ -142,13 +139,13 @@ impl Module {
             .await
     }
 
-    /// What an output of the example holds, as JSON.
+    /// The value of an output, as JSON.
     pub async fn output(&self, name: &str, output: &str) -> serde_json::Value {
         serde_json::from_str(&self.must(name, &["output", "-json", output], &[]).await)
             .expect("JSON")
     }
 
-    /// The state as it lies on the disk.
+    /// The state file.
     pub fn state(&self, name: &str) -> String {
         std::fs::read_to_string(self.place(name).join("terraform.tfstate")).expect("a state")
     }

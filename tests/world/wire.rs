@@ -1,5 +1,5 @@
-//! What stands between the function and PostgreSQL when a statement is to go wrong: it reads the
-//! protocol, which has to be in plaintext.
+//! A proxy between the function and PostgreSQL: it reads the protocol, in plaintext, and makes a
+//! statement fail.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,29 +10,29 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::application::Application;
 use super::postgres::{PLAINTEXT_ROLES, admin};
-use super::{RUNTIME, unique, wait, world};
+use super::{RUNTIME, block_on, unique, world};
 
 /// What goes wrong with a statement.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// The server refuses it with this SQLSTATE, before any effect.
     Refuse(&'static str),
-    /// The server never sees it, and never answers.
+    /// The server never sees it and never answers.
     Hang,
-    /// The connection breaks off before the server sees it.
+    /// The connection breaks before the server sees it.
     BreakBefore,
-    /// It takes effect, and the connection breaks off before the answer.
+    /// It takes effect, and the connection breaks before the answer.
     BreakAfter,
-    /// Something happens to the server before it sees the statement.
+    /// This happens to the server first, and the connection breaks.
     Meanwhile(fn()),
 }
 
-/// Which statement is to go wrong.
+/// The statement that fails.
 #[derive(Debug, Clone, Copy)]
 enum Trigger {
-    /// The first one that contains this.
+    /// The first one that contains this text.
     Needle(&'static str),
-    /// The one of that number, counted from 1.
+    /// The one with this number, counted from 1.
     Nth(usize),
 }
 
@@ -54,36 +54,35 @@ impl Wire {
         Self::serve(Some(Trigger::Needle(needle)), fault, None)
     }
 
-    /// Lets nothing go wrong until it is told to.
+    /// Passes everything on until a fault is armed.
     pub fn idle() -> Self {
         Self::serve(None, Fault::BreakBefore, None)
     }
 
-    /// Lets nothing go wrong, but logs in as that role, whichever role the function names.
+    /// Passes everything on, but logs in as that role, whatever role the function names.
     pub fn impersonating(role: &str) -> Self {
         Self::serve(None, Fault::BreakBefore, Some((USER, Some(role.to_owned()))))
     }
 
-    /// Lets nothing go wrong, but keeps the options of a session to itself, as poolers that are
-    /// told to do.
+    /// Passes everything on except a session's options, as some poolers can be told to.
     pub fn without_options() -> Self {
         Self::serve(None, Fault::BreakBefore, Some((OPTIONS, None)))
     }
 
-    /// Has the first statement from now on that contains `needle` go wrong.
+    /// Makes the next statement that contains `needle` fail.
     pub fn arm_for(&self, needle: &'static str, fault: Fault) {
         *self.plan.lock().expect("no test panics here") =
             Plan { trigger: Some(Trigger::Needle(needle)), fault, seen: 0, hits: 0 };
     }
 
-    /// Has the `nth` statement from now on go wrong.
+    /// Makes the `nth` statement from now fail.
     pub fn arm(&self, nth: usize, fault: Fault) {
         *self.plan.lock().expect("no test panics here") =
             Plan { trigger: Some(Trigger::Nth(nth)), fault, seen: 0, hits: 0 };
     }
 
     fn serve(trigger: Option<Trigger>, fault: Fault, edit: Option<Edit>) -> Self {
-        let listener = wait(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let listener = block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let plan = Arc::new(Mutex::new(Plan { trigger, fault, seen: 0, hits: 0 }));
         let shared = Arc::clone(&plan);
@@ -96,20 +95,20 @@ impl Wire {
         Self { port, plan }
     }
 
-    /// Lets nothing go wrong any more.
+    /// Passes everything on again.
     pub fn disarm(&self) {
         self.plan.lock().expect("no test panics here").trigger = None;
     }
 
-    /// How many statements went wrong.
+    /// How many statements failed.
     pub fn hits(&self) -> usize {
         self.plan.lock().expect("no test panics here").hits
     }
 
-    /// An application whose secret leads through here, and the policy that lets it do without TLS.
+    /// An application whose secret leads through here. The policy has to allow plaintext.
     pub async fn application(&self, edit: impl FnOnce(&mut serde_json::Value)) -> Application {
         let role = unique("app_");
-        let application = Application::with(&role, |document| {
+        let application = Application::named(&role, |document| {
             document["ssl"] = json!(false);
             document["port"] = json!(self.port);
             edit(document);
@@ -119,15 +118,15 @@ impl Wire {
             .await
             .batch_execute(&format!("GRANT {PLAINTEXT_ROLES} TO {role}"))
             .await
-            .expect("the role may come in plaintext");
+            .expect("the role may log in without TLS");
         application
     }
 }
 
 impl Plan {
-    /// What is to go wrong with this message, if anything.
-    fn fault(&mut self, kind: u8, message: &[u8]) -> Option<Fault> {
-        // Query and Parse are the messages that hold a statement.
+    /// The fault that strikes this message.
+    fn take_fault(&mut self, kind: u8, message: &[u8]) -> Option<Fault> {
+        // Only Query and Parse hold a statement.
         if !matches!(kind, b'Q' | b'P') || self.hits > 0 {
             return None;
         }
@@ -149,20 +148,20 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, edit: Option<Edit>) -> Opt
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     // The startup message is the only one without a type.
-    let mut startup = body(&mut from_client).await?;
+    let mut startup = read_message(&mut from_client).await?;
     if let Some((name, value)) = edit {
-        startup = edited(&startup, name, value.as_deref())?;
+        startup = edit_startup(&startup, name, value.as_deref())?;
     }
     to_server.write_all(&startup).await.ok()?;
     loop {
         tokio::select! {
             byte = from_server.read_u8() => {
-                pass(byte.ok()?, &mut from_server, &mut to_client).await?;
+                forward(byte.ok()?, &mut from_server, &mut to_client).await?;
             }
             byte = from_client.read_u8() => {
                 let kind = byte.ok()?;
-                let message = body(&mut from_client).await?;
-                let fault = plan.lock().expect("no test panics here").fault(kind, &message);
+                let message = read_message(&mut from_client).await?;
+                let fault = plan.lock().expect("no test panics here").take_fault(kind, &message);
                 match fault {
                     Some(Fault::Hang) => std::future::pending().await,
                     Some(Fault::BreakBefore) => return None,
@@ -178,16 +177,15 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, edit: Option<Edit>) -> Opt
                 }
                 to_server.write_all(&[&[kind], message.as_slice()].concat()).await.ok()?;
                 if fault.is_some() {
-                    // A statement that was sent to be parsed is carried out before the Sync that
-                    // follows it.
+                    // A statement in a Parse message runs before the Sync that follows it.
                     let mut sent = kind;
                     while !matches!(sent, b'Q' | b'S') {
                         sent = from_client.read_u8().await.ok()?;
-                        pass(sent, &mut from_client, &mut to_server).await?;
+                        forward(sent, &mut from_client, &mut to_server).await?;
                     }
-                    // ReadyForQuery: the server has done all of it.
+                    // ReadyForQuery: the server is done.
                     while from_server.read_u8().await.ok()? != b'Z' {
-                        body(&mut from_server).await?;
+                        read_message(&mut from_server).await?;
                     }
                     return None;
                 }
@@ -196,13 +194,13 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, edit: Option<Edit>) -> Opt
     }
 }
 
-async fn pass(kind: u8, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> Option<()> {
-    let message = body(from).await?;
+async fn forward(kind: u8, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> Option<()> {
+    let message = read_message(from).await?;
     to.write_all(&[&[kind], message.as_slice()].concat()).await.ok()
 }
 
-/// The length, which counts itself, and what it covers.
-async fn body(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
+/// A message without its type: the length, which counts itself, and the content.
+async fn read_message(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     let length = from.read_u32().await.ok()?;
     let mut message = length.to_be_bytes().to_vec();
     message.resize(length as usize, 0);
@@ -210,13 +208,13 @@ async fn body(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// A parameter of the startup message, and what it becomes; `None`: it is left out.
+/// A parameter of the startup message and its new value; `None` leaves it out.
 type Edit = (&'static str, Option<String>);
 const USER: &str = "user";
 const OPTIONS: &str = "options";
 
-/// The startup message is the protocol's version, then names and values that end in NUL each.
-fn edited(startup: &[u8], name: &str, value: Option<&str>) -> Option<Vec<u8>> {
+/// Edits a startup message: the protocol's version, then names and values that each end in NUL.
+fn edit_startup(startup: &[u8], name: &str, value: Option<&str>) -> Option<Vec<u8>> {
     let mut parameters: Vec<_> = startup.get(8..)?.split(|byte| *byte == 0).collect();
     let place = parameters.iter().position(|part| *part == name.as_bytes())?;
     match value {
@@ -232,7 +230,7 @@ fn contains(message: &[u8], needle: &str) -> bool {
     message.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
-/// Quotes the whole statement, as a server or an extension may.
+/// Refuses a statement and quotes all of it, as a server or an extension may.
 async fn refuse(to: &mut OwnedWriteHalf, code: &str, statement: &[u8]) -> Option<()> {
     let statement = String::from_utf8_lossy(statement).replace('\0', "");
     let fields = format!("SERROR\0VERROR\0C{code}\0Mrefused by the test: {statement}\0\0");

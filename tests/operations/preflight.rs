@@ -1,5 +1,5 @@
-//! What a person wants to know before the first rotation, or after a change of the network: whether
-//! one would succeed.
+//! Whether a rotation would succeed: what a person asks before the first one, or after the network
+//! changed.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn preflight(function: &Function, application: &Application) -> Value {
     function.invoke(json!({"Operation": "preflight", "SecretId": application.name})).await.unwrap()
 }
 
-/// The first hop that was not passed: its name, its kind and its text.
+/// The first check that failed: its name, its kind and its text.
 fn failed(report: &Value) -> (String, String, String) {
     let hop = report["Hops"]
         .as_array()
@@ -52,7 +52,7 @@ const SECRET: [&str; 7] = [
 const WAY: [&str; 4] = ["DNS", "TCP", "TLS", "login with AWSCURRENT"];
 
 #[tokio::test]
-async fn a_secret_that_can_be_rotated_is_ready_and_is_left_as_it_is() {
+async fn a_secret_that_can_be_rotated_is_ready_and_is_not_changed() {
     let application = Application::new().await;
     let grants =
         json!({"defaults": {"grants": [format!("SELECT ON TABLE {}.orders", application.role)]}})
@@ -73,7 +73,7 @@ async fn a_secret_that_can_be_rotated_is_ready_and_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_pair_is_tried_to_the_last_statement_and_nothing_stays() {
+async fn a_pair_is_tried_to_the_last_statement_and_rolled_back() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     for turn in 0..2 {
         let before = pair.application.snapshot().await;
@@ -93,7 +93,7 @@ async fn a_pair_is_tried_to_the_last_statement_and_nothing_stays() {
             .query("SELECT FROM pg_roles WHERE rolname = $1", &[&pair.clone])
             .await
             .unwrap();
-        assert_eq!(made.len(), turn, "no second user is left behind");
+        assert_eq!(made.len(), turn, "the second user was rolled back");
         pair.session("AWSCURRENT").await;
         pair.turn(&function).await;
         pair.session("AWSPREVIOUS").await;
@@ -101,7 +101,7 @@ async fn a_pair_is_tried_to_the_last_statement_and_nothing_stays() {
 }
 
 #[tokio::test]
-async fn every_hop_that_fails_is_named_and_says_what_to_do() {
+async fn every_check_that_fails_is_named_and_says_what_to_do() {
     let function = Function::start(&[]);
     let edited = async |edit: fn(&mut Value)| Application::edited(edit).await;
     let wrong_password = edited(|document| document["password"] = json!("wrong")).await;
@@ -151,7 +151,7 @@ async fn every_hop_that_fails_is_named_and_says_what_to_do() {
     assert_eq!(failed(&report).1, "RotationUnderWay");
     assert!(
         names(&report).contains(&"login with AWSCURRENT"),
-        "the rest is tried all the same: {report}"
+        "the other checks still run: {report}"
     );
 }
 
@@ -179,7 +179,7 @@ async fn every_call_that_iam_forbids_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_declared_and_missing_is_said() {
+async fn a_declared_right_that_is_missing_is_reported() {
     let application = Application::new().await;
     let policy =
         json!({"defaults": {"grants": ["CREATE ON DATABASE postgres"], "probes": ["SELECT \
@@ -225,7 +225,7 @@ async fn a_role_that_may_not_change_its_password_needs_an_admin() {
 }
 
 #[tokio::test]
-async fn a_hop_that_broke_off_is_not_taken_for_passed() {
+async fn a_check_that_loses_its_connection_does_not_pass() {
     let wire = Wire::start("ALTER ROLE", wire::Fault::BreakAfter);
     let application = wire.application(|_| {}).await;
     let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
@@ -236,7 +236,7 @@ async fn a_hop_that_broke_off_is_not_taken_for_passed() {
 }
 
 #[tokio::test]
-async fn what_a_reset_by_the_admin_would_be_refused_for_is_said() {
+async fn the_reason_that_would_forbid_a_reset_by_the_admin_is_reported() {
     let pair = Pair::new().await;
     pair.superuser("ALTER ROLE :base CREATEROLE").await;
     let fields = json!({"strategy": "single-user",
@@ -263,7 +263,7 @@ async fn a_secret_that_is_being_rotated_is_not_written_to() {
 }
 
 #[tokio::test]
-async fn an_admin_without_the_right_is_told_which_statement_gives_it() {
+async fn an_admin_that_lacks_a_right_gets_the_statement_that_grants_it() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     pair.superuser("ALTER ROLE :admin NOCREATEROLE").await;
     let (hop, kind, text) = failed(&preflight(&function, &pair.application).await);
@@ -273,7 +273,7 @@ async fn an_admin_without_the_right_is_told_which_statement_gives_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_given_up_in_time() {
+async fn a_server_that_does_not_answer_is_given_up_before_the_deadline() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let application = Application::edited(|document| document["port"] = json!(port)).await;
@@ -285,7 +285,7 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
 
 #[tokio::test]
 async fn a_preflight_shows_no_password() {
-    // What the server would log as it stands.
+    // The server logs a cleartext password.
     let policy = json!({"defaults": {"password_storage": "cleartext"}}).to_string();
     let function =
         Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("ROTATION_POLICY", &policy)]);

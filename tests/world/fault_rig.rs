@@ -1,4 +1,4 @@
-//! A secret whose rotation is made to fail, and the ways out of it.
+//! A secret whose rotation the tests make fail, and the three ways out of a failure.
 
 use serde_json::json;
 
@@ -9,19 +9,19 @@ use super::proxy::AwsProxy;
 use super::wire::Wire;
 use super::world;
 
-/// What is done about a rotation that a fault has stopped.
+/// The way out of a rotation that a fault stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum WayOut {
     /// Secrets Manager sends the same token again.
     Retry,
-    /// It is given up: the label is taken away, and another rotation begins.
+    /// The label is removed, and another rotation begins.
     Abandon,
-    /// A person calls `recover`.
+    /// A person invokes `recover`.
     Recover,
 }
 
-/// A secret whose two ways lead through something that can be made to fail.
-pub struct Stage {
+/// A secret whose function reaches Secrets Manager and PostgreSQL through proxies that can fail.
+pub struct FaultRig {
     pub proxy: AwsProxy,
     pub wire: Wire,
     pub function: Function,
@@ -29,10 +29,10 @@ pub struct Stage {
     pub pair: bool,
 }
 
-impl Stage {
+impl FaultRig {
     pub async fn new(pair: bool) -> Self {
         let (proxy, wire) = (AwsProxy::start(), Wire::idle());
-        let function = function(&proxy);
+        let function = start_function(&proxy);
         let application = if pair {
             Pair::through(&wire).await.application
         } else {
@@ -41,9 +41,9 @@ impl Stage {
         Self { proxy, wire, function, application, pair }
     }
 
-    /// Another one on the same ways.
-    pub fn another_function(&self) -> Function {
-        function(&self.proxy)
+    /// Another function that uses the same proxies.
+    pub fn second_function(&self) -> Function {
+        start_function(&self.proxy)
     }
 
     pub async fn rotate(&self, function: &Function, token: &str) -> Result<(), Failure> {
@@ -53,23 +53,23 @@ impl Stage {
         Ok(())
     }
 
-    pub async fn login(&self) -> bool {
+    /// Whether the database accepts AWSCURRENT.
+    pub async fn current_logs_in(&self) -> bool {
         let value = self.application.value("AWSCURRENT").await.expect("AWSCURRENT has a value");
         let value: serde_json::Value = serde_json::from_str(&value).expect("JSON");
         let text = |key: &str| value[key].as_str().expect("a string").to_owned();
         world().postgres.login(&text("username"), &text("password")).await.is_ok()
     }
 
-    /// The way out leads to a secret whose AWSCURRENT works, and that the next rotation can be
-    /// begun for.
-    pub async fn leave(&self, way: WayOut, token: &str, context: &str) {
+    /// Takes the way out. AWSCURRENT then works, and the next rotation can begin.
+    pub async fn take_way_out(&self, way: WayOut, token: &str, context: &str) {
         match way {
             WayOut::Retry => {
                 let again = self.rotate(&self.function, token).await;
                 assert!(again.is_ok(), "{context}: {again:?}");
             }
             WayOut::Abandon => {
-                let token = self.application.begin_again().await;
+                let token = self.application.abandon_and_begin().await;
                 let again = self.rotate(&self.function, &token).await;
                 assert!(again.is_ok(), "{context}: {again:?}");
             }
@@ -79,10 +79,10 @@ impl Stage {
                     .invoke(json!({"Operation": "recover", "SecretId": self.application.secret}))
                     .await;
                 assert!(recovered.is_ok(), "{context}: {recovered:?}");
-                self.passes_the_test(context).await;
+                self.assert_current_passes_test(context).await;
             }
         }
-        assert!(self.login().await, "{context}: AWSCURRENT does not log in");
+        assert!(self.current_logs_in().await, "{context}: AWSCURRENT does not log in");
         let status = self
             .function
             .invoke(json!({"Operation": "status", "SecretId": self.application.secret}))
@@ -93,19 +93,19 @@ impl Stage {
         );
     }
 
-    /// The test that RotateImmediately=false has made of AWSCURRENT.
-    async fn passes_the_test(&self, context: &str) {
+    /// Runs the test that `RotateImmediately=false` makes of AWSCURRENT.
+    async fn assert_current_passes_test(&self, context: &str) {
         let next = self.application.begin().await;
         let tested = self.application.step(&self.function, "testSecret", &next).await;
         assert!(
             tested.as_ref().is_ok_and(|report| report["Outcome"] == "CurrentTested"),
             "{context}: {tested:?}"
         );
-        self.application.take_off_pending().await;
+        self.application.remove_pending_label().await;
     }
 }
 
-fn function(proxy: &AwsProxy) -> Function {
+fn start_function(proxy: &AwsProxy) -> Function {
     let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
     Function::start(&[("AWS_ENDPOINT_URL", &proxy.url), ("ROTATION_POLICY", &policy)])
 }

@@ -1,14 +1,15 @@
-//! The end of a credential that was current before.
+//! Retiring a credential that was current before.
 
 use serde_json::{Value, json};
 
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::{Answer, Function};
 use crate::world::pair::Pair;
-use crate::world::postgres::{admin, at_work_on, waits_for_it};
+use crate::world::postgres::{admin, await_role_lock_waiter, lock_role};
 use crate::world::{eventually, random_hex, world};
 
-fn at_once() -> Function {
+/// A function whose policy retires a user at once.
+fn without_waiting() -> Function {
     Function::start(&[(
         "ROTATION_POLICY",
         &json!({"defaults": {"retire_after": "0s"}}).to_string(),
@@ -28,10 +29,10 @@ fn message(report: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn a_user_that_nobody_uses_any_more_loses_its_password_until_its_next_turn() {
-    let (pair, function) = (Pair::new().await, at_once());
+async fn an_unused_user_has_no_password_until_its_next_turn() {
+    let (pair, function) = (Pair::new().await, without_waiting());
     pair.turn(&function).await;
-    let (user, leaked) = pair.login_in("AWSPREVIOUS").await;
+    let (user, leaked) = pair.credentials("AWSPREVIOUS").await;
     for _ in 0..2 {
         let report = retire(&function, &pair.application, false).await.unwrap();
         assert_eq!(
@@ -46,14 +47,14 @@ async fn a_user_that_nobody_uses_any_more_loses_its_password_until_its_next_turn
         pair.session("AWSCURRENT").await;
     }
     pair.turn(&function).await;
-    assert_eq!(pair.login_in("AWSCURRENT").await.0, user);
+    assert_eq!(pair.credentials("AWSCURRENT").await.0, user);
     pair.session("AWSCURRENT").await;
     pair.session("AWSPREVIOUS").await;
 }
 
 #[tokio::test]
 async fn a_user_that_is_in_use_keeps_its_password() {
-    let (pair, function) = (Pair::new().await, at_once());
+    let (pair, function) = (Pair::new().await, without_waiting());
     pair.turn(&function).await;
     let open = [pair.session("AWSPREVIOUS").await, pair.session("AWSPREVIOUS").await];
     let report = retire(&function, &pair.application, false).await.unwrap();
@@ -76,8 +77,8 @@ async fn a_user_that_is_in_use_keeps_its_password() {
 }
 
 #[tokio::test]
-async fn sessions_are_ended_where_a_person_asks_for_it_whatever_they_call_themselves() {
-    let (pair, function) = (Pair::new().await, at_once());
+async fn sessions_are_terminated_on_request_whatever_application_name_they_set() {
+    let (pair, function) = (Pair::new().await, without_waiting());
     pair.turn(&function).await;
     let (open, hidden, current) = (
         pair.session("AWSPREVIOUS").await,
@@ -95,12 +96,12 @@ async fn sessions_are_ended_where_a_person_asks_for_it_whatever_they_call_themse
 }
 
 #[tokio::test]
-async fn whoever_comes_while_it_is_under_way_keeps_its_password() {
-    let (pair, function) = (Pair::new().await, at_once());
+async fn a_user_that_logs_in_during_its_retirement_keeps_its_password() {
+    let (pair, function) = (Pair::new().await, without_waiting());
     pair.turn(&function).await;
-    let other = at_work_on(&pair.base).await;
+    let other = lock_role(&pair.base).await;
     let (report, open) = tokio::join!(retire(&function, &pair.application, false), async {
-        waits_for_it(&pair.clone).await;
+        await_role_lock_waiter(&pair.clone).await;
         let open = pair.session("AWSPREVIOUS").await;
         other.batch_execute("COMMIT").await.unwrap();
         open
@@ -117,12 +118,12 @@ async fn whoever_comes_while_it_is_under_way_keeps_its_password() {
 
 #[tokio::test]
 async fn a_user_that_becomes_the_current_one_again_meanwhile_keeps_its_password() {
-    let (pair, function) = (Pair::new().await, at_once());
+    let (pair, function) = (Pair::new().await, without_waiting());
     pair.turn(&function).await;
-    pair.application.take_off_pending().await;
+    pair.application.remove_pending_label().await;
     let [current, previous] = [
-        pair.application.holder("AWSCURRENT").await.unwrap(),
-        pair.application.holder("AWSPREVIOUS").await.unwrap(),
+        pair.application.version_with("AWSCURRENT").await.unwrap(),
+        pair.application.version_with("AWSPREVIOUS").await.unwrap(),
     ];
     let other = admin().await;
     other.batch_execute(&pair.filled("BEGIN; ALTER ROLE :base CONNECTION LIMIT 77")).await.unwrap();
@@ -148,7 +149,7 @@ async fn a_user_that_becomes_the_current_one_again_meanwhile_keeps_its_password(
 }
 
 #[tokio::test]
-async fn nobody_is_retired_before_the_time_that_the_policy_gives() {
+async fn no_user_is_retired_before_the_time_that_the_policy_sets() {
     for (policy, period) in [("{}", "1 d"), (r#"{"defaults": {"retire_after": "90m"}}"#, "1 h")] {
         let (pair, function) = (Pair::new().await, Function::start(&[("ROTATION_POLICY", policy)]));
         pair.turn(&function).await;
@@ -161,7 +162,7 @@ async fn nobody_is_retired_before_the_time_that_the_policy_gives() {
 
 #[tokio::test]
 async fn nothing_is_retired_while_a_rotation_is_under_way_or_the_current_user_does_not_work() {
-    let (pair, function) = (Pair::new().await, at_once());
+    let (pair, function) = (Pair::new().await, without_waiting());
     pair.turn(&function).await;
     let token = pair.application.begin().await;
     pair.application.steps(&function, &STEPS[..2], &token).await;
@@ -181,7 +182,7 @@ async fn nothing_is_retired_while_a_rotation_is_under_way_or_the_current_user_do
 
 #[tokio::test]
 async fn a_role_that_was_never_in_the_secret_is_left_alone() {
-    let (pair, function) = (Pair::new().await, at_once());
+    let (pair, function) = (Pair::new().await, without_waiting());
     let password = random_hex();
     pair.superuser(&format!(
         "CREATE ROLE :clone LOGIN PASSWORD '{password}'; GRANT :base TO :clone"
@@ -209,7 +210,7 @@ async fn a_role_that_was_never_in_the_secret_is_left_alone() {
 
 #[tokio::test]
 async fn a_current_user_that_is_in_aws_previous_too_is_left_alone() {
-    let (pair, function) = (Pair::new().await, at_once());
+    let (pair, function) = (Pair::new().await, without_waiting());
     pair.turn(&function).await;
     // A person edits another key of the secret.
     let mut document: Value =
@@ -222,18 +223,18 @@ async fn a_current_user_that_is_in_aws_previous_too_is_left_alone() {
 }
 
 #[tokio::test]
-async fn nothing_that_only_a_rotation_needs_is_in_its_way() {
-    let (pair, function) = (Pair::new().await, at_once());
+async fn a_retirement_needs_nothing_that_only_a_rotation_needs() {
+    let (pair, function) = (Pair::new().await, without_waiting());
     pair.turn(&function).await;
     pair.superuser("ALTER ROLE :admin NOLOGIN; ALTER ROLE :clone RESET role").await;
-    let (user, leaked) = pair.login_in("AWSPREVIOUS").await;
+    let (user, leaked) = pair.credentials("AWSPREVIOUS").await;
     let report = retire(&function, &pair.application, false).await.unwrap();
     assert_eq!(report["Retired"], true, "{report}");
     assert!(world().postgres.login(&user, &leaked).await.is_err());
 }
 
 #[tokio::test]
-async fn of_one_user_the_sessions_from_before_are_counted_and_ended_on_request() {
+async fn old_sessions_of_a_single_user_are_counted_and_terminated_on_request() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let old = application.login(&application.password).await;
     assert_eq!(application.rotate(&function).await["state"], "succeeded");
@@ -263,7 +264,7 @@ async fn of_one_user_the_sessions_from_before_are_counted_and_ended_on_request()
 }
 
 #[tokio::test]
-async fn of_one_user_no_session_is_missed_and_none_is_blamed() {
+async fn no_old_session_of_a_single_user_is_missed_and_no_new_one_is_counted() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let token = application.begin().await;
     application.steps(&function, &STEPS[..1], &token).await;

@@ -1,0 +1,63 @@
+//! The operations that a person or a schedule invokes.
+
+mod preflight;
+mod races;
+mod recover;
+mod retire;
+mod rotate;
+mod status;
+
+use serde_json::{Value, json};
+
+use crate::world::application::Application;
+use crate::world::lambda::{Answer, Function};
+use crate::world::{random_hex, world};
+
+async fn operate(
+    function: &Function,
+    operation: &str,
+    application: &Application,
+    more: Value,
+) -> Answer {
+    let mut event = json!({"Operation": operation, "SecretId": application.name});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        event[key] = value.clone();
+    }
+    function.invoke(event).await
+}
+
+/// AWSCURRENT works, and a rotation can begin and end.
+async fn assert_in_order(function: &Function, application: &Application) {
+    let status = operate(function, "status", application, json!({})).await.unwrap();
+    assert_eq!(status["Remedy"], "Nothing", "{status}");
+    let rotation = application.rotate(function).await;
+    assert_eq!(rotation["state"], "succeeded", "{rotation}");
+    let status = operate(function, "status", application, json!({})).await.unwrap();
+    assert_eq!(status["Remedy"], "Nothing", "{status}");
+}
+
+#[tokio::test]
+async fn no_operation_shows_a_password() {
+    let (application, function) =
+        (Application::new().await, Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]));
+    let canary = random_hex();
+    let token = application.begin().await;
+    application.put(&token, &application.document_with(&canary), &["AWSPENDING"]).await;
+    for (operation, more) in [
+        ("status", json!({})),
+        ("recover", json!({"DryRun": true})),
+        ("recover", json!({})),
+        ("rotate", json!({})),
+    ] {
+        let shown = format!("{:?}", operate(&function, operation, &application, more).await);
+        assert!(
+            !shown.contains(&canary) && !shown.contains(&application.password),
+            "{operation}: {shown}"
+        );
+    }
+    let new = application.password_in("AWSCURRENT").await;
+    for secret in [&canary, &application.password, &new] {
+        assert!(!function.output().contains(secret.as_str()), "the function's log");
+        assert!(!world().postgres.log().contains(secret.as_str()), "the server's log");
+    }
+}

@@ -1,0 +1,164 @@
+//! Every state that a rotation may leave leads back to a secret that works.
+
+use serde_json::json;
+
+use super::{assert_in_order, operate};
+use crate::world::application::{Application, STEPS};
+use crate::world::lambda::Function;
+use crate::world::pair::Pair;
+use crate::world::postgres::{ADMIN, HOST};
+use crate::world::proxy::{AwsProxy, Fault};
+use crate::world::world;
+
+#[tokio::test]
+async fn every_state_that_a_rotation_may_leave_is_recovered_from() {
+    let function = Function::start(&[]);
+    for (done, remedy) in [
+        (0, "TakeOffPending"),
+        (1, "TakeOffPending"),
+        (2, "RollForward"),
+        (3, "RollForward"),
+        (4, "Nothing"),
+    ] {
+        let application = Application::new().await;
+        let token = application.begin().await;
+        application.steps(&function, &STEPS[..done], &token).await;
+        let before = application.snapshot().await;
+        let status = operate(&function, "status", &application, json!({})).await.unwrap();
+        let plan =
+            operate(&function, "recover", &application, json!({"DryRun": true})).await.unwrap();
+        assert_eq!(
+            (&status["Remedy"], &plan["Remedy"], &plan["Done"]),
+            (&json!(remedy), &json!(remedy), &json!([])),
+            "{done}: {plan}"
+        );
+        assert_eq!(application.snapshot().await, before, "{done}: nothing was changed");
+        let report = operate(&function, "recover", &application, json!({})).await.unwrap();
+        let done_now: Vec<&str> = if remedy == "Nothing" { vec![] } else { vec![remedy] };
+        assert_eq!(report["Done"], json!(done_now), "{report}");
+        assert!(application.accepts(&application.password_in("AWSCURRENT").await).await, "{done}");
+        assert_in_order(&function, &application).await;
+    }
+}
+
+#[tokio::test]
+async fn every_state_that_a_turn_may_leave_is_recovered_from() {
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    for (done, prefer, remedy) in [
+        (0, "forward", "TakeOffPending"),
+        (1, "back", "TakeOffPending"),
+        (2, "forward", "RollForward"),
+        (2, "back", "TakeOffPending"),
+        (3, "forward", "RollForward"),
+    ] {
+        let token = pair.application.begin().await;
+        pair.application.steps(&function, &STEPS[..done], &token).await;
+        let report = operate(&function, "recover", &pair.application, json!({"Prefer": prefer}))
+            .await
+            .unwrap();
+        assert_eq!(report["Done"], json!([remedy]), "{done} {prefer}: {report}");
+        pair.session("AWSCURRENT").await;
+        assert_in_order(&function, &pair.application).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_can_be_rolled_back() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..2], &token).await;
+    assert!(!application.accepts(&application.password).await);
+    let report =
+        operate(&function, "recover", &application, json!({"Prefer": "back"})).await.unwrap();
+    assert_eq!(report["Done"], json!(["RestoreCurrent", "TakeOffPending"]), "{report}");
+    assert!(
+        application.accepts(&application.password).await,
+        "the database has AWSCURRENT's password again"
+    );
+    assert_eq!(application.password_in("AWSCURRENT").await, application.password);
+    assert_in_order(&function, &application).await;
+}
+
+#[tokio::test]
+async fn a_password_that_no_label_leads_to_is_found() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let abandoned = application.begin().await;
+    application.steps(&function, &STEPS[..2], &abandoned).await;
+    application.abandon_and_begin().await;
+    let report = operate(&function, "recover", &application, json!({})).await.unwrap();
+    assert_eq!(report["Done"], json!(["RestoreCurrent", "TakeOffPending"]), "{report}");
+    assert!(application.accepts(&application.password).await);
+    assert_in_order(&function, &application).await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_searched_is_reported() {
+    let proxy = AwsProxy::start();
+    let (application, function) =
+        (Application::new().await, Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]));
+    application.set_password("changed by hand").await;
+    proxy.fail("ListSecretVersionIds", 1, Fault::Refuse(400, "AccessDeniedException"));
+    let refused = operate(&function, "recover", &application, json!({})).await.unwrap_err();
+    assert_eq!(refused.kind, "NotRecovered");
+    assert!(
+        refused.message.contains("needs secretsmanager:ListSecretVersionIds"),
+        "{}",
+        refused.message
+    );
+}
+
+#[tokio::test]
+async fn a_lost_password_is_reset_if_the_policy_allows_it_and_else_asked_for() {
+    let document = json!({"username": ADMIN, "password": world().postgres.admin_password,
+        "host": HOST, "port": world().postgres.port});
+    let admin_secret =
+        Application::storing(ADMIN, "", document.clone(), &document.to_string(), "admin/")
+            .await
+            .secret;
+    for admin_reset in [false, true] {
+        let application = Application::new().await;
+        application.set_password("changed by hand").await;
+        let fields = json!({"strategy": "single-user", "admin_secret": admin_secret,
+            "admin_reset": admin_reset});
+        let function = Function::start(&[(
+            "ROTATION_POLICY",
+            &json!({"secrets": {&application.name: fields}}).to_string(),
+        )]);
+        let before = application.snapshot().await;
+        let answer = operate(&function, "recover", &application, json!({})).await;
+        if admin_reset {
+            assert_eq!(answer.unwrap()["Done"], json!(["ResetByAdmin"]));
+            assert!(application.accepts(&application.password).await);
+            assert_in_order(&function, &application).await;
+        } else {
+            let failure = answer.unwrap_err();
+            assert_eq!(failure.kind, "NotRecovered");
+            assert!(
+                failure.message.contains("put-secret-value")
+                    && failure.message.contains("admin_reset"),
+                "{}",
+                failure.message
+            );
+            assert_eq!(application.snapshot().await, before);
+            let status = operate(&function, "status", &application, json!({})).await.unwrap();
+            assert_eq!(
+                (&status["Remedy"], &status["Versions"][0]["Database"]),
+                (&json!("AskForHelp"), &json!("rejected")),
+                "{status}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_label_of_an_invalid_pending_value_is_removed() {
+    let function = Function::start(&[]);
+    for value in ["not JSON", "{\"username\":\"another role\"}"] {
+        let application = Application::new().await;
+        let token = application.begin().await;
+        application.put(&token, value, &["AWSPENDING"]).await;
+        let report = operate(&function, "recover", &application, json!({})).await.unwrap();
+        assert_eq!(report["Done"], json!(["TakeOffPending"]), "{report}");
+        assert_in_order(&function, &application).await;
+    }
+}
