@@ -21,4 +21,5 @@ mod requirements;
 mod retire;
 mod rotation;
 mod secrecy;
+mod sql;
 mod store_errors;

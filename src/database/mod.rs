@@ -11,6 +11,7 @@ pub mod progress;
 pub mod role;
 mod session;
 pub mod sessions;
+mod sql;
 pub mod tls;
 
 use std::time::Duration;

@@ -8,24 +8,20 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::Session;
-use super::role::{self, End, POWERFUL};
-use super::session::filled;
+use super::role::{self, End};
+use super::{Session, sql};
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
-
-const FACTS: &str = include_str!("sql/pair.sql");
-const SETTINGS: &str = include_str!("sql/settings.sql");
 
 /// Whom [`read`] asks about.
 #[derive(Debug, Clone, Copy)]
 pub struct Names<'a> {
     pub current: &'a str,
     /// The user whose turn is next.
-    pub other: &'a str,
+    pub next_user: &'a str,
     /// The policy's `owner_role`.
     pub owner: Option<&'a str>,
-    /// The one of the two that the other is named after.
+    /// The pair's base user: the name without `_clone`.
     pub base: &'a str,
     /// The database that the application uses.
     pub dbname: &'a str,
@@ -38,13 +34,13 @@ pub struct Facts {
     pub version: u32,
     pub admin: Role,
     pub current: Option<Role>,
-    pub other: Option<Role>,
+    pub next_user: Option<Role>,
     /// The policy's owner role, else the role that the current user is set to act as, else the base
     /// user.
     pub owner_name: String,
     pub owner_exists: bool,
-    /// The role that the current user acts as only because the database has everybody act as it.
-    pub role_of_everybody: Option<String>,
+    /// The role that the current user acts as only because the database sets it for all users.
+    pub role_of_all_users: Option<String>,
     /// The role that the current user acts as in its database, which may be itself.
     pub current_acts_as: String,
     /// Whether it does so by a setting of its own for that database, which is copied like any
@@ -54,20 +50,20 @@ pub struct Facts {
     pub current_may_act: Option<bool>,
     /// Whether it has the owner role's rights without acting as it.
     pub current_inherits: Option<bool>,
-    /// Whether the other one was made a second user by somebody who may say so.
-    pub other_is_second: Option<bool>,
-    /// Whether the other one may, with the owner's rights inherited.
-    pub other_may_act: Option<bool>,
-    pub admin_option_on_other: Option<bool>,
+    /// Whether a role that may say so made the next user a second user.
+    pub next_user_is_second: Option<bool>,
+    /// Whether the next user may act as the owner role, with the owner's rights inherited.
+    pub next_user_may_act: Option<bool>,
+    pub admin_option_on_next_user: Option<bool>,
     pub admin_option_on_owner: Option<bool>,
-    /// Memberships of the current user that the other one has not, and does not get through the
+    /// Memberships of the current user that the next user lacks, and does not get through the
     /// owner role.
     pub lacking: Vec<Membership>,
-    /// Roles that the other one is a member of, and the current user is not.
+    /// Roles that the next user is a member of, and the current user is not.
     pub surplus: Vec<Surplus>,
     /// Names of settings in which the two differ.
     pub settings: Vec<String>,
-    /// Open sessions of the other one.
+    /// Open sessions of the next user.
     pub sessions: u32,
 }
 
@@ -99,21 +95,20 @@ pub struct Membership {
     pub grantable: bool,
 }
 
-/// A membership that one of two users has alone.
+/// A membership that the next user has alone.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Surplus {
     pub role: String,
     pub grantor: String,
 }
 
-/// What makes the other user the current one's equal; the settings are compared and copied by the
-/// server.
+/// What makes the next user the current one's equal. The server compares and copies the settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Change {
     pub create: bool,
     /// As `ALTER ROLE` takes them, such as `CONNECTION LIMIT 5`.
     pub attributes: Vec<String>,
-    /// The role to act as; `None` where that is the other user itself.
+    /// The role to act as; `None` where that is the next user itself.
     pub act_as: Option<String>,
     /// What follows GRANT.
     pub grants: Vec<String>,
@@ -152,13 +147,12 @@ impl Membership {
 /// # Errors
 /// [`Error::Database`].
 pub async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
-    let sql = filled(FACTS).replace(":powerful", POWERFUL);
-    let Names { current, other, owner, base, dbname } = names;
-    let parameters: [&(dyn ToSql + Sync); 5] = [&current, &other, &owner, &base, &dbname];
+    let Names { current, next_user, owner, base, dbname } = names;
+    let parameters: [&(dyn ToSql + Sync); 5] = [&current, &next_user, &owner, &base, &dbname];
     admin
         .query_json(
             "comparing the two users",
-            &sql,
+            sql::PAIR,
             &parameters.map(|parameter| (parameter, Type::TEXT)),
         )
         .await
@@ -167,8 +161,8 @@ pub async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
 /// Carries a change out within the transaction of [`role::lock`], and ends that.
 ///
 /// # Errors
-/// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing one of the roles:
-/// roll back, and begin again.
+/// [`Error::Database`], with `ConcurrentUpdate` when another session was changing one of the
+/// roles: roll back, and begin again.
 pub async fn apply(
     admin: &Session,
     names: Names<'_>,
@@ -177,9 +171,9 @@ pub async fn apply(
     storage: Storage,
     end: End,
 ) -> Result<(), Error> {
-    let other = escape_identifier(names.other);
+    let next_user = escape_identifier(names.next_user);
     let mut sql = format!(
-        "{} ROLE {other} LOGIN {} PASSWORD {};",
+        "{} ROLE {next_user} LOGIN {} PASSWORD {};",
         if change.create { "CREATE" } else { "ALTER" },
         change.attributes.join(" "),
         escape_literal(stored_form.expose_secret())
@@ -188,8 +182,8 @@ pub async fn apply(
         let _ = write!(sql, " GRANT {grant};");
     }
     let act_as = change.act_as.as_ref().map_or_else(
-        || format!("ALTER ROLE {other} RESET role"),
-        |role| role::act_as(names.other, role),
+        || format!("ALTER ROLE {next_user} RESET role"),
+        |role| role::act_as(names.next_user, role),
     );
     let _ = write!(sql, " {act_as}; ");
     if !change.settings {
@@ -200,13 +194,17 @@ pub async fn apply(
         .await
         .map_err(|error| role::without_password(error, stored_form, storage))?;
     if change.settings {
-        let constant =
-            |name: &str, value: &str| format!("{name} CONSTANT text := {};", escape_literal(value));
-        let roles = constant("source_name", names.current) + &constant("target_name", names.other);
-        // A literal, since a name may hold whatever a dollar quote would end with.
+        let name_of = |parameter: &str, role: &str| {
+            format!(
+                "SELECT pg_catalog.set_config('postgres_secret_rotation.{parameter}', {}, true)",
+                escape_literal(role)
+            )
+        };
         let copy = format!(
-            "DO {}; {}",
-            escape_literal(&filled(SETTINGS).replace(":names", &roles)),
+            "{}; {}; {}; {}",
+            name_of("source", names.current),
+            name_of("target", names.next_user),
+            sql::SETTINGS,
             end.sql()
         );
         let copied = admin.execute("copying the settings of the role", &copy).await;

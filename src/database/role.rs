@@ -4,17 +4,12 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::types::Type;
 
-use super::session::filled;
-use super::{OURS, Session};
+use super::{OURS, Session, sql};
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
 pub(super) const CHANGE: &str = "setting the password";
 const DROP: &str = "taking the password away";
-/// Roles whose members can read the server's files, run its programs, or do what RDS keeps for its
-/// master users.
-pub(super) const POWERFUL: &str =
-    "'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'";
 
 /// How much a role can do, by itself or through its memberships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,14 +134,7 @@ pub async fn server_storage(session: &Session) -> Result<Storage, Error> {
 /// # Errors
 /// [`Error::Database`].
 pub async fn power(session: &Session, role: &str) -> Result<Option<Power>, Error> {
-    let sql = format!(
-        "SELECT pg_catalog.bool_or(r.oid = t.oid AND r.rolsuper), \
-                pg_catalog.bool_or(r.rolsuper OR r.rolcreaterole OR r.rolreplication OR \
-                r.rolbypassrls OR r.rolname IN ({POWERFUL})) FROM pg_catalog.pg_roles AS t JOIN \
-                pg_catalog.pg_roles AS r ON pg_catalog.pg_has_role(t.oid, r.oid, 'MEMBER') WHERE \
-                t.rolname = $1",
-    );
-    let row = session.query_one("reading pg_roles", &sql, &[(&role, Type::TEXT)]).await?;
+    let row = session.query_one("reading pg_roles", sql::POWER, &[(&role, Type::TEXT)]).await?;
     let (superuser, more_than_its_own) =
         (row.get::<_, Option<bool>>(0), row.get::<_, Option<bool>>(1));
     Ok(superuser
@@ -243,9 +231,7 @@ pub async fn administer(session: &Session) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Database`].
 pub async fn not_acting_as(session: &Session) -> Result<Option<String>, Error> {
-    let row = session
-        .query_one("reading the setting role", &filled(include_str!("sql/acting.sql")), &[])
-        .await?;
+    let row = session.query_one("reading the setting role", sql::ACTING, &[]).await?;
     Ok(row.get(0))
 }
 

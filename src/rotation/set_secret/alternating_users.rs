@@ -68,7 +68,7 @@ async fn make_equal(
     let admin = sessions.acting;
     let (names, pending) = (names(rotation), &rotation.pending()?.credentials);
     let storage = storage(rotation, admin).await?;
-    let stored_form = pending.password.stored_form(names.other, storage);
+    let stored_form = pending.password.stored_form(names.next_user, storage);
     let change = async || {
         let plan = planned(rotation, admin, host).await?;
         pair::apply(admin, names, &plan.change, &stored_form, storage, End::Commit)
@@ -85,7 +85,10 @@ async fn make_equal(
     let acts = change.act_as.map_or(String::new(), |role| format!(", and acts as {role:?}"));
     let mut done = done(
         storage,
-        format!("Role {:?} {has}{acts}. Role {:?} was left as it is.", names.other, names.current),
+        format!(
+            "Role {:?} {has}{acts}. Role {:?} was left as it is.",
+            names.next_user, names.current
+        ),
     );
     done.warnings.extend(warnings);
     Ok(done)
@@ -102,7 +105,7 @@ pub(crate) async fn rehearse(
 ) -> Result<Vec<String>, Error> {
     let names = names(rotation);
     let storage = storage(rotation, admin).await?;
-    let stored_form = password.stored_form(names.other, storage);
+    let stored_form = password.stored_form(names.next_user, storage);
     let change = async || {
         let plan = planned(rotation, admin, host).await?;
         pair::apply(admin, names, &plan.change, &stored_form, storage, End::RollBack)
@@ -125,7 +128,7 @@ fn names(rotation: &Rotation) -> Names<'_> {
     let current = &rotation.current.credentials;
     Names {
         current: &current.username,
-        other: &rotation.next_username,
+        next_user: &rotation.next_username,
         owner: rotation.policy.owner_role.as_deref(),
         base: strategy::base(&current.username),
         dbname: &current.server.dbname,
