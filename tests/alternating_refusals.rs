@@ -73,7 +73,7 @@ async fn a_name_that_does_not_fit_is_refused_before_anything_is_touched() {
 #[tokio::test]
 async fn a_pair_without_an_admin_secret_is_refused_before_anything_is_touched() {
     let application = Application::edited(|document| {
-        document["rotation"] = json!({"strategy": "alternating-users"})
+        document["rotation"] = json!({"strategy": "alternating-users"});
     })
     .await;
     let function = Function::start(&[]);
@@ -149,7 +149,7 @@ async fn the_admin_itself_takes_no_turn() {
         .await
         .secret;
         let application = Application::for_role(&current, &password, |document| {
-            document["masterarn"] = json!(secret)
+            document["masterarn"] = json!(secret);
         })
         .await;
         let token = application.begin().await;

@@ -22,4 +22,5 @@ mod requirements;
 mod retries;
 mod rotation;
 mod secrecy;
+mod sql;
 mod store_errors;

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::missing::Missing;
-use super::session::{Session, for_version};
+use super::session::Session;
+use super::sql;
 use crate::error::{DatabaseFault, Error};
-use crate::policy::check::Check;
+use crate::policy::check::{Check, Kind};
 
 const OPERATION: &str = "checking the declared grants";
-const GRANTS: &str = include_str!("sql/grants.sql");
 
 /// What came of the checks.
 #[derive(Debug, Deserialize)]
@@ -24,16 +24,23 @@ pub(crate) struct Grants {
     pub(crate) views: Vec<String>,
 }
 
-/// The types that the arguments of functions are, as they were written, by oid.
-pub(crate) type Types = BTreeMap<String, u32>;
+/// What a file for newer servers adds.
+#[derive(Debug, Deserialize)]
+struct More {
+    total: usize,
+    missing: Vec<Missing>,
+}
 
-/// Looks up the types that the checks name, along the application's own `search_path`; what is no
-/// type is left out.
+/// Looks up the types that the checks name, along the application's own `search_path`: the oid of
+/// each, by the text that names it. What is no type is left out.
 ///
 /// # Errors
 /// [`Error::Database`] when the server does not answer.
-pub(crate) async fn types(session: &Session, checks: &[&Check]) -> Result<Types, Error> {
-    let mut types = Types::new();
+pub(crate) async fn types(
+    session: &Session,
+    checks: &[&Check],
+) -> Result<BTreeMap<String, u32>, Error> {
+    let mut types = BTreeMap::new();
     let written: BTreeSet<&String> =
         checks.iter().flat_map(|check| check.arguments.iter().flatten()).collect();
     for written in written {
@@ -78,19 +85,29 @@ pub(crate) async fn check(
     session: &Session,
     version: u32,
     checks: &[&Check],
-    types: &Types,
+    types: &BTreeMap<String, u32>,
     path: &[String],
     examples: usize,
 ) -> Result<Grants, Error> {
+    let of_parameters = checks.iter().any(|check| check.kind == Kind::Parameter);
     // Plain values, which always can be written.
     let checks = serde_json::to_string(checks).unwrap_or_default();
     let types = serde_json::to_string(types).unwrap_or_default();
-    let examples = i64::try_from(examples).unwrap_or(i64::MAX);
+    let limit = i64::try_from(examples).unwrap_or(i64::MAX);
     let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
         (&checks, Type::TEXT),
         (&path, Type::TEXT_ARRAY),
         (&types, Type::TEXT),
-        (&examples, Type::INT8),
+        (&limit, Type::INT8),
     ];
-    session.query_json(OPERATION, &for_version(GRANTS, version), &parameters).await
+    let mut grants: Grants = session.query_json(OPERATION, sql::GRANTS, &parameters).await?;
+    if of_parameters && sql::from_15(version) {
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&checks, Type::TEXT), (&limit, Type::INT8)];
+        let more: More = session.query_json(OPERATION, sql::GRANTS_PARAMETERS, &parameters).await?;
+        grants.total += more.total;
+        grants.missing.extend(more.missing);
+        grants.missing.truncate(examples);
+    }
+    Ok(grants)
 }

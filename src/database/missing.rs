@@ -27,7 +27,7 @@ enum What {
     Default,
     Member,
     /// The role that a session acts as has the rights of another.
-    Heir,
+    InheritedRole,
     Attribute,
     Setting,
     Absent,
@@ -88,10 +88,12 @@ impl Missing {
                  {acts_as})"
             ),
             What::Member => format!("membership in role {name} (GRANT {quoted} TO {login})"),
-            What::Heir if self.grantable => format!(
+            What::InheritedRole if self.grantable => format!(
                 "ADMIN OPTION on role {name} (GRANT {quoted} TO {acts_as} WITH ADMIN OPTION)"
             ),
-            What::Heir => format!("the rights of role {name} (GRANT {quoted} TO {acts_as})"),
+            What::InheritedRole => {
+                format!("the rights of role {name} (GRANT {quoted} TO {acts_as})")
+            }
             What::Attribute => {
                 // These are those of the role that a session acts as; the others those of the one
                 // that logs in.

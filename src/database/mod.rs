@@ -12,6 +12,7 @@ pub(crate) mod role;
 mod session;
 pub(crate) mod sessions;
 mod settings;
+mod sql;
 pub(crate) mod standing;
 mod target;
 pub(crate) mod tls;

@@ -8,24 +8,22 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::role::{self, POWERFUL};
-use super::session::{Session, filled};
+use super::role;
+use super::session::Session;
+use super::sql;
 use super::transaction::Transaction;
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
-
-const FACTS: &str = include_str!("sql/pair.sql");
-const SETTINGS: &str = include_str!("sql/settings.sql");
 
 /// Whom [`read`] asks about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names<'a> {
     pub(crate) current: &'a str,
     /// The user whose turn is next.
-    pub(crate) other: &'a str,
+    pub(crate) next_user: &'a str,
     /// The policy's `owner_role`.
     pub(crate) owner: Option<&'a str>,
-    /// The one of the two that the other is named after.
+    /// The pair's base user: the name without `_clone`.
     pub(crate) base: &'a str,
     /// The database that the application uses.
     pub(crate) dbname: &'a str,
@@ -38,13 +36,13 @@ pub(crate) struct Facts {
     pub(crate) version: u32,
     pub(crate) admin: Role,
     pub(crate) current: Option<Role>,
-    pub(crate) other: Option<Role>,
+    pub(crate) next_user: Option<Role>,
     /// The policy's owner role, else the role that the current user is set to act as, else the base
     /// user.
     pub(crate) owner_name: String,
     pub(crate) owner_exists: bool,
-    /// The role that the current user acts as only because the database has everybody act as it.
-    pub(crate) role_of_everybody: Option<String>,
+    /// The role that the current user acts as only because the database sets it for all users.
+    pub(crate) role_of_all_users: Option<String>,
     /// The role that the current user acts as in its database, which may be itself.
     pub(crate) current_acts_as: String,
     /// Whether it does so by a setting of its own for that database, which is copied like any
@@ -54,20 +52,20 @@ pub(crate) struct Facts {
     pub(crate) current_may_act: Option<bool>,
     /// Whether it has the owner role's rights without acting as it.
     pub(crate) current_inherits: Option<bool>,
-    /// Whether the other one was made a second user by somebody who may say so.
-    pub(crate) other_is_second: Option<bool>,
-    /// Whether the other one may, with the owner's rights inherited.
-    pub(crate) other_may_act: Option<bool>,
-    pub(crate) admin_option_on_other: Option<bool>,
+    /// Whether a role that may say so made the next user a second user.
+    pub(crate) next_user_is_second: Option<bool>,
+    /// Whether the next user may act as the owner role, with the owner's rights inherited.
+    pub(crate) next_user_may_act: Option<bool>,
+    pub(crate) admin_option_on_next_user: Option<bool>,
     pub(crate) admin_option_on_owner: Option<bool>,
-    /// Memberships of the current user that the other one has not, and does not get through the
+    /// Memberships of the current user that the next user lacks, and does not get through the
     /// owner role.
     pub(crate) lacking: Vec<Membership>,
-    /// Roles that the other one is a member of, and the current user is not.
+    /// Roles that the next user is a member of, and the current user is not.
     pub(crate) surplus: Vec<Surplus>,
     /// Names of settings in which the two differ.
     pub(crate) settings: Vec<String>,
-    /// Open sessions of the other one.
+    /// Open sessions of the next user.
     pub(crate) sessions: u32,
 }
 
@@ -103,21 +101,20 @@ pub(crate) struct Membership {
     pub(crate) grantable: bool,
 }
 
-/// A membership that one of two users has alone.
+/// A membership that the next user has alone.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Surplus {
     pub(crate) role: String,
     pub(crate) grantor: String,
 }
 
-/// What makes the other user the current one's equal; the settings are compared and copied by the
-/// server.
+/// What makes the next user the current one's equal. The server compares and copies the settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Change {
     pub(crate) create: bool,
     /// As `ALTER ROLE` takes them, such as `CONNECTION LIMIT 5`.
     pub(crate) attributes: Vec<String>,
-    /// The role to act as; `None` where that is the other user itself.
+    /// The role to act as; `None` where that is the next user itself.
     pub(crate) act_as: Option<String>,
     /// What follows GRANT.
     pub(crate) grants: Vec<String>,
@@ -154,13 +151,12 @@ impl Membership {
 /// # Errors
 /// [`Error::Database`].
 pub(crate) async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
-    let sql = filled(FACTS).replace(":powerful", POWERFUL);
-    let Names { current, other, owner, base, dbname } = names;
-    let parameters: [&(dyn ToSql + Sync); 5] = [&current, &other, &owner, &base, &dbname];
+    let Names { current, next_user, owner, base, dbname } = names;
+    let parameters: [&(dyn ToSql + Sync); 5] = [&current, &next_user, &owner, &base, &dbname];
     admin
         .query_json(
             "comparing the two users",
-            &sql,
+            sql::PAIR,
             &parameters.map(|parameter| (parameter, Type::TEXT)),
         )
         .await
@@ -169,8 +165,8 @@ pub(crate) async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Err
 /// Carries a change out.
 ///
 /// # Errors
-/// [`Error::Database`], with `ConcurrentUpdate` when somebody else was changing one of the roles:
-/// roll back, and begin again.
+/// [`Error::Database`], with `ConcurrentUpdate` when another session was changing one of the
+/// roles: roll back, and begin again.
 pub(crate) async fn apply(
     transaction: &Transaction<'_>,
     names: Names<'_>,
@@ -179,9 +175,9 @@ pub(crate) async fn apply(
     storage: Storage,
 ) -> Result<(), Error> {
     let admin = transaction.session();
-    let other = escape_identifier(names.other);
+    let next_user = escape_identifier(names.next_user);
     let mut sql = format!(
-        "{} ROLE {other} LOGIN {} PASSWORD {};",
+        "{} ROLE {next_user} LOGIN {} PASSWORD {};",
         if change.create { "CREATE" } else { "ALTER" },
         change.attributes.join(" "),
         escape_literal(stored_form.expose_secret())
@@ -190,8 +186,8 @@ pub(crate) async fn apply(
         let _ = write!(sql, " GRANT {grant};");
     }
     let act_as = change.act_as.as_ref().map_or_else(
-        || format!("ALTER ROLE {other} RESET role"),
-        |role| role::act_as(names.other, role),
+        || format!("ALTER ROLE {next_user} RESET role"),
+        |role| role::act_as(names.next_user, role),
     );
     let _ = write!(sql, " {act_as}");
     admin
@@ -199,11 +195,18 @@ pub(crate) async fn apply(
         .await
         .map_err(|error| role::without_password(error, stored_form, storage))?;
     if change.settings {
-        let constant =
-            |name: &str, value: &str| format!("{name} CONSTANT text := {};", escape_literal(value));
-        let roles = constant("source_name", names.current) + &constant("target_name", names.other);
-        // A literal, since a name may hold whatever a dollar quote would end with.
-        let copy = format!("DO {}", escape_literal(&filled(SETTINGS).replace(":names", &roles)));
+        let name_of = |parameter: &str, role: &str| {
+            format!(
+                "SELECT pg_catalog.set_config('postgres_secret_rotation.{parameter}', {}, true)",
+                escape_literal(role)
+            )
+        };
+        let copy = format!(
+            "{}; {}; {}",
+            name_of("source", names.current),
+            name_of("target", names.next_user),
+            sql::SETTINGS
+        );
         let copied = admin.execute("copying the settings of the role", &copy).await;
         copied.map_err(|mut error| match &mut error {
             Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } => {

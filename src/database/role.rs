@@ -5,15 +5,12 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::types::Type;
 
 use super::session::Session;
+use super::sql;
 use super::transaction::Transaction;
 use crate::error::Error;
 use crate::secret::password::Storage;
 
 pub(super) const CHANGE: &str = "setting the password";
-/// Roles whose members can read the server's files, run its programs, or do what RDS keeps for its
-/// master users.
-pub(super) const POWERFUL: &str =
-    "'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'";
 
 /// How much a role can do, by itself or through its memberships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +55,7 @@ pub(crate) async fn drop_own_password(transaction: &Transaction<'_>) -> Result<(
 /// # Errors
 /// [`Error::Database`].
 pub(crate) async fn power(session: &Session, role: &str) -> Result<Option<Power>, Error> {
-    let sql = format!(
-        "SELECT pg_catalog.bool_or(r.oid = t.oid AND r.rolsuper), \
-                pg_catalog.bool_or(r.rolsuper OR r.rolcreaterole OR r.rolreplication OR \
-                r.rolbypassrls OR r.rolname IN ({POWERFUL})) FROM pg_catalog.pg_roles AS t JOIN \
-                pg_catalog.pg_roles AS r ON pg_catalog.pg_has_role(t.oid, r.oid, 'MEMBER') WHERE \
-                t.rolname = $1",
-    );
-    let row = session.query_one("reading pg_roles", &sql, &[(&role, Type::TEXT)]).await?;
+    let row = session.query_one("reading pg_roles", sql::POWER, &[(&role, Type::TEXT)]).await?;
     let (superuser, more_than_its_own) =
         (row.get::<_, Option<bool>>(0), row.get::<_, Option<bool>>(1));
     Ok(superuser

@@ -171,15 +171,3 @@ impl Session {
         }
     }
 }
-
-/// The SQL of a file, with what all of them share.
-pub(super) fn filled(sql: &str) -> String {
-    sql.replace(":common", include_str!("sql/common.sql"))
-}
-
-/// The same for this `server_version_num`: lines that begin with `--15:` are for servers from
-/// PostgreSQL 15 on.
-pub(super) fn for_version(sql: &str, version: u32) -> String {
-    let sql = filled(sql);
-    if version >= 150_000 { sql.replace("--15: ", "") } else { sql }
-}

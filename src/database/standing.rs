@@ -1,7 +1,8 @@
 //! Who a session is, where it has landed, and what it has to leave or to check first.
 
-use super::session::{Session, filled};
+use super::session::Session;
 use super::settings::ADMINISTRATIVE;
+use super::sql;
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
@@ -92,8 +93,7 @@ impl Session {
     /// # Errors
     /// [`Error::Database`].
     pub(crate) async fn role_it_cannot_assume(&self) -> Result<Option<String>, Error> {
-        let sql = filled(include_str!("sql/acting.sql"));
-        let row = self.query_one("reading the setting role", &sql, &[]).await?;
+        let row = self.query_one("reading the setting role", sql::ACTING, &[]).await?;
         Ok(row.get(0))
     }
 }

@@ -311,7 +311,7 @@ impl<'a> Parser<'a> {
                     });
                 }
                 None if token.is(".") || token.is("[") || token.is("]") => {
-                    name.push_str(token.text)
+                    name.push_str(token.text);
                 }
                 None => return Err(self.mistake("expected a type")),
             }

@@ -277,7 +277,7 @@ fn own_fields(own: &RawValue) -> Result<Fields, Problem> {
             "grants" => {
                 fields.grants = Some(own_list(value, "grants", |text| {
                     Grant::parse(text).map_err(|mistake| mistake.place().into())
-                })?)
+                })?);
             }
             "probes" => fields.probes = Some(own_list(value, "probes", Probe::parse)?),
             _ => {

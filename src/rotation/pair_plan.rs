@@ -6,7 +6,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use crate::database::pair::{Change, Facts, Membership, Names, Role, Surplus};
 use crate::database::role;
 
-/// Why the other user cannot be made the current one's equal.
+/// Why the next user cannot be made the current one's equal.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Refusal {
     /// The admin must not be used on this role.
@@ -27,9 +27,9 @@ pub(crate) struct Plan {
 /// Decides in the order of what would be worst: whom the admin must not touch, what the pair lacks,
 /// what the admin lacks.
 pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Result<Plan, Refusal> {
-    let Names { current, other, .. } = names;
+    let Names { current, next_user, .. } = names;
     let owner = facts.owner_name.as_str();
-    if other == facts.admin.name {
+    if next_user == facts.admin.name {
         return Err(Refusal::Admin(
             "it is the admin itself. Name another admin secret.".to_owned(),
         ));
@@ -47,7 +47,7 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
         return Err(Refusal::Admin(reason));
     }
     let more: Vec<_> = facts
-        .other
+        .next_user
         .iter()
         .flat_map(|role| &role.powers)
         .filter(|power| !has_power(current_role, power))
@@ -81,13 +81,13 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     // The second user as AWS's function leaves it acts as itself until its next turn.
     let left_by_aws = itself && owner == names.base && current != names.base;
     if facts.current_acts_as != owner && !facts.by_database && !left_by_aws {
-        let everybody = if facts.role_of_everybody.is_some() {
+        let everybody = if facts.role_of_all_users.is_some() {
             ", as a setting of the database has everybody do"
         } else {
             ""
         };
         let should =
-            facts.role_of_everybody.as_deref().filter(|_| names.owner.is_none()).unwrap_or(owner);
+            facts.role_of_all_users.as_deref().filter(|_| names.owner.is_none()).unwrap_or(owner);
         return Err(Refusal::NotReady(format!(
             "role {current:?} acts as {:?}{everybody}, so what it creates would not be the other \
              user's. Run {}.",
@@ -102,30 +102,30 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
             role::act_as(current, owner)
         )));
     }
-    if facts.other.is_some() && other != owner && facts.other_is_second != Some(true) {
+    if facts.next_user.is_some() && next_user != owner && facts.next_user_is_second != Some(true) {
         return Err(Refusal::NotReady(format!(
             "there is a role of that name, and nothing shows that it is the second user of role \
              {current:?} and not somebody else's. If it is, run {}; {}.",
-            role::grant(owner, other),
-            role::act_as(other, owner)
+            role::grant(owner, next_user),
+            role::act_as(next_user, owner)
         )));
     }
-    let change = change(facts, current_role, other);
+    let change = change(facts, current_role, next_user);
     if !create_users && (change.create || !change.grants.is_empty()) {
         let create =
-            change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(other)));
+            change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(next_user)));
         let grants = change.grants.iter().map(|grant| format!("GRANT {grant}"));
-        let act_as = change.act_as.iter().map(|owner| role::act_as(other, owner));
+        let act_as = change.act_as.iter().map(|owner| role::act_as(next_user, owner));
         return Err(Refusal::NotReady(format!(
             "create_users is false in ROTATION_POLICY, so a person has to run: {}.",
             create.into_iter().chain(grants).chain(act_as).collect::<Vec<_>>().join("; ")
         )));
     }
-    let lacking = rights_lacking(facts, current_role, other, &change);
+    let lacking = rights_lacking(facts, current_role, next_user, &change);
     if !lacking.is_empty() {
         return Err(Refusal::LacksRight(lacking));
     }
-    let warnings = warnings(facts, current, other, &change);
+    let warnings = warnings(facts, current, next_user, &change);
     Ok(Plan { change, warnings })
 }
 
@@ -133,10 +133,10 @@ fn has_power(role: &Role, power: &str) -> bool {
     role.powers.iter().any(|known| known == power)
 }
 
-fn change(facts: &Facts, current: &Role, other: &str) -> Change {
-    let act_as = (facts.owner_name != other).then(|| facts.owner_name.clone());
+fn change(facts: &Facts, current: &Role, next_user: &str) -> Change {
+    let act_as = (facts.owner_name != next_user).then(|| facts.owner_name.clone());
     let owner = match &act_as {
-        Some(role) if facts.other_may_act != Some(true) => Some(Membership {
+        Some(role) if facts.next_user_may_act != Some(true) => Some(Membership {
             role: role.clone(),
             admin: false,
             inherit: true,
@@ -148,20 +148,20 @@ fn change(facts: &Facts, current: &Role, other: &str) -> Change {
     let grants = owner
         .iter()
         .chain(&facts.lacking)
-        .map(|membership| membership.grant(other, facts.needs_admin_option()))
+        .map(|membership| membership.grant(next_user, facts.needs_admin_option()))
         .collect();
     Change {
-        create: facts.other.is_none(),
-        attributes: attributes(current, &other_role(facts)),
+        create: facts.next_user.is_none(),
+        attributes: attributes(current, &next_user_role(facts)),
         act_as,
         grants,
         settings: !facts.settings.is_empty(),
     }
 }
 
-/// The other user, or what CREATE ROLE makes of one.
-fn other_role(facts: &Facts) -> Role {
-    facts.other.clone().unwrap_or_else(|| Role {
+/// The next user, or what CREATE ROLE makes of one.
+fn next_user_role(facts: &Facts) -> Role {
+    facts.next_user.clone().unwrap_or_else(|| Role {
         inherit: true,
         connection_limit: -1,
         ..Role::default()
@@ -169,30 +169,30 @@ fn other_role(facts: &Facts) -> Role {
 }
 
 /// Only what differs: to name some attributes at all takes rights that the admin may not have.
-fn attributes(current: &Role, other: &Role) -> Vec<String> {
+fn attributes(current: &Role, next_user: &Role) -> Vec<String> {
     let flags = [
-        ("CREATEROLE", current.create_role, other.create_role),
-        ("CREATEDB", current.create_db, other.create_db),
-        ("REPLICATION", current.replication, other.replication),
-        ("BYPASSRLS", current.bypass_rls, other.bypass_rls),
-        ("INHERIT", current.inherit, other.inherit),
+        ("CREATEROLE", current.create_role, next_user.create_role),
+        ("CREATEDB", current.create_db, next_user.create_db),
+        ("REPLICATION", current.replication, next_user.replication),
+        ("BYPASSRLS", current.bypass_rls, next_user.bypass_rls),
+        ("INHERIT", current.inherit, next_user.inherit),
     ];
-    let differing = flags.into_iter().filter(|(_, current, other)| current != other);
+    let differing = flags.into_iter().filter(|(_, current, next_user)| current != next_user);
     let mut attributes: Vec<_> = differing
         .map(|(name, current, _)| format!("{}{name}", if current { "" } else { "NO" }))
         .collect();
-    if current.connection_limit != other.connection_limit {
+    if current.connection_limit != next_user.connection_limit {
         attributes.push(format!("CONNECTION LIMIT {}", current.connection_limit));
     }
     let until = |role: &Role| role.valid_until.clone().unwrap_or_else(|| "infinity".to_owned());
-    if until(current) != until(other) {
+    if until(current) != until(next_user) {
         attributes.push(format!("VALID UNTIL {}", escape_literal(&until(current))));
     }
     attributes
 }
 
 /// The statements that give the admin what it lacks.
-fn rights_lacking(facts: &Facts, current: &Role, other: &str, change: &Change) -> Vec<String> {
+fn rights_lacking(facts: &Facts, current: &Role, next_user: &str, change: &Change) -> Vec<String> {
     let admin = &facts.admin;
     if admin.superuser {
         return Vec::new();
@@ -206,11 +206,11 @@ fn rights_lacking(facts: &Facts, current: &Role, other: &str, change: &Change) -
         lacking.push(attribute("CREATEROLE"));
     }
     if facts.needs_admin_option() {
-        if !change.create && facts.admin_option_on_other != Some(true) {
-            lacking.push(admin_option(other));
+        if !change.create && facts.admin_option_on_next_user != Some(true) {
+            lacking.push(admin_option(next_user));
         }
         if change.act_as.is_some()
-            && facts.other_may_act != Some(true)
+            && facts.next_user_may_act != Some(true)
             && facts.admin_option_on_owner != Some(true)
         {
             lacking.push(admin_option(&facts.owner_name));
@@ -223,7 +223,7 @@ fn rights_lacking(facts: &Facts, current: &Role, other: &str, change: &Change) -
                 .map(|membership| admin_option(&membership.role)),
         );
     }
-    let before = other_role(facts);
+    let before = next_user_role(facts);
     if facts.needs_admin_option() {
         let flags = [
             ("CREATEDB", current.create_db != before.create_db, admin.create_db),
@@ -243,20 +243,20 @@ fn rights_lacking(facts: &Facts, current: &Role, other: &str, change: &Change) -
         let verb = if change.create { "CREATE" } else { "ALTER" };
         lacking.push(format!(
             "{verb} ROLE {} {}BYPASSRLS",
-            escape_identifier(other),
+            escape_identifier(next_user),
             if current.bypass_rls { "" } else { "NO" }
         ));
     }
     lacking
 }
 
-fn warnings(facts: &Facts, current: &str, other: &str, change: &Change) -> Vec<String> {
+fn warnings(facts: &Facts, current: &str, next_user: &str, change: &Change) -> Vec<String> {
     let mut warnings = Vec::new();
     let settings = facts.settings.iter().map(|setting| format!("setting {setting}"));
     let changed: Vec<_> = change.attributes.iter().cloned().chain(settings).collect();
     if !change.create && !changed.is_empty() {
         warnings.push(format!(
-            "role {other:?} differed from role {current:?}, and was made its equal: {}. Change \
+            "role {next_user:?} differed from role {current:?}, and was made its equal: {}. Change \
              both users when you change one.",
             changed.join(", ")
         ));
@@ -269,10 +269,10 @@ fn warnings(facts: &Facts, current: &str, other: &str, change: &Change) -> Vec<S
             } else {
                 String::new()
             };
-            format!("REVOKE {} FROM {}{by}", escape_identifier(role), escape_identifier(other))
+            format!("REVOKE {} FROM {}{by}", escape_identifier(role), escape_identifier(next_user))
         });
         warnings.push(format!(
-            "role {other:?} is a member of roles that role {current:?} is not a member of. If that \
+            "role {next_user:?} is a member of roles that role {current:?} is not a member of. If that \
              is not meant, run {}.",
             revoke.collect::<Vec<_>>().join("; ")
         ));
@@ -286,7 +286,7 @@ fn warnings(facts: &Facts, current: &str, other: &str, change: &Change) -> Vec<S
     }
     if facts.sessions > 0 {
         warnings.push(format!(
-            "{} sessions of role {other:?} are open and go on; an application that still holds its \
+            "{} sessions of role {next_user:?} are open and go on; an application that still holds its \
              password of two turns ago cannot open another one.",
             facts.sessions
         ));
@@ -301,7 +301,7 @@ mod tests {
     type Edit = fn(&mut Facts);
 
     const NAMES: Names<'static> =
-        Names { current: "app", other: "app_clone", owner: None, base: "app", dbname: "shop" };
+        Names { current: "app", next_user: "app_clone", owner: None, base: "app", dbname: "shop" };
 
     fn role(name: &str) -> Role {
         Role { name: name.to_owned(), inherit: true, connection_limit: -1, ..Role::default() }
@@ -314,17 +314,17 @@ mod tests {
             version,
             admin: Role { create_role: true, ..role("admin") },
             current: Some(role("app")),
-            other: Some(role("app_clone")),
+            next_user: Some(role("app_clone")),
             owner_name: "app".to_owned(),
             owner_exists: true,
-            role_of_everybody: None,
+            role_of_all_users: None,
             current_acts_as: "app".to_owned(),
             by_database: false,
             current_may_act: Some(true),
             current_inherits: Some(true),
-            other_is_second: Some(true),
-            other_may_act: Some(true),
-            admin_option_on_other: Some(true),
+            next_user_is_second: Some(true),
+            next_user_may_act: Some(true),
+            admin_option_on_next_user: Some(true),
             admin_option_on_owner: Some(true),
             lacking: Vec::new(),
             surplus: Vec::new(),
@@ -334,10 +334,10 @@ mod tests {
     }
 
     fn absent(facts: &mut Facts) {
-        facts.other = None;
-        facts.other_is_second = None;
-        facts.other_may_act = None;
-        facts.admin_option_on_other = None;
+        facts.next_user = None;
+        facts.next_user_is_second = None;
+        facts.next_user_may_act = None;
+        facts.admin_option_on_next_user = None;
     }
 
     fn decide(version: u32, edit: impl FnOnce(&mut Facts)) -> Result<Plan, Refusal> {
@@ -359,8 +359,8 @@ mod tests {
             );
         }
         let mut back = facts(180_000);
-        (back.current, back.other) = (Some(role("app_clone")), Some(role("app")));
-        let names = Names { current: "app_clone", other: "app", ..NAMES };
+        (back.current, back.next_user) = (Some(role("app_clone")), Some(role("app")));
+        let names = Names { current: "app_clone", next_user: "app", ..NAMES };
         assert_eq!(
             plan(&back, names, true).unwrap(),
             Plan { change: Change::default(), warnings: Vec::new() },
@@ -425,18 +425,18 @@ mod tests {
         let cases: [(&str, Edit); 5] = [
             ("it is the admin itself", |facts| facts.admin.name = "app_clone".to_owned()),
             ("is a superuser", |facts| {
-                facts.current.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()]
+                facts.current.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()];
             }),
             ("has not: SUPERUSER", |facts| {
-                facts.other.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()]
+                facts.next_user.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()];
             }),
             ("has not: CREATEROLE, rds_superuser", |facts| {
-                facts.other.as_mut().unwrap().powers =
+                facts.next_user.as_mut().unwrap().powers =
                     vec!["CREATEROLE".to_owned(), "rds_superuser".to_owned()];
             }),
             ("has not: REPLICATION", |facts| {
                 facts.current.as_mut().unwrap().powers = vec!["CREATEROLE".to_owned()];
-                facts.other.as_mut().unwrap().powers =
+                facts.next_user.as_mut().unwrap().powers =
                     vec!["CREATEROLE".to_owned(), "REPLICATION".to_owned()];
             }),
         ];
@@ -449,7 +449,7 @@ mod tests {
         }
         let equal = decide(160_000, |facts| {
             facts.current.as_mut().unwrap().powers = vec!["REPLICATION".to_owned()];
-            facts.other.as_mut().unwrap().powers = vec!["REPLICATION".to_owned()];
+            facts.next_user.as_mut().unwrap().powers = vec!["REPLICATION".to_owned()];
         });
         assert!(equal.is_ok(), "{equal:?}");
     }
@@ -465,9 +465,9 @@ mod tests {
             ("run GRANT \"app\" TO \"app\"", |facts| facts.current_may_act = Some(false)),
             (
                 "GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'",
-                |facts| facts.other_is_second = Some(false),
+                |facts| facts.next_user_is_second = Some(false),
             ),
-            ("somebody else's", |facts| facts.other_is_second = Some(false)),
+            ("somebody else's", |facts| facts.next_user_is_second = Some(false)),
             (
                 "acts as \"x\", so what it creates would not be the other user's. Run ALTER ROLE \
                  \"app\" SET role = 'app'",
@@ -480,7 +480,7 @@ mod tests {
                  ROLE \"app\" SET role = 'x'",
                 |facts| {
                     facts.current_acts_as = "x".to_owned();
-                    facts.role_of_everybody = Some("x".to_owned());
+                    facts.role_of_all_users = Some("x".to_owned());
                 },
             ),
             ("does not inherit what \"app\" has", |facts| facts.current_inherits = Some(false)),
@@ -505,7 +505,7 @@ mod tests {
             Err(Refusal::NotReady(problem)) if problem.ends_with(statements)
         ));
         let mut weak = facts(130_000);
-        weak.other_may_act = Some(false);
+        weak.next_user_may_act = Some(false);
         assert!(matches!(
             plan(&weak, NAMES, false),
             Err(Refusal::NotReady(problem)) if problem.ends_with(
@@ -530,10 +530,10 @@ mod tests {
             lacks(version, &createrole, |facts| facts.admin.create_role = false);
             lacks(version, &[], |facts| {
                 facts.admin = Role { superuser: true, ..role("admin") };
-                facts.admin_option_on_other = Some(false);
+                facts.admin_option_on_next_user = Some(false);
             });
         }
-        let no_option: fn(&mut Facts) = |facts| facts.admin_option_on_other = Some(false);
+        let no_option: fn(&mut Facts) = |facts| facts.admin_option_on_next_user = Some(false);
         lacks(150_000, &[], no_option);
         lacks(160_000, &["GRANT \"app_clone\" TO \"admin\" WITH ADMIN OPTION"], no_option);
         let creating: fn(&mut Facts) = |facts| {
@@ -556,12 +556,12 @@ mod tests {
         let attributes: fn(&mut Facts) = |facts| {
             let current = facts.current.as_mut().unwrap();
             (current.create_db, current.replication) = (true, true);
-            facts.other.as_mut().unwrap().bypass_rls = true;
+            facts.next_user.as_mut().unwrap().bypass_rls = true;
             facts.current.as_mut().unwrap().powers = vec!["BYPASSRLS".to_owned()];
         };
         lacks(150_000, &["ALTER ROLE \"admin\" SUPERUSER"], attributes);
         lacks(150_000, &["ALTER ROLE \"app_clone\" BYPASSRLS"], |facts| {
-            facts.current.as_mut().unwrap().bypass_rls = true
+            facts.current.as_mut().unwrap().bypass_rls = true;
         });
         lacks(
             160_000,

@@ -146,36 +146,36 @@ fn can_do_as_much(parity: &Parity, login: &str, current: &str, host: &str) -> Re
 
 fn warnings(parity: &Parity) -> Vec<String> {
     let acts_as = &parity.acts_as;
-    let strays = parity.strays.iter().map(|stray| {
-        let role = &stray.role;
+    let directly_owned = parity.directly_owned.iter().map(|owned| {
+        let role = &owned.role;
         let reassign = format!(
             "REASSIGN OWNED BY {} TO \
             {}",
             escape_identifier(role),
             escape_identifier(acts_as)
         );
-        let elsewhere = if stray.elsewhere == 0 {
+        let elsewhere = if owned.elsewhere == 0 {
             String::new()
         } else {
             format!(
                 ", and {} in \
             other databases",
-                stray.elsewhere
+                owned.elsewhere
             )
         };
         format!(
             "role {role:?} itself owns {} objects here{elsewhere}, which the other user cannot use \
              as its own. Run, in each database, {reassign}.",
-            stray.here
+            owned.here
         )
     });
-    let idle = parity.idle.iter().map(|idle| {
-        let role = &idle.role;
+    let ineffective_grants = parity.ineffective_grants.iter().map(|ineffective| {
+        let role = &ineffective.role;
         format!(
             "privileges on {} objects are granted to role {role:?} itself, and its sessions do not \
              have them, since they act as another role. Grant them to {acts_as:?}.",
-            idle.grants
+            ineffective.grants
         )
     });
-    strays.chain(idle).collect()
+    directly_owned.chain(ineffective_grants).collect()
 }

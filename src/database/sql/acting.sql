@@ -1,8 +1,25 @@
--- The role that this session's user is set to act as in this database, if it acts as another one all the same.
-WITH :common, wanted AS (
+-- The role that this session's user is set to act as in this database, where the session acts as another one.
+WITH
+-- shared: server
+server AS (
+    -- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
+    SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS act,
+           (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
+),
+-- end of shared
+-- shared: setting
+setting AS (
+    SELECT s.setrole, s.setdatabase,
+           split_part(entry, '=', 1) AS name,
+           substr(entry, strpos(entry, '=') + 1) AS value
+    FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
+),
+-- end of shared
+wanted AS (
     SELECT NULLIF(s.value, 'none') AS name
-    FROM setting AS s, kind
-    WHERE s.name = 'role' AND s.setrole IN ((SELECT oid FROM pg_roles WHERE rolname = SESSION_USER), 0) AND s.setdatabase IN (kind.database, 0)
+    FROM setting AS s, server
+    WHERE s.name = 'role' AND s.setdatabase IN (server.database, 0)
+      AND s.setrole IN ((SELECT oid FROM pg_roles WHERE rolname = SESSION_USER), 0)
     ORDER BY s.setrole = 0, s.setdatabase = 0
     LIMIT 1
 )

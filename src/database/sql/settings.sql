@@ -1,7 +1,10 @@
--- The body of a DO that gives one role the settings of another, in every database; but for its `role`, which is set apart.
--- A value never stands in the text of a statement of ours, which the server may log: people keep keys in settings of their own.
+-- Gives one role the settings of another, in every database; but for its `role`, which is set apart.
+-- DO takes no parameters: the names of the two are settings of the transaction.
+-- A value never stands in the text of a statement of ours, which the server may log: people keep keys in settings.
+DO $body$
 DECLARE
-    :names
+    source_name CONSTANT text := current_setting('postgres_secret_rotation.source');
+    target_name CONSTANT text := current_setting('postgres_secret_rotation.target');
     source CONSTANT oid := (SELECT oid FROM pg_roles WHERE rolname = source_name);
     target CONSTANT oid := (SELECT oid FROM pg_roles WHERE rolname = target_name);
     change_to record;
@@ -9,7 +12,15 @@ DECLARE
     kept text;
 BEGIN
     FOR change_to IN
-        WITH :common
+        WITH
+        -- shared: setting
+        setting AS (
+            SELECT s.setrole, s.setdatabase,
+                   split_part(entry, '=', 1) AS name,
+                   substr(entry, strpos(entry, '=') + 1) AS value
+            FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
+        )
+        -- end of shared
         SELECT name, theirs.value, d.datname AS database
         FROM (SELECT * FROM setting AS s WHERE setrole = source) AS theirs
         FULL JOIN (SELECT * FROM setting AS s WHERE setrole = target) AS ours USING (setdatabase, name)
@@ -19,7 +30,9 @@ BEGIN
         change := format('ALTER ROLE %I %s', target_name, 'IN DATABASE ' || quote_ident(change_to.database));
         IF change_to.value IS NULL THEN
             EXECUTE format('%s RESET %I', change, change_to.name);
-        ELSIF change_to.name LIKE '%.%' OR change_to.name IN ('search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries') THEN
+        ELSIF change_to.name LIKE '%.%' OR change_to.name IN (
+            'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+        ) THEN
             -- Lists, which a literal would make one element of, and what extensions and people add: taken as they are.
             change := format('%s SET %I FROM CURRENT', change, change_to.name);
             kept := COALESCE(current_setting(change_to.name, true), '');
@@ -33,3 +46,4 @@ BEGIN
         END IF;
     END LOOP;
 END
+$body$

@@ -70,7 +70,7 @@ async fn make_equal(
     let allowed = async || rotation.still_pending(context).await;
     let (plan, storage) =
         carry_out(rotation, sessions, host, password, allowed, End::Commit).await?;
-    let Names { current, other, .. } = names(rotation);
+    let Names { current, next_user, .. } = names(rotation);
     let Plan { change, warnings } = plan;
     let has = if change.create {
         "was created with the pending password"
@@ -78,7 +78,7 @@ async fn make_equal(
         "has the pending password now"
     };
     let acts = change.act_as.map_or(String::new(), |role| format!(", and acts as {role:?}"));
-    let message = format!("Role {other:?} {has}{acts}. Role {current:?} was left as it is.");
+    let message = format!("Role {next_user:?} {has}{acts}. Role {current:?} was left as it is.");
     let mut result = StepResult::new(Outcome::PasswordSet, message);
     result.warnings.extend(warnings::of_storage(storage));
     result.warnings.extend(warnings);
@@ -111,7 +111,7 @@ async fn carry_out(
 ) -> Result<(Plan, Storage), Error> {
     let (admin, names) = (sessions.changer(), names(rotation));
     let storage = storage(rotation, admin).await?;
-    let stored_form = password.stored_form(names.other, storage);
+    let stored_form = password.stored_form(names.next_user, storage);
     let plan = sessions
         .change_under_lock(rotation, allowed, async |transaction| {
             let facts = pair::read(admin, names).await?;
@@ -128,7 +128,7 @@ fn names(rotation: &Rotation) -> Names<'_> {
     let current = &rotation.current.credentials;
     Names {
         current: &current.username,
-        other: &rotation.next_username,
+        next_user: &rotation.next_username,
         owner: rotation.policy.owner_role.as_deref(),
         base: strategy::base(&current.username),
         dbname: &current.server.dbname,
