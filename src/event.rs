@@ -300,7 +300,7 @@ mod tests {
             ),
             (
                 json!({"Operation": "recover", "SecretId": "s", "Terminate": true}),
-                "for retire alone",
+                "recover has no key \"Terminate\"",
             ),
             (event(json!({"Step": "SetSecret"})), "there is no Step \"SetSecret\""),
             (event(json!({"Step": 1})), "\"Step\" is not a string"),
@@ -311,7 +311,7 @@ mod tests {
             (event(json!({"ClientRequestToken": ["t"]})), "\"ClientRequestToken\" is not a string"),
             (event(json!({"RotationToken": 1})), "\"RotationToken\" is not a string"),
         ] {
-            let error = Event::parse(&event).unwrap_err().to_string();
+            let error = Event::parse(&event).unwrap_err().full_text();
             assert!(
                 error.contains(expected)
                     && error.contains("createSecret")

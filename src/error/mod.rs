@@ -182,6 +182,13 @@ impl Error {
     }
 }
 
+impl RotationFault {
+    /// The error of the secret that has this fault.
+    pub(crate) fn of(self, secret: &str) -> Error {
+        Error::Rotation { secret: secret.to_owned(), fault: self }
+    }
+}
+
 /// An error of a library with all its causes in one line: most of them name the cause only in their
 /// `source`.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {

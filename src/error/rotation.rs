@@ -1,7 +1,5 @@
 //! How the labels of a secret can forbid a step.
 
-use super::Error;
-
 /// What about the labels forbids the step.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RotationFault {
@@ -62,11 +60,6 @@ pub(crate) enum RotationFault {
 }
 
 impl RotationFault {
-    /// The error of the secret that has this fault.
-    pub(crate) fn of(self, secret: &str) -> Error {
-        Error::Rotation { secret: secret.to_owned(), fault: self }
-    }
-
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Disabled => "RotationDisabled",

@@ -5,20 +5,26 @@
 //! more than its own role.
 
 pub(crate) mod check;
+mod fields;
 mod grammar;
 pub(crate) mod grant;
 mod lexer;
 pub(crate) mod probe;
+mod strategy;
+mod values;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use self::fields::{Fields, own_fields};
 use self::grant::Grant;
 use self::probe::Probe;
+pub(crate) use self::strategy::Strategy;
+use self::values::{Period, RoleName, StorageName};
 use crate::error::Problem;
-use crate::secret::credentials::MAX_NAME_BYTES;
 use crate::secret::password::Storage;
 
 /// Longer than applications keep a secret, as a rule.
@@ -67,53 +73,6 @@ pub(crate) struct Policy {
     pub(crate) password_storage: Option<Storage>,
     /// Whether the admin may set the password of a role for which the secret holds none that works.
     pub(crate) admin_reset: bool,
-}
-
-/// How a new password comes into use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Strategy {
-    /// The role's own password is changed.
-    SingleUser,
-    /// Two roles take turns, so that the old password works until the next turn.
-    AlternatingUsers,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fields {
-    strategy: Option<Strategy>,
-    admin_secret: Option<String>,
-    owner_role: Option<RoleName>,
-    create_users: Option<bool>,
-    grants: Option<Vec<Grant>>,
-    probes: Option<Vec<Probe>>,
-    retire_after: Option<Period>,
-    rotation_host: Option<String>,
-    tls_server_name: Option<String>,
-    allow_plaintext: Option<bool>,
-    password_storage: Option<StorageName>,
-    admin_reset: Option<bool>,
-}
-
-/// A name that PostgreSQL would not cut off.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "String")]
-struct RoleName(String);
-
-/// A whole number of seconds, minutes, hours or days, such as `24h`.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(try_from = "String")]
-struct Period(Duration);
-
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum StorageName {
-    Server,
-    #[serde(rename = "scram-sha-256")]
-    ScramSha256,
-    Md5,
-    Cleartext,
 }
 
 impl Policies {
@@ -202,107 +161,6 @@ impl Policy {
     pub(crate) fn admin<'a>(&'a self, masterarn: Option<&'a str>) -> Option<&'a str> {
         self.admin_secret.as_deref().or(masterarn)
     }
-}
-
-impl Strategy {
-    /// The name used in policies, logs and reports.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::SingleUser => "single-user",
-            Self::AlternatingUsers => "alternating-users",
-        }
-    }
-}
-
-impl TryFrom<String> for RoleName {
-    type Error = Problem;
-
-    fn try_from(name: String) -> Result<Self, Problem> {
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
-            return Err(format!(
-                "a role's name has 1 to {MAX_NAME_BYTES} bytes, and no NUL among them"
-            )
-            .into());
-        }
-        Ok(Self(name))
-    }
-}
-
-impl TryFrom<String> for Period {
-    type Error = Problem;
-
-    fn try_from(text: String) -> Result<Self, Problem> {
-        let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
-        let unit = match &text[split..] {
-            "s" => 1,
-            "m" => 60,
-            "h" => 60 * 60,
-            "d" => 24 * 60 * 60,
-            _ => 0_u64,
-        };
-        let number = text[..split].parse::<u32>().ok().filter(|_| unit > 0);
-        let number = number.ok_or_else(|| {
-            format!("{text:?} is not a number and one of s, m, h, d, such as \"24h\"")
-        })?;
-        Ok(Self(Duration::from_secs(u64::from(number) * unit)))
-    }
-}
-
-impl StorageName {
-    fn storage(self) -> Option<Storage> {
-        match self {
-            Self::Server => None,
-            Self::ScramSha256 => Some(Storage::ScramSha256),
-            Self::Md5 => Some(Storage::Md5),
-            Self::Cleartext => Some(Storage::Cleartext),
-        }
-    }
-}
-
-/// What the secret's own `rotation` object chooses. Errors show keys and places only: what stands
-/// there is a secret's value.
-fn own_fields(own: &RawValue) -> Result<Fields, Problem> {
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(own.get()).map_err(|_| {
-        "\"rotation\" is not an object such as {\"strategy\": \"single-user\"}.".to_owned()
-    })?;
-    let mut fields = Fields::default();
-    for (key, value) in members {
-        match key.as_str() {
-            "strategy" => {
-                let problem = "\"strategy\" in \"rotation\" is neither \"single-user\" nor \
-                    \"alternating-users\".";
-                fields.strategy =
-                    Some(serde_json::from_str(value.get()).map_err(|_| problem.to_owned())?);
-            }
-            "grants" => {
-                fields.grants = Some(own_list(value, "grants", |text| {
-                    Grant::parse(text).map_err(|mistake| mistake.place().into())
-                })?);
-            }
-            "probes" => fields.probes = Some(own_list(value, "probes", Probe::parse)?),
-            _ => {
-                return Err(format!(
-                    "\"rotation\" has the key {key:?}; the secret itself may set \"strategy\", \
-                     \"grants\" and \"probes\", the rest is for ROTATION_POLICY."
-                )
-                .into());
-            }
-        }
-    }
-    Ok(fields)
-}
-
-fn own_list<T>(
-    list: &RawValue,
-    key: &str,
-    parse: impl Fn(&str) -> Result<T, Problem>,
-) -> Result<Vec<T>, Problem> {
-    let texts: Vec<String> = serde_json::from_str(list.get())
-        .map_err(|_| format!("{key:?} in \"rotation\" is not a list of strings."))?;
-    let parsed = texts.iter().enumerate().map(|(n, text)| {
-        parse(text).map_err(|problem| format!("{key}[{n}] in \"rotation\", {problem}"))
-    });
-    Ok(parsed.collect::<Result<_, String>>()?)
 }
 
 /// How well a pattern fits: a whole ARN or name best, then the longest prefix.

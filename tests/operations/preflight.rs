@@ -19,25 +19,30 @@ async fn preflight(function: &Function, application: &Application) -> Value {
 
 /// The first check that failed: its name, its kind and its text.
 fn failed(report: &Value) -> (String, String, String) {
-    let hop = report["Hops"]
+    let check = report["Checks"]
         .as_array()
         .unwrap()
         .iter()
-        .find(|hop| hop["Passed"] == false)
+        .find(|check| check["Passed"] == false)
         .unwrap_or_else(|| panic!("{report}"));
     assert_eq!(report["Ready"], false, "{report}");
     let message = report["Message"].as_str().unwrap();
     assert!(
-        message.contains(hop["Hop"].as_str().unwrap())
+        message.contains(check["Check"].as_str().unwrap())
             && message.matches("Nothing was changed.").count() == 1,
         "{report}"
     );
-    let text = |key: &str| hop[key].as_str().unwrap_or_default().to_owned();
-    (text("Hop"), text("ErrorKind"), text("Message"))
+    let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    (text("Check"), text("ErrorKind"), text("Message"))
 }
 
 fn names(report: &Value) -> Vec<&str> {
-    report["Hops"].as_array().unwrap().iter().map(|hop| hop["Hop"].as_str().unwrap()).collect()
+    report["Checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| check["Check"].as_str().unwrap())
+        .collect()
 }
 
 const SECRET: [&str; 7] = [
@@ -65,7 +70,7 @@ async fn a_secret_that_can_be_rotated_is_ready_and_is_not_changed() {
         ["declared grants and probes", "right to change the password (tried, and rolled back)"];
     assert_eq!(names(&report), [&SECRET[..], &WAY[..], &own[..]].concat());
     assert!(
-        report["Hops"].as_array().unwrap().iter().all(|hop| hop["DurationMs"].is_u64()),
+        report["Checks"].as_array().unwrap().iter().all(|check| check["DurationMs"].is_u64()),
         "{report}"
     );
     assert_eq!(application.snapshot().await, before);

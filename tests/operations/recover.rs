@@ -14,8 +14,8 @@ use crate::world::world;
 async fn every_state_that_a_rotation_may_leave_is_recovered_from() {
     let function = Function::start(&[]);
     for (done, remedy) in [
-        (0, "TakeOffPending"),
-        (1, "TakeOffPending"),
+        (0, "RemovePendingLabel"),
+        (1, "RemovePendingLabel"),
         (2, "RollForward"),
         (3, "RollForward"),
         (4, "Nothing"),
@@ -45,10 +45,10 @@ async fn every_state_that_a_rotation_may_leave_is_recovered_from() {
 async fn every_state_that_a_turn_may_leave_is_recovered_from() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     for (done, prefer, remedy) in [
-        (0, "forward", "TakeOffPending"),
-        (1, "back", "TakeOffPending"),
+        (0, "forward", "RemovePendingLabel"),
+        (1, "back", "RemovePendingLabel"),
         (2, "forward", "RollForward"),
-        (2, "back", "TakeOffPending"),
+        (2, "back", "RemovePendingLabel"),
         (3, "forward", "RollForward"),
     ] {
         let token = pair.application.begin().await;
@@ -70,7 +70,7 @@ async fn a_rotation_can_be_rolled_back() {
     assert!(!application.accepts(&application.password).await);
     let report =
         operate(&function, "recover", &application, json!({"Prefer": "back"})).await.unwrap();
-    assert_eq!(report["Done"], json!(["RestoreCurrent", "TakeOffPending"]), "{report}");
+    assert_eq!(report["Done"], json!(["RestoreCurrent", "RemovePendingLabel"]), "{report}");
     assert!(
         application.accepts(&application.password).await,
         "the database has AWSCURRENT's password again"
@@ -86,7 +86,7 @@ async fn a_password_that_no_label_leads_to_is_found() {
     application.steps(&function, &STEPS[..2], &abandoned).await;
     application.abandon_and_begin().await;
     let report = operate(&function, "recover", &application, json!({})).await.unwrap();
-    assert_eq!(report["Done"], json!(["RestoreCurrent", "TakeOffPending"]), "{report}");
+    assert_eq!(report["Done"], json!(["RestoreCurrent", "RemovePendingLabel"]), "{report}");
     assert!(application.accepts(&application.password).await);
     assert_in_order(&function, &application).await;
 }
@@ -143,7 +143,7 @@ async fn a_lost_password_is_reset_if_the_policy_allows_it_and_else_asked_for() {
             let status = operate(&function, "status", &application, json!({})).await.unwrap();
             assert_eq!(
                 (&status["Remedy"], &status["Versions"][0]["Database"]),
-                (&json!("AskForHelp"), &json!("rejected")),
+                (&json!("ManualInterventionRequired"), &json!("rejected")),
                 "{status}"
             );
         }
@@ -158,7 +158,7 @@ async fn the_label_of_an_invalid_pending_value_is_removed() {
         let token = application.begin().await;
         application.put(&token, value, &["AWSPENDING"]).await;
         let report = operate(&function, "recover", &application, json!({})).await.unwrap();
-        assert_eq!(report["Done"], json!(["TakeOffPending"]), "{report}");
+        assert_eq!(report["Done"], json!(["RemovePendingLabel"]), "{report}");
         assert_in_order(&function, &application).await;
     }
 }

@@ -1,0 +1,77 @@
+//! The keys of a policy, as they are written: in `ROTATION_POLICY`, or in the secret's own
+//! `rotation` object.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::grant::Grant;
+use super::probe::Probe;
+use super::strategy::Strategy;
+use super::values::{Period, RoleName, StorageName};
+use crate::error::Problem;
+
+/// What an entry says; what it leaves out comes from elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fields {
+    pub(super) strategy: Option<Strategy>,
+    pub(super) admin_secret: Option<String>,
+    pub(super) owner_role: Option<RoleName>,
+    pub(super) create_users: Option<bool>,
+    pub(super) grants: Option<Vec<Grant>>,
+    pub(super) probes: Option<Vec<Probe>>,
+    pub(super) retire_after: Option<Period>,
+    pub(super) rotation_host: Option<String>,
+    pub(super) tls_server_name: Option<String>,
+    pub(super) allow_plaintext: Option<bool>,
+    pub(super) password_storage: Option<StorageName>,
+    pub(super) admin_reset: Option<bool>,
+}
+
+/// What the secret's own `rotation` object chooses. Errors show keys and places only: what stands
+/// there is a secret's value.
+pub(super) fn own_fields(own: &RawValue) -> Result<Fields, Problem> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(own.get()).map_err(|_| {
+        "\"rotation\" is not an object such as {\"strategy\": \"single-user\"}.".to_owned()
+    })?;
+    let mut fields = Fields::default();
+    for (key, value) in members {
+        match key.as_str() {
+            "strategy" => {
+                let problem = "\"strategy\" in \"rotation\" is neither \"single-user\" nor \
+                    \"alternating-users\".";
+                fields.strategy =
+                    Some(serde_json::from_str(value.get()).map_err(|_| problem.to_owned())?);
+            }
+            "grants" => {
+                fields.grants = Some(own_list(value, "grants", |text| {
+                    Grant::parse(text).map_err(|mistake| mistake.place().into())
+                })?);
+            }
+            "probes" => fields.probes = Some(own_list(value, "probes", Probe::parse)?),
+            _ => {
+                return Err(format!(
+                    "\"rotation\" has the key {key:?}; the secret itself may set \"strategy\", \
+                     \"grants\" and \"probes\", the rest is for ROTATION_POLICY."
+                )
+                .into());
+            }
+        }
+    }
+    Ok(fields)
+}
+
+fn own_list<T>(
+    list: &RawValue,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, Problem>,
+) -> Result<Vec<T>, Problem> {
+    let texts: Vec<String> = serde_json::from_str(list.get())
+        .map_err(|_| format!("{key:?} in \"rotation\" is not a list of strings."))?;
+    let parsed = texts.iter().enumerate().map(|(n, text)| {
+        parse(text).map_err(|problem| format!("{key}[{n}] in \"rotation\", {problem}"))
+    });
+    Ok(parsed.collect::<Result<_, String>>()?)
+}

@@ -1,0 +1,76 @@
+//! The types of a policy's values: what a name, a period and a form of storage may be.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::Problem;
+use crate::secret::credentials::MAX_NAME_BYTES;
+use crate::secret::password::Storage;
+
+/// A name that PostgreSQL would not cut off.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct RoleName(pub(super) String);
+
+/// A whole number of seconds, minutes, hours or days, such as `24h`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Period(pub(super) Duration);
+
+/// How the server stores a password; `Server`: as its `password_encryption` says.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum StorageName {
+    Server,
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    Md5,
+    Cleartext,
+}
+
+impl TryFrom<String> for RoleName {
+    type Error = Problem;
+
+    fn try_from(name: String) -> Result<Self, Problem> {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
+            return Err(format!(
+                "a role's name has 1 to {MAX_NAME_BYTES} bytes, and no NUL among them"
+            )
+            .into());
+        }
+        Ok(Self(name))
+    }
+}
+
+impl TryFrom<String> for Period {
+    type Error = Problem;
+
+    fn try_from(text: String) -> Result<Self, Problem> {
+        let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
+        let unit = match &text[split..] {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => 0_u64,
+        };
+        let number = text[..split].parse::<u32>().ok().filter(|_| unit > 0);
+        let number = number.ok_or_else(|| {
+            format!("{text:?} is not a number and one of s, m, h, d, such as \"24h\"")
+        })?;
+        Ok(Self(Duration::from_secs(u64::from(number) * unit)))
+    }
+}
+
+impl StorageName {
+    /// `None`: as the server says.
+    pub(super) fn storage(self) -> Option<Storage> {
+        match self {
+            Self::Server => None,
+            Self::ScramSha256 => Some(Storage::ScramSha256),
+            Self::Md5 => Some(Storage::Md5),
+            Self::Cleartext => Some(Storage::Cleartext),
+        }
+    }
+}
