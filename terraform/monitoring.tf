@@ -6,11 +6,10 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 locals {
-  # Errors counts every failed step, a crash and a time-out among them; the function's own metric Failures would be that of all functions of
-  # a region together.
+  # Errors counts every failed step, including crashes and time-outs.
   alarms = {
-    Errors    = "A rotation failed. The function's log names the secret, the cause and what to do; Secrets Manager tries again by itself."
-    Throttles = "A rotation could not start: the function's reserved concurrency, or the account's, is used up."
+    Errors    = "A rotation failed. The function's log names the secret, the cause and the next step."
+    Throttles = "A rotation could not start. The concurrency of the function or of the account is used up."
   }
 }
 
@@ -27,7 +26,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   evaluation_periods  = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = 1
-  # A function that is not invoked publishes nothing.
+  # A function that is not invoked has no data points.
   treat_missing_data = "notBreaching"
   alarm_actions      = var.alarm_actions
   ok_actions         = var.alarm_actions

@@ -2,14 +2,14 @@ data "aws_subnet" "first" {
   id = var.subnet_ids[0]
 }
 
-# No rule for DNS: security groups do not filter the VPC's own resolver.
+# DNS needs no rule: security groups do not filter the VPC's resolver.
 resource "aws_security_group" "this" {
   name_prefix = "${var.name}-"
   description = "The Lambda function ${var.name}"
   vpc_id      = data.aws_subnet.first.vpc_id
   tags        = merge({ Name = var.name }, var.tags)
 
-  # A group that the function still uses cannot be deleted.
+  # AWS does not delete a group that the function still uses.
   lifecycle {
     create_before_destroy = true
   }
@@ -32,7 +32,7 @@ resource "aws_vpc_security_group_ingress_rule" "database" {
 
   security_group_id            = each.value.security_group_id
   referenced_security_group_id = aws_security_group.this.id
-  description                  = "Rotation of passwords by ${var.name}"
+  description                  = "Password rotation by ${var.name}"
   ip_protocol                  = "tcp"
   from_port                    = each.value.port
   to_port                      = each.value.port
@@ -92,8 +92,8 @@ resource "aws_security_group" "endpoint" {
   }
 }
 
-# Without private DNS, which would lead everybody in the VPC through this endpoint, past whose group and policy they could not come.
-# The function is told its name.
+# Private DNS would send the whole VPC through this endpoint, whose security group and policy admit only the function.
+# So the function gets the endpoint's own name instead.
 resource "aws_vpc_endpoint" "secrets_manager" {
   count = var.endpoint.create ? 1 : 0
 
@@ -108,7 +108,7 @@ resource "aws_vpc_endpoint" "secrets_manager" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid       = "TheFunctionAlone"
+      Sid       = "OnlyTheFunction"
       Effect    = "Allow"
       Principal = "*"
       Action    = "secretsmanager:*"

@@ -1,10 +1,10 @@
 output "function_name" {
-  description = "The function's name, for `aws lambda invoke`."
+  description = "The name of the function, for `aws lambda invoke`."
   value       = aws_lambda_function.this.function_name
 }
 
 output "function_arn" {
-  description = "The function's ARN."
+  description = "The ARN of the function."
   value       = aws_lambda_function.this.arn
 }
 
@@ -14,17 +14,17 @@ output "role_name" {
 }
 
 output "role_arn" {
-  description = "The ARN of the function's role, e.g. for the policy of a key in another account."
+  description = "The ARN of the function's role, for the policy of a key in another account."
   value       = aws_iam_role.this.arn
 }
 
 output "security_group_id" {
-  description = "The function's security group, which databases and the endpoint have to let in."
+  description = "The function's security group. Databases and the endpoint must let it in."
   value       = aws_security_group.this.id
 }
 
 output "log_group_name" {
-  description = "The log group."
+  description = "The name of the function's log group."
   value       = aws_cloudwatch_log_group.this.name
 }
 

@@ -1,26 +1,29 @@
-//! The commands that a person types at 2 a.m.: make, the real AWS CLI, and what is printed.
+//! The commands that a person types at 2 a.m.: `tools/rotation`, its make targets, the real AWS
+//! CLI, and what is printed.
 
 use std::process::{Command, Output};
 
-use serde_json::json;
+use axum::Router;
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
 
 use crate::world::application::{Application, STEPS};
 use crate::world::aws::REGION;
-use crate::world::lambda::Function;
+use crate::world::lambda::{Function, serve};
 use crate::world::pair::Pair;
 use crate::world::{project, world};
 
-/// What a command printed, with the columns' widths taken out, and its exit status.
-fn make(arguments: &[&str]) -> (String, i32) {
+const COMMANDS: [&str; 5] = ["status", "preflight", "rotate", "recover", "retire"];
+
+/// What the command prints, byte for byte, and its exit status. `lambda` is the URL of Lambda.
+fn run_with(mut command: Command, arguments: &[&str], lambda: &str) -> (String, i32) {
     let path = format!(
         "{}:{}",
         project().join(".deps/venv/bin").display(),
         "/usr/local/bin:/usr/bin:/bin"
     );
-    let Output { status, stdout, stderr } = Command::new("make")
-        .args(["--no-print-directory", "--silent"])
+    let Output { status, stdout, stderr } = command
         .args(arguments)
-        .current_dir(project())
         .env_clear()
         .envs([
             ("PATH", path.as_str()),
@@ -29,20 +32,36 @@ fn make(arguments: &[&str]) -> (String, i32) {
             ("AWS_DEFAULT_REGION", REGION),
         ])
         .envs([("AWS_ACCESS_KEY_ID", "testing"), ("AWS_SECRET_ACCESS_KEY", "testing")])
-        // What an environment may hold under these names is not what is asked about, nor how.
-        .envs([("SECRET", "of-the-environment"), ("TERMINATE", "1"), ("DRY_RUN", "1")])
+        // An environment may hold these names for reasons of its own.
+        .envs([("SECRET", "of-the-environment"), ("FUNCTION", "of-the-environment")])
+        .envs([("OPTIONS", "--terminate"), ("DRY_RUN", "1")])
         .envs([
-            ("AWS_ENDPOINT_URL_LAMBDA", &world().gateway.url),
+            ("AWS_ENDPOINT_URL_LAMBDA", lambda),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &world().aws.url),
         ])
         .output()
-        .expect("make runs");
+        .expect("the command runs");
     let printed = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+    (printed, status.code().expect("an exit status"))
+}
+
+/// The lines with the columns' widths taken out.
+fn words((printed, status): (String, i32)) -> (String, i32) {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-    (
-        printed.lines().map(words).collect::<Vec<_>>().join("\n"),
-        status.code().expect("an exit status"),
-    )
+    (printed.lines().map(words).collect::<Vec<_>>().join("\n"), status)
+}
+
+fn make(arguments: &[&str]) -> (String, i32) {
+    let mut command = Command::new("make");
+    command.args(["--no-print-directory", "--silent"]).current_dir(project());
+    words(run_with(command, arguments, &world().gateway.url))
+}
+
+/// `tools/rotation` from another folder.
+fn rotation(arguments: &[&str]) -> (String, i32) {
+    let mut command = Command::new(project().join("tools/rotation"));
+    command.current_dir("/");
+    words(run_with(command, arguments, &world().gateway.url))
 }
 
 #[tokio::test]
@@ -51,15 +70,14 @@ async fn each_operation_is_one_command_with_a_table() {
         Pair::new().await,
         Function::start(&[("ROTATION_POLICY", r#"{"defaults": {"retire_after": "0s"}}"#)]),
     );
-    let (secret, function) =
-        (format!("SECRET={}", pair.application.name), format!("FUNCTION={}", function.name));
     let run = |operation: &str, more: &[&str]| {
-        make(&[&[operation, &secret, &function][..], more].concat())
+        let arguments = [operation, &pair.application.name, "--function", &function.name];
+        rotation(&[&arguments[..], more].concat())
     };
 
     let (printed, status) = run("preflight", &[]);
     assert_eq!(status, 0, "{printed}");
-    assert!(printed.contains("Hop Passed ms\nsecretsmanager:DescribeSecret yes "), "{printed}");
+    assert!(printed.contains("Check Passed ms\nsecretsmanager:DescribeSecret yes "), "{printed}");
     let (printed, status) = run("rotate", &[]);
     assert_eq!(status, 0, "{printed}");
     assert!(
@@ -79,68 +97,186 @@ async fn each_operation_is_one_command_with_a_table() {
     }
     assert!(printed.ends_with("recover would do: Nothing"), "{printed}");
     let _open = pair.session("AWSPREVIOUS").await;
-    for more in [&[][..], &["TERMINATE=0"]] {
-        let (printed, status) = run("retire", more);
-        assert_ne!(status, 0, "not retired: {printed}");
-        assert!(
-            printed.contains("1 session of it open")
-                && printed.contains("\napplication ")
-                && printed.contains("Nothing was changed"),
+    let (printed, status) = run("retire", &[]);
+    assert_ne!(status, 0, "not retired: {printed}");
+    assert!(
+        printed.contains("1 session of it open")
+            && printed.contains("\napplication ")
+            && printed.contains("Nothing was changed"),
+        "{printed}"
+    );
+    let token = pair.application.begin().await;
+    let (printed, status) = run("recover", &["--dry-run"]);
+    assert_eq!(
+        (status, printed.ends_with("recover would do: RemovePendingLabel")),
+        (0, true),
+        "{printed}"
+    );
+    assert_eq!(pair.application.holder("AWSPENDING").await, Some(token));
+    let (printed, status) = run("status", &[]);
+    assert_eq!(
+        (status, printed.ends_with("recover would do: RemovePendingLabel")),
+        (0, true),
+        "{printed}"
+    );
+    let (printed, status) = run("recover", &["--prefer", "back"]);
+    assert_eq!(status, 0, "{printed}");
+    assert_eq!(pair.application.holder("AWSPENDING").await, None, "{printed}");
+    let (printed, status) = run("retire", &["--terminate"]);
+    assert_eq!(status, 0, "{printed}");
+}
+
+#[tokio::test]
+async fn each_operation_is_a_make_target() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let (secret, name) =
+        (format!("SECRET={}", application.name), format!("FUNCTION={}", function.name));
+    for operation in ["preflight", "rotate", "status"] {
+        let (printed, status) = make(&[operation, &secret, &name]);
+        assert_eq!(
+            (status, printed.contains(&format!("single-user {operation} "))),
+            (0, true),
             "{printed}"
         );
     }
-    let token = pair.application.begin().await;
-    let (printed, status) = run("recover", &["DRY_RUN=1"]);
-    assert_eq!((status, printed.contains("take it off")), (0, true), "{printed}");
-    assert_eq!(pair.application.version_with("AWSPENDING").await, Some(token));
-    let (printed, status) = run("recover", &["PREFER=back"]);
-    assert_eq!((status, printed.contains("AWSPENDING was taken off")), (0, true), "{printed}");
+    let token = application.begin().await;
+    let (printed, status) = make(&["recover", &secret, &name, "OPTIONS=--dry-run"]);
+    assert_eq!(status, 0, "{printed}");
+    assert_eq!(application.holder("AWSPENDING").await, Some(token), "{printed}");
+    let (printed, status) = make(&["recover", &secret, &name, "OPTIONS=--prefer back"]);
+    assert_eq!(status, 0, "{printed}");
+    assert_eq!(application.holder("AWSPENDING").await, None, "{printed}");
 }
 
 #[tokio::test]
 async fn secrets_manager_itself_may_be_asked_to_rotate() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     assert_eq!(application.test(&function).await["state"], "succeeded");
-    let secret = format!("SECRET={}", application.name);
     let before = application.password_in("AWSCURRENT").await;
-    let (printed, status) = make(&["rotate", &secret, "VIA=secrets-manager"]);
+    let (printed, status) = rotation(&["rotate", &application.name, "--via", "secrets-manager"]);
     assert_eq!((status, printed.contains("Rotated: ")), (0, true), "{printed}");
     assert_ne!(application.password_in("AWSCURRENT").await, before);
-    let (printed, status) = make(&["status", &secret, "VIA=secrets-manager"]);
-    assert_eq!((status, printed.contains("for rotate alone")), (2, true), "{printed}");
 }
 
 #[tokio::test]
 async fn what_is_refused_is_said_and_the_exit_status_says_so_too() {
     let (application, function) =
         (Application::edited(|document| document["port"] = json!(1)).await, Function::start(&[]));
-    let (secret, name) =
-        (format!("SECRET={}", application.name), format!("FUNCTION={}", function.name));
-    for (arguments, expected) in [
-        (vec!["rotate"], "which secret? make rotate SECRET="),
+    let (secret, name) = (application.name.as_str(), function.name.as_str());
+    for (arguments, expected, status) in [
+        (vec![], "the following arguments are required: COMMAND", 2),
+        (vec!["rotate"], "the following arguments are required: SECRET", 2),
+        (vec!["rotate", ""], "which secret?", 2),
         (
-            vec!["rotate", "SECRET=no-such-secret", &name],
+            vec!["rotate", "no-such-secret", "--function", name],
             "SecretNotFound: DescribeSecret on secret no-such-secret failed",
+            1,
         ),
-        (vec!["preflight", &secret, &name], "A rotation would fail: TCP. "),
-        (vec!["recover", &secret, &name, "PREFER=sideways"], "invalid choice: 'sideways'"),
-        (vec!["retire", &secret, &name, "TERMINATE=1"], "DatabaseUnreachable: "),
-        (vec!["retire", &secret, &name, "TERMINATE=maybe"], "'maybe' is neither 1 nor 0"),
-        (vec!["rotate", &secret, &name, "DRY_RUN=1"], "DryRun is not for rotate"),
-        (vec!["rotate", &secret, "VIA=secrets-manager", "DRY_RUN=1"], "DryRun is not for rotate"),
+        (vec!["preflight", secret, "--function", name], "A rotation would fail: TCP. ", 1),
+        (vec!["retire", secret, "--function", name, "--terminate"], "DatabaseUnreachable: ", 1),
+        (vec!["recover", secret, "--prefer", "sideways"], "invalid choice: 'sideways'", 2),
+        (vec!["rotate", secret, "--dry-run"], "unrecognized arguments: --dry-run", 2),
+        (vec!["recover", secret, "--dry"], "unrecognized arguments: --dry", 2),
+        (vec!["status", secret, "--via", "secrets-manager"], "unrecognized arguments: --via", 2),
         (
-            vec![
-                "status",
-                "SECRET=x'\"; touch made-by-a-secret; $(touch made-by-a-secret)$(shell touch \
-                 made-by-a-secret)",
-                &name,
-            ],
-            "SecretNotFound",
+            vec!["rotate", secret, "--via", "secrets-manager", "--function", name],
+            "--function does not go with --via secrets-manager",
+            2,
         ),
+    ] {
+        let (printed, ended) = rotation(&arguments);
+        assert!(printed.contains(expected), "{expected} in\n{printed}");
+        assert_eq!(ended, status, "{printed}");
+        assert!(!printed.contains("Traceback"), "{printed}");
+    }
+}
+
+#[test]
+fn make_takes_the_secret_from_its_own_command_line_and_nothing_in_it_is_run() {
+    let function = Function::start(&[]);
+    let name = format!("FUNCTION={}", function.name);
+    let hostile = "x'\"; touch made-by-a-secret; $(touch made-by-a-secret)$(shell touch \
+                   made-by-a-secret)\ntouch made-by-a-secret";
+    let (secret, options) = (format!("SECRET={hostile}"), format!("OPTIONS=--dry-run {hostile}"));
+    for (arguments, expected) in [
+        (vec!["status"], "which secret?"),
+        (vec!["status", secret.as_str(), name.as_str()], "SecretNotFound"),
+        (vec!["recover", secret.as_str(), options.as_str()], "unrecognized arguments"),
+        (vec!["recover", "SECRET=x", "DRY_RUN=1"], "OPTIONS=--dry-run"),
     ] {
         let (printed, status) = make(&arguments);
         assert!(status != 0 && printed.contains(expected), "{expected} in\n{printed}");
-        assert!(!printed.contains("Traceback"), "{printed}");
     }
     assert!(!project().join("made-by-a-secret").exists());
+}
+
+#[test]
+fn each_command_explains_itself() {
+    let (printed, status) = rotation(&["--help"]);
+    assert_eq!(status, 0, "{printed}");
+    for command in COMMANDS {
+        assert!(printed.contains(&format!("\n{command}")), "{command} in\n{printed}");
+    }
+    for (command, options) in COMMANDS.into_iter().zip([
+        &[][..],
+        &[],
+        &["--via {lambda,secrets-manager}"],
+        &["--dry-run", "--prefer {forward,back}"],
+        &["--terminate"],
+    ]) {
+        let (printed, status) = rotation(&[command, "--help"]);
+        assert_eq!(status, 0, "{printed}");
+        for option in [&["SECRET", "--function NAME", "exit status:"][..], options].concat() {
+            assert!(printed.contains(option), "{command}: {option} in\n{printed}");
+        }
+    }
+}
+
+/// A database server, or a role's name, may hold what a terminal would act on.
+#[test]
+fn nothing_that_is_printed_acts_on_a_terminal() {
+    let hostile = "a\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31mb\r\nforged line\u{202e}\u{2028}\u{0}z";
+    let answer = json!({
+        "SecretId": hostile, "Strategy": hostile, "Operation": "status", "DurationMs": 1,
+        "Message": hostile, "Remedy": hostile, "PasswordStoredAs": {hostile: hostile},
+        "Sessions": {hostile: 1},
+        "Versions": [{"Label": hostile, "VersionId": hostile, "AgeSeconds": 1, "Role": hostile,
+            "Database": hostile, "Reason": hostile}],
+        "Steps": [{"Step": hostile, "DurationMs": 1, "Message": hostile}],
+        "Checks": [{"Check": hostile, "Passed": true, "DurationMs": 1, "Message": hostile}],
+        "Clients": [{"ApplicationName": hostile, "Address": hostile, "Sessions": 1}],
+    });
+    let shown = r"a\x1b[2J\x1b]0;x\x07\x9b31mb\r\nforged line\u202e\u2028\x00z";
+    for (answer, failed, values, lines) in [
+        (answer, false, 17, 18),
+        (json!({"errorType": hostile, "errorMessage": hostile}), true, 2, 1),
+        (json!(hostile), true, 1, 1),
+        (json!({"Operation": hostile}), false, 0, 1),
+    ] {
+        let (printed, _) = words(run_with(
+            Command::new(project().join("tools/rotation")),
+            &["status", "x"],
+            &lambda_that_answers(&answer, failed),
+        ));
+        assert_eq!(printed.matches(shown).count(), values, "{printed:?}");
+        assert_eq!(printed.lines().count(), lines, "{printed}");
+        let printable =
+            |char: char| char == '\n' || !(char.is_control() || "\u{202e}\u{2028}".contains(char));
+        assert!(printed.chars().all(printable), "{printed:?}");
+    }
+}
+
+/// A Lambda whose every function gives that answer; its URL.
+fn lambda_that_answers(answer: &Value, failed: bool) -> String {
+    let headers = failed.then_some([("x-amz-function-error", "Unhandled")]);
+    let text = answer.to_string();
+    serve(Router::new().fallback(move || {
+        let text = text.clone();
+        async move {
+            match headers {
+                Some(headers) => (headers, text).into_response(),
+                None => text.into_response(),
+            }
+        }
+    }))
 }

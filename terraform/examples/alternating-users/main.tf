@@ -1,20 +1,7 @@
-# Two roles that take turns, made by the master user whose password RDS itself keeps in a secret and rotates.
-#
-# Before the first turn, the role has to exist with the password that the secret holds: TF_VAR_password seeds it.
-
-terraform {
-  required_version = ">= 1.11"
-
-  required_providers {
-    aws = {
-      source  = "hashicorp/aws"
-      version = ">= 5.100, < 7.0"
-    }
-  }
-}
+# Two roles take turns. The master user of an RDS instance creates the second one. RDS manages the master's secret.
 
 module "network" {
-  source = "../network"
+  source = "../modules/network"
   name   = "rotation-alternating"
 }
 
@@ -40,10 +27,15 @@ resource "aws_db_instance" "this" {
 }
 
 module "secret" {
-  source   = "../secret"
+  source   = "../modules/secret"
   name     = "rotation-alternating"
-  database = { host = coalesce(var.host, aws_db_instance.this.address), port = var.port, dbname = var.dbname, username = var.username }
   password = var.password
+  database = {
+    host     = coalesce(var.host, aws_db_instance.this.address)
+    port     = var.port
+    dbname   = var.dbname
+    username = var.username
+  }
 }
 
 module "rotation" {
@@ -63,16 +55,4 @@ module "rotation" {
       rotate_immediately = var.rotate_immediately
     }
   }
-}
-
-output "function_name" {
-  value = module.rotation.function_name
-}
-
-output "secret_arn" {
-  value = module.secret.arn
-}
-
-output "admin_secret_arn" {
-  value = aws_db_instance.this.master_user_secret[0].secret_arn
 }

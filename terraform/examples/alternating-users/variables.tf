@@ -1,37 +1,42 @@
 variable "host" {
-  description = "Left out, the instance that the example makes."
+  description = "The host in the secret. Default: the instance that the example creates."
   type        = string
   default     = null
 }
 
 variable "port" {
-  type    = number
-  default = 5432
+  description = "The port of the database."
+  type        = number
+  default     = 5432
 }
 
 variable "dbname" {
-  type    = string
-  default = "shop"
+  description = "The database that the role uses."
+  type        = string
+  default     = "shop"
 }
 
 variable "username" {
-  type    = string
-  default = "app"
+  description = "The first of the two roles. The other is created with the suffix `_clone`."
+  type        = string
+  default     = "app"
 }
 
 variable "password" {
-  description = "The password that the role has now; left out, a random one."
+  description = "The role's present password. Default: a random one."
   type        = string
   default     = null
   ephemeral   = true
 }
 
 variable "rotate_immediately" {
-  type    = bool
-  default = false
+  description = "Whether the apply also starts a rotation."
+  type        = bool
+  default     = false
 }
 
 variable "architecture" {
-  type    = string
-  default = "x86_64"
+  description = "The architecture of the package: `x86_64` or `arm64`."
+  type        = string
+  default     = "x86_64"
 }

@@ -1,27 +1,5 @@
-# A VPC that is there already, without NAT and without an endpoint of Secrets Manager: the module makes one for the function alone.
-
-terraform {
-  required_version = ">= 1.11"
-
-  required_providers {
-    aws = {
-      source  = "hashicorp/aws"
-      version = ">= 5.100, < 7.0"
-    }
-  }
-}
-
-variable "vpc_id" {
-  description = "Left out, the account's default VPC."
-  type        = string
-  default     = null
-}
-
-variable "database_security_group_id" {
-  description = "Left out, the VPC's default group."
-  type        = string
-  default     = null
-}
+# A VPC that exists already, without NAT and without an endpoint of Secrets Manager. The module creates an endpoint
+# that only the function uses.
 
 data "aws_vpc" "this" {
   id      = var.vpc_id
@@ -42,7 +20,7 @@ data "aws_security_group" "database" {
 }
 
 module "secret" {
-  source   = "../secret"
+  source   = "../modules/secret"
   name     = "rotation-existing-vpc"
   database = { host = var.host, port = var.port, dbname = var.dbname, username = var.username }
   password = var.password
@@ -60,12 +38,4 @@ module "rotation" {
   secrets = {
     shop = { secret_arn = module.secret.arn, rotate_immediately = var.rotate_immediately }
   }
-}
-
-output "function_name" {
-  value = module.rotation.function_name
-}
-
-output "secret_arn" {
-  value = module.secret.arn
 }

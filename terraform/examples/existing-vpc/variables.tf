@@ -1,37 +1,54 @@
-# The database; the defaults let the example be applied without one, and every rotation then says that it cannot be reached.
+variable "vpc_id" {
+  description = "The VPC of the database. Default: the account's default VPC."
+  type        = string
+  default     = null
+}
+
+variable "database_security_group_id" {
+  description = "The security group of the database. Default: the VPC's default group."
+  type        = string
+  default     = null
+}
+
 variable "host" {
-  type    = string
-  default = "shop.internal"
+  description = "The host of the database. With the default, every rotation reports that it cannot reach it."
+  type        = string
+  default     = "shop.internal"
 }
 
 variable "port" {
-  type    = number
-  default = 5432
+  description = "The port of the database."
+  type        = number
+  default     = 5432
 }
 
 variable "dbname" {
-  type    = string
-  default = "shop"
+  description = "The database that the role uses."
+  type        = string
+  default     = "shop"
 }
 
 variable "username" {
-  type    = string
-  default = "app"
+  description = "The role whose password rotates."
+  type        = string
+  default     = "app"
 }
 
 variable "password" {
-  description = "The password that the role has now; left out, a random one."
+  description = "The role's present password. Default: a random one."
   type        = string
   default     = null
   ephemeral   = true
 }
 
 variable "rotate_immediately" {
-  type    = bool
-  default = false
+  description = "Whether the apply also starts a rotation."
+  type        = bool
+  default     = false
 }
 
 variable "architecture" {
-  type    = string
-  default = "x86_64"
+  description = "The architecture of the package: `x86_64` or `arm64`."
+  type        = string
+  default     = "x86_64"
 }

@@ -1,15 +1,4 @@
-# Several roles of one database, each with a secret and rules of its own, encrypted by a key of the team's own.
-
-terraform {
-  required_version = ">= 1.11"
-
-  required_providers {
-    aws = {
-      source  = "hashicorp/aws"
-      version = ">= 5.100, < 7.0"
-    }
-  }
-}
+# Three roles of one database, each with its own secret, schedule and grants. The team's key encrypts the secrets.
 
 locals {
   roles = {
@@ -23,7 +12,7 @@ locals {
 }
 
 module "network" {
-  source = "../network"
+  source = "../modules/network"
   name   = "rotation-many"
 }
 
@@ -34,13 +23,13 @@ resource "aws_kms_key" "team" {
 }
 
 module "secret" {
-  source   = "../secret"
+  source   = "../modules/secret"
   for_each = local.roles
 
-  name     = "rotation-many-${each.key}"
-  database = { host = var.host, port = var.port, dbname = var.dbname, username = each.key }
-  password = var.password
-  key_arn  = aws_kms_key.team.arn
+  name        = "rotation-many-${each.key}"
+  database    = { host = var.host, port = var.port, dbname = var.dbname, username = each.key }
+  password    = var.password
+  kms_key_arn = aws_kms_key.team.arn
 }
 
 module "rotation" {
@@ -59,12 +48,4 @@ module "rotation" {
     policy              = role.policy
     rotate_immediately  = var.rotate_immediately
   } }
-}
-
-output "function_name" {
-  value = module.rotation.function_name
-}
-
-output "secret_arns" {
-  value = { for name, secret in module.secret : name => secret.arn }
 }

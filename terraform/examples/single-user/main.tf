@@ -1,23 +1,12 @@
 # One role that changes its own password.
 
-terraform {
-  required_version = ">= 1.11"
-
-  required_providers {
-    aws = {
-      source  = "hashicorp/aws"
-      version = ">= 5.100, < 7.0"
-    }
-  }
-}
-
 module "network" {
-  source = "../network"
+  source = "../modules/network"
   name   = "rotation-single-user"
 }
 
 module "secret" {
-  source   = "../secret"
+  source   = "../modules/secret"
   name     = "rotation-single-user"
   database = { host = var.host, port = var.port, dbname = var.dbname, username = var.username }
   password = var.password
@@ -41,12 +30,4 @@ module "rotation" {
       rotate_immediately  = var.rotate_immediately
     }
   }
-}
-
-output "function_name" {
-  value = module.rotation.function_name
-}
-
-output "secret_arn" {
-  value = module.secret.arn
 }

@@ -1,14 +1,4 @@
-# What a platform has already, made for the examples: a VPC without a way out, with an endpoint of Secrets Manager and a database's group.
-
-terraform {
-  required_providers {
-    aws = { source = "hashicorp/aws" }
-  }
-}
-
-variable "name" {
-  type = string
-}
+# A VPC without a route to the internet, with an endpoint of Secrets Manager and a security group for the database.
 
 data "aws_availability_zones" "available" {
   state = "available"
@@ -49,16 +39,4 @@ resource "aws_vpc_endpoint" "secrets_manager" {
   subnet_ids          = aws_subnet.this[*].id
   security_group_ids  = [aws_security_group.endpoint.id]
   private_dns_enabled = true
-}
-
-output "subnet_ids" {
-  value = aws_subnet.this[*].id
-}
-
-output "database_security_group_id" {
-  value = aws_security_group.database.id
-}
-
-output "endpoint_security_group_id" {
-  value = aws_security_group.endpoint.id
 }

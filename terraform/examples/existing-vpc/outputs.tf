@@ -1,0 +1,9 @@
+output "function_name" {
+  description = "The name of the function."
+  value       = module.rotation.function_name
+}
+
+output "secret_arn" {
+  description = "The ARN of the rotated secret."
+  value       = module.secret.arn
+}

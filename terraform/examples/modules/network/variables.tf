@@ -1,0 +1,4 @@
+variable "name" {
+  description = "The name of the VPC and the start of the other names."
+  type        = string
+}
