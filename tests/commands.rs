@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::world::application::{Application, STEPS};
 use crate::world::aws::REGION;
-use crate::world::lambda::{Function, serve};
+use crate::world::lambda::Function;
 use crate::world::pair::Pair;
-use crate::world::{project, world};
+use crate::world::{project, serve, world};
 
 const COMMANDS: [&str; 5] = ["status", "preflight", "rotate", "recover", "retire"];
 
@@ -112,7 +112,7 @@ async fn each_operation_is_one_command_with_a_table() {
         (0, true),
         "{printed}"
     );
-    assert_eq!(pair.application.holder("AWSPENDING").await, Some(token));
+    assert_eq!(pair.application.version_with("AWSPENDING").await, Some(token));
     let (printed, status) = run("status", &[]);
     assert_eq!(
         (status, printed.ends_with("recover would do: RemovePendingLabel")),
@@ -121,7 +121,7 @@ async fn each_operation_is_one_command_with_a_table() {
     );
     let (printed, status) = run("recover", &["--prefer", "back"]);
     assert_eq!(status, 0, "{printed}");
-    assert_eq!(pair.application.holder("AWSPENDING").await, None, "{printed}");
+    assert_eq!(pair.application.version_with("AWSPENDING").await, None, "{printed}");
     let (printed, status) = run("retire", &["--terminate"]);
     assert_eq!(status, 0, "{printed}");
 }
@@ -142,10 +142,10 @@ async fn each_operation_is_a_make_target() {
     let token = application.begin().await;
     let (printed, status) = make(&["recover", &secret, &name, "OPTIONS=--dry-run"]);
     assert_eq!(status, 0, "{printed}");
-    assert_eq!(application.holder("AWSPENDING").await, Some(token), "{printed}");
+    assert_eq!(application.version_with("AWSPENDING").await, Some(token), "{printed}");
     let (printed, status) = make(&["recover", &secret, &name, "OPTIONS=--prefer back"]);
     assert_eq!(status, 0, "{printed}");
-    assert_eq!(application.holder("AWSPENDING").await, None, "{printed}");
+    assert_eq!(application.version_with("AWSPENDING").await, None, "{printed}");
 }
 
 #[tokio::test]
