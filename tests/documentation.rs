@@ -479,7 +479,7 @@ fn message(failed: Result<Value, crate::world::lambda::Failure>) -> String {
 #[tokio::test]
 async fn a_stuck_rotation_is_shown_as_it_is_and_as_it_is_recovered() {
     let function = Function::start(&[]);
-    let application = Application::with("web", |_| {}).await;
+    let application = Application::with("app", |_| {}).await;
     // The schedule is on from the first rotation on.
     assert_eq!(application.rotate(&function).await["state"], "succeeded");
     let token = application.begin().await;
