@@ -479,7 +479,7 @@ fn message(failed: Result<Value, crate::world::lambda::Failure>) -> String {
 #[tokio::test]
 async fn a_stuck_rotation_is_shown_as_it_is_and_as_it_is_recovered() {
     let function = Function::start(&[]);
-    let application = Application::with("app", |_| {}).await;
+    let application = Application::named("app", |_| {}).await;
     // The schedule is on from the first rotation on.
     assert_eq!(application.rotate(&function).await["state"], "succeeded");
     let token = application.begin().await;
@@ -492,7 +492,7 @@ async fn a_stuck_rotation_is_shown_as_it_is_and_as_it_is_recovered() {
 #[tokio::test]
 async fn a_preflight_is_shown_as_it_is() {
     let function = Function::start(&[]);
-    let application = Application::with("orders", |_| {}).await;
+    let application = Application::named("orders", |_| {}).await;
     let printed = rotation(&function, &application, "preflight", &[]);
     hold("tools/rotation preflight", &printed, &application);
 }
@@ -513,7 +513,7 @@ async fn a_retirement_is_shown_as_it_is() {
 async fn an_error_at_the_login_is_shown_as_it_is() {
     let function = Function::start(&[]);
     let closed = crate::world::postgres::free_port();
-    let application = Application::with("mail", |document| document["port"] = json!(closed)).await;
+    let application = Application::named("mail", |document| document["port"] = json!(closed)).await;
     let token = application.begin().await;
     application.steps(&function, &STEPS[..1], &token).await;
     let printed = message(application.step(&function, "setSecret", &token).await);
@@ -528,7 +528,7 @@ async fn an_error_at_the_login_is_shown_as_it_is() {
 async fn an_error_of_two_users_is_shown_as_it_is() {
     let function = Function::start(&[]);
     let pair = Pair::named("store", |_| {}).await;
-    pair.left_by_aws().await;
+    pair.imitate_aws_function().await;
     pair.superuser(
         "GRANT CREATE ON SCHEMA :base TO :clone; CREATE TABLE store.invoices (id int); ALTER \
          TABLE store.invoices OWNER TO :clone; CREATE TABLE store.prices (id int); GRANT SELECT \
@@ -549,7 +549,7 @@ async fn an_error_of_declared_rights_is_shown_as_it_is() {
     let declare = |document: &mut Value| {
         document["rotation"] = json!({"grants": grants, "probes": probes});
     };
-    let application = Application::with("report", declare).await;
+    let application = Application::named("report", declare).await;
     crate::world::postgres::admin()
         .await
         .batch_execute("CREATE SCHEMA reports; CREATE TABLE reports.daily (id int, total int)")

@@ -21,8 +21,8 @@ pub struct Print {
 
 impl Print {
     pub fn new() -> Self {
-        let colour = std::io::stdout().is_terminal()
-            && super::environment_variable("NO_COLOR").is_none();
+        let colour =
+            std::io::stdout().is_terminal() && super::environment_variable("NO_COLOR").is_none();
         Self { colour, printed: RefCell::default() }
     }
 
