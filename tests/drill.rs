@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
             let broken = if done == 0 { "before createSecret" } else { STEPS[done - 1] };
             let login = |works: bool| if works { "works" } else { "is refused" };
             print.say(&format!(
-                "  {broken:<20} AWSCURRENT {:<11} status says {:<18} recover: {}",
+                "  {broken:<20} AWSCURRENT {:<11} status says {:<19} recover: {}",
                 login(before),
                 text(&status["Remedy"]),
                 done_by(&recovered)
