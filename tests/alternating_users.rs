@@ -24,7 +24,7 @@ fn owner_policy(pair: &Pair, owner: &str) -> String {
     json!({"secrets": {&pair.application.secret: {"owner_role": owner}}}).to_string()
 }
 
-/// Makes both users act as a role that cannot log in, as the README's migration does.
+/// Makes both users act as a role that cannot log in, as the documented migration does.
 async fn move_to_owner(pair: &Pair, owner: &str) {
     let quoted = escape_identifier(owner);
     pair.superuser(&format!(
@@ -157,10 +157,10 @@ async fn twenty_turns_with_an_owner_role() {
     }
 }
 
-/// The SQL of the README, for this pair, with the password that psql would ask for.
+/// The SQL of docs/alternating-users.md, for this pair, with the password that psql would ask for.
 fn migration(pair: &Pair, owner: &str) -> String {
-    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
-    let (_, rest) = readme.split_once("```sql\n").expect("a block of SQL");
+    let guide = std::fs::read_to_string(project().join("docs/alternating-users.md")).unwrap();
+    let (_, rest) = guide.split_once("```sql\n").expect("a block of SQL");
     let (sql, _) = rest.split_once("```").expect("its end");
     let verifier = escape_literal(&scram_sha_256(pair.application.password.as_bytes()));
     let lines = sql.lines().map(|line| match line.split_once("--") {
@@ -176,7 +176,7 @@ fn migration(pair: &Pair, owner: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_readmes_migration_loses_nothing() {
+async fn the_documented_migration_loses_nothing() {
     let (pair, owner) = (Pair::new().await, unique("owner_"));
     let function = Function::start(&[("ROTATION_POLICY", &owner_policy(&pair, &owner))]);
     let table = unique("foreign_");

@@ -12,6 +12,7 @@ mod commands;
 mod concurrency;
 mod configuration;
 mod database_errors;
+mod documentation;
 mod fallbacks;
 mod faults;
 mod inputs;

@@ -106,14 +106,14 @@ async fn a_probe_that_disguises_its_statement_is_not_run_either() {
 }
 
 #[tokio::test]
-async fn what_is_not_seen_is_what_the_readme_lists() {
+async fn what_is_not_seen_is_what_the_policys_page_lists() {
     let function = Function::start(&[]);
-    let readme = std::fs::read_to_string(crate::world::project().join("README.md")).unwrap();
+    let page = std::fs::read_to_string(crate::world::project().join("docs/policy.md")).unwrap();
     for Unseen { documented, prepare, statement } in UNSEEN {
         let declared = Declared::new("probes", &[statement], prepare).await;
         assert!(declared.run(statement).await.is_err(), "{statement}");
         assert!(declared.test(&function).await.is_ok(), "{statement}");
-        assert!(readme.contains(documented), "README.md does not list {documented:?}");
+        assert!(page.contains(documented), "docs/policy.md does not list {documented:?}");
     }
 }
 

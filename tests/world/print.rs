@@ -1,9 +1,11 @@
 //! Lines for a person, in colour on a terminal unless `NO_COLOR` is set.
 #![allow(clippy::print_stdout, reason = "the demo and the drill print")]
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use super::documents;
 use super::lambda;
 use super::postgres::admin;
 
@@ -13,21 +15,20 @@ pub fn short(version: &str) -> &str {
 
 pub struct Print {
     colour: bool,
+    /// All of it, without colours.
+    printed: RefCell<String>,
 }
 
 impl Print {
     pub fn new() -> Self {
-        Self {
-            colour: std::io::stdout().is_terminal()
-                && super::environment_variable("NO_COLOR").is_none(),
-        }
+        let colour =
+            std::io::stdout().is_terminal() && super::environment_variable("NO_COLOR").is_none();
+        Self { colour, printed: RefCell::default() }
     }
 
     pub fn title(&self, title: &str, aside: &str) {
-        println!(
-            "\n{}",
-            format!("{}  {}", self.paint("1", title), self.paint("2", aside)).trim_end()
-        );
+        self.say("");
+        self.say(format!("{}  {}", self.paint("1", title), self.paint("2", aside)).trim_end());
     }
 
     pub async fn world(&self, started: Instant, secret: &str, version: &str) {
@@ -57,17 +58,37 @@ impl Print {
     }
 
     pub fn line(&self, name: &str, text: &str) {
-        println!("  {}  {text}", self.paint("2", &format!("{name:<11}")));
+        self.say(&format!("  {}  {text}", self.paint("2", &format!("{name:<11}"))));
     }
 
     pub fn step(&self, ms: u64, step: &str, message: &str, succeeded: bool) {
         let mark = if succeeded { self.paint("32", "✓") } else { self.paint("31", "✗") };
-        println!("  {mark} {}  {:>5} ms  {message}", self.paint("36", &format!("{step:<12}")), ms);
+        let step = self.paint("36", &format!("{step:<12}"));
+        self.say(&format!("  {mark} {step}  {ms:>5} ms  {message}"));
     }
 
     pub fn proof(&self, seen: bool, what: &str) {
         let mark = if seen { self.paint("32", "✓") } else { self.paint("31", "✗ NOT SEEN:") };
-        println!("  {mark} {what}");
+        self.say(&format!("  {mark} {what}"));
+    }
+
+    /// Prints a line, and keeps it.
+    pub fn say(&self, line: &str) {
+        println!("{line}");
+        // A colour is ESC [ code m.
+        let mut parts = line.split('\x1b');
+        let mut plain = parts.next().unwrap_or_default().to_owned();
+        parts.for_each(|part| plain.push_str(part.split_once('m').map_or("", |(_, text)| text)));
+        self.printed.borrow_mut().push_str(&(plain + "\n"));
+    }
+
+    /// Whether the documents show what that command has printed; says where they do not.
+    pub fn shown(&self, command: &str) -> bool {
+        let held = documents::hold(command, &self.printed.borrow());
+        if let Err(problem) = &held {
+            println!("\n{problem}");
+        }
+        held.is_ok()
     }
 
     pub fn paint(&self, code: &str, text: &str) -> String {
