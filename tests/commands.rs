@@ -91,10 +91,10 @@ async fn each_operation_is_one_command_with_a_table() {
     }
     let token = pair.application.begin().await;
     let (printed, status) = run("recover", &["DRY_RUN=1"]);
-    assert_eq!((status, printed.contains("take it off")), (0, true), "{printed}");
+    assert_eq!((status, printed.contains("Remove the label")), (0, true), "{printed}");
     assert_eq!(pair.application.version_with("AWSPENDING").await, Some(token));
     let (printed, status) = run("recover", &["PREFER=back"]);
-    assert_eq!((status, printed.contains("AWSPENDING was taken off")), (0, true), "{printed}");
+    assert_eq!((status, printed.contains("AWSPENDING was removed")), (0, true), "{printed}");
 }
 
 #[tokio::test]
