@@ -1,4 +1,4 @@
-//! The function's environment, read once at cold start. Nothing else reads the environment.
+//! The function's environment, read once at cold start. No other module reads it.
 
 use std::path::PathBuf;
 
@@ -9,38 +9,38 @@ use crate::policy::Policies;
 use crate::secret::password::{ExcludedTypes, PasswordPolicy};
 
 const DEFAULT_LENGTH: usize = 32;
-/// What AWS's own rotation functions leave out: the characters that RDS refuses and those that
-/// break connection strings and shells.
+/// AWS's rotation functions exclude these too: RDS refuses them, or they break connection strings
+/// and shells.
 const DEFAULT_EXCLUDED: &str = ":/@\"'\\";
 
-/// What the environment says, checked.
+/// The checked settings of the function.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) password: PasswordPolicy,
     pub(crate) policies: Policies,
-    /// A PEM file whose certificates take the place of Amazon RDS's roots.
+    /// A PEM file whose certificates replace Amazon RDS's roots.
     pub(crate) ca_bundle_file: Option<PathBuf>,
-    /// `SECRETS_MANAGER_ENDPOINT`, as AWS's own rotation functions name it.
+    /// The URL in `SECRETS_MANAGER_ENDPOINT`, which AWS's rotation functions use too.
     pub(crate) endpoint: Option<String>,
-    /// The region whose roots are trusted for hosts that do not name theirs.
+    /// The function's region. Its roots are trusted for a host whose name has no region.
     pub(crate) region: Option<String>,
 }
 
-/// How the function logs, by Lambda's own variables.
+/// How the function logs: Lambda's variables decide.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogFormat {
     pub(crate) level: LevelFilter,
     pub(crate) json: bool,
 }
 
-/// Whether this process was started by Lambda, or by something that speaks its Runtime API.
+/// Whether Lambda, or another server of its Runtime API, started this process.
 pub(crate) fn on_lambda() -> bool {
     environment("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
 impl LogFormat {
-    /// From `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`. It cannot fail: what Lambda does
-    /// not define counts as INFO and text.
+    /// Reads `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`. An unknown value means INFO and
+    /// text.
     pub(crate) fn from_env() -> Self {
         let level = match environment("AWS_LAMBDA_LOG_LEVEL")
             .unwrap_or_default()
@@ -68,7 +68,7 @@ impl Config {
         Self::from_variables(&environment)
     }
 
-    /// Checks variables that `variable` gives by name.
+    /// Checks the variables that `variable` returns by name.
     ///
     /// # Errors
     /// [`Error::Configuration`] with the variable's name.
@@ -120,7 +120,7 @@ fn endpoint(url: String) -> Result<String, Error> {
         return Ok(url);
     }
     Err(invalid("SECRETS_MANAGER_ENDPOINT")(format!(
-        "{url:?} is not a URL; expected https://HOST."
+        "{url:?} is not a URL. Set it to https://HOST."
     )))
 }
 
@@ -128,9 +128,9 @@ fn invalid<P: Into<Problem>>(variable: &'static str) -> impl Fn(P) -> Error {
     move |problem| Error::Configuration { variable, problem: problem.into() }
 }
 
-/// A variable that is set to nothing counts as not set, since Terraform and consoles cannot tell
-/// the two apart.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+/// The variable's value. An empty value counts as absent: Terraform and consoles cannot tell the
+/// two apart.
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
 fn environment(name: &'static str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,11 +1,11 @@
-//! What every step and operation works with.
+//! What every step and operation gets.
 
 use crate::config::Config;
 use crate::database::tls::Tls;
 use crate::deadline::Deadline;
 use crate::secret::store::Store;
 
-/// What every step and operation works with, for one invocation.
+/// What every step and operation of one invocation gets.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,

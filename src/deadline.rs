@@ -1,27 +1,27 @@
-//! When the invocation has to have answered: every wait is cut to what is left, so that an error is
-//! told before Lambda kills the function.
+//! The time that the invocation has left. It limits every wait, so that an error is reported before
+//! Lambda kills the function.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// Kept back from Lambda's own deadline for closing sessions, logging and answering.
+/// Time reserved for closing sessions, logging and answering.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// The moment after which nothing is waited for any more.
+/// The moment at which every wait ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline(Instant);
 
-/// Nothing came within the time that was allowed.
+/// No answer came in time.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("nothing within {:.1} s{}", .waited.as_secs_f32(), if *.cut_short { ", when the function's \
-    own time was over: give it 30 s or more" } else { "" })]
+#[error("no answer within {:.1} s{}", .waited.as_secs_f32(), if *.cut_short { " because the \
+    invocation ran out of time: set its time-out to at least 30 s" } else { "" })]
 pub(crate) struct Elapsed {
     pub(crate) waited: Duration,
-    /// It was the end of the invocation that ended the wait.
+    /// The invocation's end cut the wait short.
     pub(crate) cut_short: bool,
 }
 
 impl Deadline {
-    /// From the deadline in Lambda's context, less a margin to answer in.
+    /// Lambda's deadline, less a margin to answer in.
     pub(crate) fn from_lambda(deadline: SystemTime) -> Self {
         let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
         Self::after(left.saturating_sub(MARGIN))
@@ -32,15 +32,15 @@ impl Deadline {
         Self(Instant::now() + duration)
     }
 
-    /// What is left, at most `cap`.
+    /// The time left, at most `cap`.
     pub(crate) fn remaining(&self, cap: Duration) -> Duration {
         self.0.saturating_duration_since(Instant::now()).min(cap)
     }
 
-    /// Waits for `future` as long as is left, at most `cap`.
+    /// Waits for `future` until the deadline, at most `cap`.
     ///
     /// # Errors
-    /// [`Elapsed`].
+    /// [`Elapsed`] if it takes longer.
     pub(crate) async fn limit<T>(
         &self,
         cap: Duration,

@@ -1,5 +1,5 @@
-//! What comes in, as types: a step of a rotation that Secrets Manager asks for, or an operation
-//! that a person or a schedule asks for.
+//! Events: a rotation step that Secrets Manager asks for, or an operation that a person or a
+//! schedule asks for.
 
 use secrecy::SecretString;
 use serde::{Serialize, Serializer};
@@ -10,8 +10,8 @@ use crate::error::Error;
 const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"createSecret\" | \
     \"setSecret\" | \"testSecret\" | \"finishSecret\", \"SecretId\": \"...\", \
     \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \"status\" | \"preflight\" \
-    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}, for recover also \"DryRun\": \
-    true and \"Prefer\": \"back\", for retire \"Terminate\": true.";
+    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. recover also takes \"DryRun\": \
+    true and \"Prefer\": \"back\"; retire also takes \"Terminate\": true.";
 
 /// What an invocation asks for.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(crate) enum Event {
     Operation(OperationRequest),
 }
 
-/// An operation, and the secret that it is asked for.
+/// An operation on a secret.
 #[derive(Debug, Clone)]
 pub(crate) struct OperationRequest {
     /// An ARN or a name.
@@ -31,42 +31,41 @@ pub(crate) struct OperationRequest {
 /// What a person or a schedule asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// Says what state the secret is in, and changes nothing.
+    /// Reports the state of the secret. Changes nothing.
     Status,
-    /// Tries all that a rotation will need, and changes nothing.
+    /// Tries everything that a rotation needs. Changes nothing.
     Preflight,
-    /// Rotates in one call.
+    /// Rotates in one invocation.
     Rotate,
-    /// Ends a rotation that got stuck; `dry_run` only says how.
+    /// Repairs the secret, for example after a stuck rotation. `dry_run` only reports the remedy.
     Recover { dry_run: bool, prefer: Prefer },
-    /// Ends the use of the credential that was current before; `terminate` ends its sessions, too.
+    /// Ends the use of the previous credential. `terminate` ends its sessions too.
     Retire { terminate: bool },
 }
 
-/// Which way out of a rotation that got stuck with the pending password in the database.
+/// The way out of a stuck rotation whose pending password the database already has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Prefer {
-    /// Finish it.
+    /// Finish the rotation.
     #[default]
     Forward,
-    /// Give AWSCURRENT back what it had.
+    /// Restore AWSCURRENT's password.
     Back,
 }
 
-/// A step of a rotation, as Secrets Manager asks for it.
+/// A step of a rotation of a secret.
 #[derive(Debug, Clone)]
 pub(crate) struct StepRequest {
     pub(crate) step: Step,
     /// An ARN or a name.
     pub(crate) secret_id: String,
-    /// The version that is being rotated in.
+    /// The `ClientRequestToken`: the id of the version that becomes current.
     pub(crate) token: String,
-    /// Proof that the caller is the rotation, which `PutSecretValue` needs across accounts. Not for
-    /// any eyes.
+    /// The `RotationToken`, which `PutSecretValue` needs across accounts. Secret: never logged.
     pub(crate) rotation_token: Option<SecretString>,
 }
 
-/// The four steps of a rotation, in their order.
+/// The four steps of a rotation, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::enum_variant_names, reason = "the names are Secrets Manager's")]
 pub(crate) enum Step {
@@ -87,7 +86,7 @@ impl Step {
         }
     }
 
-    /// One page of AWS's documentation spells the steps with underscores.
+    /// Accepts underscores too: one page of AWS's documentation spells the steps so.
     fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "createSecret" | "create_secret" => Self::CreateSecret,
@@ -109,7 +108,7 @@ impl Event {
     /// Parses an event: one with `Operation`, or else a step.
     ///
     /// # Errors
-    /// [`Error::Event`] that names the key and says what is accepted.
+    /// [`Error::Event`], which names the key and what is accepted.
     pub(crate) fn parse(event: &Value) -> Result<Self, Error> {
         if event.get("Operation").is_some_and(|operation| !operation.is_null()) {
             return OperationRequest::parse(event).map(Self::Operation);
@@ -117,7 +116,7 @@ impl Event {
         StepRequest::parse(event).map(Self::Step)
     }
 
-    /// The secret that it is about.
+    /// The secret's ARN or name.
     pub(crate) fn secret_id(&self) -> &str {
         match self {
             Self::Step(request) => &request.secret_id,
@@ -169,7 +168,7 @@ impl OperationRequest {
                 return Err(Error::Event(format!("there is no Operation {name:?}. {EXPECTED}")));
             }
         };
-        // A mistyped option must not make of a rehearsal the real thing.
+        // A mistyped "DryRun" must not start the real operation.
         let known = |key: &str| ["Operation", "SecretId"].contains(&key) || options.contains(&key);
         let keys = event.as_object().into_iter().flat_map(|event| event.keys());
         if let Some(key) = keys.into_iter().find(|key| !known(key)) {
@@ -181,10 +180,10 @@ impl OperationRequest {
 }
 
 impl StepRequest {
-    /// Parses an event; keys that are not known are ignored, since Secrets Manager may add some.
+    /// Parses an event. Unknown keys are ignored: Secrets Manager may add some.
     ///
     /// # Errors
-    /// [`Error::Event`] that names the key and says what is accepted.
+    /// [`Error::Event`], which names the key and what is accepted.
     pub(crate) fn parse(event: &Value) -> Result<Self, Error> {
         if !event.is_object() {
             return Err(Error::Event(format!("it is not a JSON object. {EXPECTED}")));
@@ -218,7 +217,7 @@ fn field<'a>(event: &'a Value, key: &str) -> Result<&'a str, Error> {
     Err(Error::Event(format!("{key:?} {problem}. {EXPECTED}")))
 }
 
-/// An option that is false unless it is given.
+/// An option, false if it is absent.
 fn flag(event: &Value, key: &str) -> Result<bool, Error> {
     match &event[key] {
         Value::Null => Ok(false),

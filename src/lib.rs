@@ -8,15 +8,16 @@
 //!        └─> operations   a person's or a schedule's door: one file each ───┘
 //!                │
 //!                v
-//!            rotation     the core that both doors share: what is valid, what is decided
+//!            rotation     the core that both doors share: valid states and decisions
 //!                │
 //!                v
 //!            database     logins, sessions, SQL          secret   the document, its versions
 //! ```
 //!
-//! `error` tells every failure apart, `config` and `policy` hold what the environment says,
-//! `deadline` cuts every wait to what Lambda has left, `telemetry` logs. Modules import downwards
-//! only: `operations` > `steps` > `rotation` > `database`, `secret` > `error`.
+//! `error` has a kind for every failure. `config` and `policy` hold the function's settings.
+//! `deadline` limits every wait to the time that the invocation has left. `telemetry` logs.
+//! Modules import downwards only: `operations` > `steps` > `rotation` > `database`, `secret` >
+//! `error`.
 
 mod config;
 mod context;
@@ -49,7 +50,8 @@ use crate::secret::store::{self, Store};
 
 /// Reads the environment once, then answers Lambda's events until Lambda ends the process.
 ///
-/// Exit status 0 after Lambda ended it, 1 when the Runtime API failed, 2 outside Lambda.
+/// The exit status is 0 after Lambda ended the process, 1 if the Runtime API failed, and 2 outside
+/// Lambda.
 pub async fn serve() -> ExitCode {
     let log = LogFormat::from_env();
     telemetry::start(log);
@@ -81,7 +83,7 @@ pub async fn serve() -> ExitCode {
     }
 }
 
-/// What outlives an invocation.
+/// What the invocations of one process share.
 #[derive(Debug)]
 struct App {
     config: Config,
@@ -90,8 +92,7 @@ struct App {
 }
 
 impl App {
-    /// Reads the files that the configuration names and prepares the AWS client. It sends no
-    /// request.
+    /// Reads the files that the configuration names, and prepares the AWS client. Sends no request.
     async fn new(config: Config) -> Result<Self, Error> {
         let tls = Tls::new(config.ca_bundle_file.as_deref(), config.region.clone())?;
         let client = store::client(config.endpoint.as_deref()).await;
@@ -99,8 +100,8 @@ impl App {
     }
 }
 
-/// Answers one invocation, and logs and measures it. A function that could not start answers every
-/// event with the reason.
+/// Answers, logs and measures one invocation. With an invalid configuration, every answer is that
+/// error.
 async fn answer(
     app: &Result<App, Error>,
     log: LogFormat,
@@ -126,7 +127,7 @@ async fn answer(
     }
 }
 
-/// Does what an event asks for. The same event may be sent again, whatever the error was.
+/// Does what the event asks for. The same event may be sent again after any error.
 async fn handle(app: &App, event: &Event, deadline: Deadline) -> Result<Answer, Error> {
     let store = Store::new(app.client.clone(), deadline);
     let context = Context { config: &app.config, tls: &app.tls, store, deadline };

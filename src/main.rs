@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-// One invocation at a time is all that Lambda sends to a process.
+// Lambda sends a process one invocation at a time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     postgres_secret_rotation::serve().await

@@ -1,5 +1,5 @@
-//! What the function says of itself: one log event per invocation with everything in it, and a
-//! metric in CloudWatch's embedded format.
+//! The function's own log and metrics: one log event per step and operation with all its fields, and
+//! one metric per invocation in CloudWatch's embedded format.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};
@@ -18,15 +18,14 @@ use crate::report::{Answer, Details, StepReport};
 
 const NAMESPACE: &str = "PostgresSecretRotation";
 
-/// Starts logging. The level is for this crate alone: libraries log requests and statements at the
-/// finer levels.
+/// Starts logging. Libraries log at WARN at most: at finer levels they log requests and statements.
 pub(crate) fn start(format: LogFormat) {
     let levels = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), format.level)
         .with_default(format.level.min(LevelFilter::WARN));
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
     let registry = tracing_subscriber::registry();
-    // A second call finds the first one's subscriber in place, which is what it wanted.
+    // A second call changes nothing: the first one's subscriber is in place.
     let _ = if format.json {
         registry
             .with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false))
@@ -37,7 +36,7 @@ pub(crate) fn start(format: LogFormat) {
     };
 }
 
-/// Logs what was done: every step by itself, and an operation in one event more.
+/// Logs what was done: one event per step, and one more for an operation.
 pub(crate) fn answer(answer: &Answer) {
     match answer {
         Answer::Step(step) => report(step),
@@ -90,7 +89,7 @@ fn report(report: &StepReport) {
     );
 }
 
-/// Logs why a step, or an event that was not understood, failed.
+/// Logs a failure with its fields.
 pub(crate) fn failure(event: Option<&Event>, error: &Error, duration: Duration) {
     let (role, host) = match error {
         Error::Database { role, host, .. } | Error::NoCredentialAccepted { role, host, .. } => {
@@ -118,9 +117,9 @@ pub(crate) fn failure(event: Option<&Event>, error: &Error, duration: Duration) 
     );
 }
 
-/// Writes the metrics of one invocation: `Duration`, `Failures`, by step and by kind of error.
+/// Writes the metrics of one invocation, `Duration` and `Failures`, by step and by kind of error.
 ///
-/// Only beside JSON logs: as a line among text it would reach no metric.
+/// Only with JSON logs: CloudWatch does not find metrics in text logs.
 pub(crate) fn metric(
     format: LogFormat,
     event: Option<&Event>,
@@ -150,7 +149,7 @@ pub(crate) fn metric(
         line["_aws"]["CloudWatchMetrics"] = metrics(&[&[], &["Step"], &["ErrorKind"]]);
         line["ErrorKind"] = json!(error.kind());
     }
-    // Nobody is left to tell when standard output is gone.
+    // An error here cannot be reported: standard output is gone.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 

@@ -76,7 +76,7 @@ async fn parity() -> (f64, f64) {
     pair.imitate_aws_function().await;
     pair.create_tables(&pair.clone, "more", TABLES).await;
     let (unequal, tested) = test(&pair).await;
-    let total = format!("({} in all)", 2 * TABLES + 1);
+    let total = format!("({} differences)", 2 * TABLES + 1);
     assert!(tested.as_ref().is_err_and(|failure| failure.message.contains(&total)), "{tested:?}");
     (equal, unequal)
 }

@@ -168,7 +168,7 @@ async fn a_server_that_never_answers_is_given_up_before_lambda_kills_the_functio
         &application,
         &function,
         "DatabaseTimedOut",
-        &["no answer in time", &port.to_string(), "give it 30 s"],
+        &["no answer in time", &port.to_string(), "at least 30 s"],
     )
     .await;
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());

@@ -57,7 +57,7 @@ impl Unequal {
         let failed = self.step("testSecret").await.unwrap_err();
         assert_eq!(failed.kind, "PrivilegesMissing", "{expected}: {}", failed.message);
         assert!(
-            failed.message.contains(&format!("(1 in all): {expected} (")),
+            failed.message.contains(&format!("(1 differences): {expected} (")),
             "{expected}: {}",
             failed.message
         );
@@ -431,7 +431,7 @@ async fn as_much_is_named_as_a_person_can_read() {
     unequal.set().await;
     let failed = unequal.step("testSecret").await.unwrap_err();
     assert!(
-        failed.message.contains("(50 in all)")
+        failed.message.contains("(50 differences)")
             && failed.message.contains("; and 40 more. AWSCURRENT"),
         "{}",
         failed.message
@@ -524,7 +524,7 @@ async fn many_tables_are_compared_quickly() {
     unequal.set().await;
     let started = std::time::Instant::now();
     let failed = unequal.step("testSecret").await.unwrap_err();
-    assert!(failed.message.contains("(10001 in all)"), "{}", failed.message);
+    assert!(failed.message.contains("(10001 differences)"), "{}", failed.message);
     assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
 }
 

@@ -1,124 +1,124 @@
-//! How the database, or the way to it, can fail.
+//! How the database or the connection to it can fail.
 
-/// How the database, or the way to it, failed. Only [`LoginRejected`](Self::LoginRejected) says
-/// anything about a password.
+/// How the database or the connection to it failed. Only [`LoginRejected`](Self::LoginRejected)
+/// says anything about a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DatabaseFault {
     #[error(
-        "the server refused the password: it is a wrong one, or the role does not exist, has no \
-         password, or its VALID UNTIL has passed (the server does not say which). Compare the \
-         secret with pg_roles."
+        "the server refused the password. It is wrong, or the role does not exist, has no password \
+         or is past its VALID UNTIL; the server does not say which. Compare the secret with \
+         pg_roles."
     )]
     LoginRejected,
-    #[error("the password is right but the role may not log in. Run ALTER ROLE ... LOGIN.")]
+    #[error("the password is right, but the role may not log in. Run ALTER ROLE ... LOGIN.")]
     LoginNotPermitted,
     #[error(
-        "pg_hba.conf has no entry that lets this role in from here. Add a hostssl entry for it; \
-         where the secret says \"ssl\": false, remove that key first."
+        "pg_hba.conf does not let this role in from the function's address. Add a hostssl entry. \
+         If the secret says \"ssl\": false, remove that key first."
     )]
     HostNotPermitted,
-    #[error("the role may not connect to the database. GRANT CONNECT ON DATABASE to it.")]
+    #[error("the role may not connect to the database. Run GRANT CONNECT ON DATABASE ... TO it.")]
     ConnectNotPermitted,
-    #[error("the database of the secret's dbname does not exist.")]
+    #[error("the database that the secret's dbname names does not exist. Correct dbname.")]
     DatabaseMissing,
     #[error(
-        "no connection is free: the role's CONNECTION LIMIT, the database's, or max_connections is \
-         reached. It succeeds on a retry once there is one."
+        "no connection is free: the role's CONNECTION LIMIT, the database's or max_connections is \
+         reached. A retry succeeds once a connection is free."
     )]
     TooManyConnections,
-    #[error("the server is starting up or shutting down. It succeeds on a retry once it is up.")]
+    #[error("the server is starting up or shutting down. A retry succeeds once it is up.")]
     NotAccepting,
     #[error("the host name cannot be resolved. Check the secret's host and the VPC's DNS.")]
     NameNotResolved,
     #[error(
-        "the host refuses connections or there is no route. Check host, port, security groups and \
-         that the server runs."
+        "the host refuses connections, or no route leads to it. Check the host, the port and the \
+         security groups, and that the server runs."
     )]
     Unreachable,
     #[error(
-        "no answer in time. Check security groups and routes between the function and the \
-         database, and whether the server is overloaded."
+        "no answer in time. Check the security groups and routes between the function and the \
+         database, and the server's load."
     )]
     TimedOut,
     #[error(
-        "the server does not offer TLS, and a password is not sent without it. Switch ssl on in \
-         the server."
+        "the server does not offer TLS, and no password is sent without it. Switch ssl on in the \
+         server."
     )]
     TlsNotOffered,
     #[error(
-        "the server's certificate is for another name. Use the name in the certificate as the \
-         secret's host, or set tls_server_name in ROTATION_POLICY."
+        "the server's certificate names another host. Use that name as the secret's host, or set \
+         tls_server_name in ROTATION_POLICY."
     )]
     TlsName,
     #[error(
-        "the server's certificate is not signed by a trusted root, or is not valid today. Roots \
-         are Amazon RDS's own of the region; set CA_BUNDLE_FILE for any other. A proxy (RDS Proxy, \
-         PgBouncer) has another certificate: rotate through the database itself with rotation_host \
-         in ROTATION_POLICY."
+        "the server's certificate is not signed by a trusted root, or is not valid today. The \
+         trusted roots are those of Amazon RDS in the region; for others, set CA_BUNDLE_FILE. A \
+         proxy (RDS Proxy, PgBouncer) has another certificate: set rotation_host in \
+         ROTATION_POLICY to the database itself."
     )]
     TlsChain,
     #[error(
-        "no roots to check the server's certificate against are built in for its region. Put AWS's \
-         certificate bundle of the region into a file and name it in CA_BUNDLE_FILE."
+        "the function has no root certificates for the server's region. Store AWS's certificate \
+         bundle of the region in a file, and name the file in CA_BUNDLE_FILE."
     )]
     TlsRootsMissing,
     #[error("the TLS handshake failed. Check that the server speaks TLS 1.2 or newer.")]
     TlsFailed,
     #[error(
-        "the server is a read-only standby, or is failing over. Point the secret's host (or \
-         rotation_host in ROTATION_POLICY) at the writer."
+        "the server is a read-only standby, or is failing over. Set the secret's host, or \
+         rotation_host in ROTATION_POLICY, to the writer."
     )]
     ReadOnly,
     #[error(
-        "the server does not prove that it knows the admin's password (SCRAM with channel \
-         binding), as it has to where the admin secret does not name its host. Store the admin's \
-         password as scram-sha-256, or set rotation_host in ROTATION_POLICY."
+        "the server did not prove that it knows the admin's password (SCRAM with channel binding). \
+         It has to, because the admin secret names no host. Store the admin's password as \
+         scram-sha-256, or set rotation_host in ROTATION_POLICY."
     )]
     ServerNotProven,
     #[error(
-        "the role lacks the right to do this. If passwords may only be changed by members of \
-         rds_password, set admin_secret, and strategy to single-user, in ROTATION_POLICY."
+        "the role lacks the right to do this. If only members of rds_password may change \
+         passwords, set admin_secret, and strategy to single-user, in ROTATION_POLICY."
     )]
     PermissionDenied,
     #[error(
-        "the admin lacks the right to change this role. From PostgreSQL 16 on run GRANT <role> TO \
-         <admin> WITH ADMIN OPTION; before, the admin needs CREATEROLE."
+        "the admin lacks the right to change this role. On PostgreSQL 16 or newer, run GRANT \
+         <role> TO <admin> WITH ADMIN OPTION. Before 16, the admin needs CREATEROLE."
     )]
     AdminLacksRight,
     #[error(
-        "the admin may not set this parameter for another role. From PostgreSQL 15 on run GRANT \
-         SET ON PARAMETER <parameter> TO <admin>; before, have a superuser give both users the \
-         same setting."
+        "the admin may not set this parameter for another role. On PostgreSQL 15 or newer, run \
+         GRANT SET ON PARAMETER <parameter> TO <admin>. Before 15, a superuser has to set it for \
+         both users."
     )]
     SettingNotPermitted,
     #[error(
-        "the host takes no start-up options, or keeps them to itself, as a pooler or proxy does. \
-         Rotate through the database itself: set rotation_host in ROTATION_POLICY."
+        "the host refuses or drops start-up options, as a pooler or proxy does. Set rotation_host \
+         in ROTATION_POLICY to the database itself."
     )]
     ProxyInTheWay,
     #[error(
-        "another session holds a lock on the role. It succeeds on a retry once that session ends: \
-         look for it in pg_locks."
+        "another session holds a lock on the role. Look for it in pg_locks. A retry succeeds once \
+         that session ends."
     )]
     LockTimedOut,
-    #[error("the statement took too long and was cancelled by the server.")]
+    #[error("the statement took too long, and the server cancelled it. A retry may succeed.")]
     StatementTimedOut,
     #[error(
         "the server's password policy refuses the new password. Adapt PASSWORD_LENGTH and the \
-         EXCLUDE_ variables to it, or set password_storage to cleartext in ROTATION_POLICY where \
-         an extension (credcheck) insists on seeing it."
+         EXCLUDE_ variables. If an extension (credcheck) has to see the password, set \
+         password_storage to cleartext in ROTATION_POLICY."
     )]
     PasswordRefused,
-    #[error("another session is changing the role at this moment. It succeeds on a retry.")]
+    #[error("another session is changing the role at this moment. A retry succeeds.")]
     ConcurrentUpdate,
-    #[error("the role does not exist.")]
+    #[error("the role does not exist. Correct the secret, or create the role.")]
     RoleMissing,
     #[error(
-        "the connection broke off. What had been sent may or may not have taken effect; a retry \
+        "the connection was lost. The last statement may or may not have taken effect; a retry \
          finds out."
     )]
     ConnectionLost,
-    #[error("the server reported an error that has no special handling.")]
+    #[error("the server reported an error that the function does not recognise.")]
     Other,
 }
 

@@ -1,8 +1,8 @@
-//! The words of a server or a library, kept apart from ours until they are printed.
+//! The message of a server or a library, kept apart from our own text until it is printed.
 
 use std::fmt;
 
-/// What a server or a library said of a failure.
+/// What a server or a library said about a failure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Detail {
     sqlstate: Option<String>,
@@ -15,17 +15,17 @@ impl Detail {
         Self { sqlstate: Some(sqlstate.to_owned()), message }
     }
 
-    /// The server's SQLSTATE, where the server answered.
+    /// The SQLSTATE, if the server answered.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         self.sqlstate.as_deref()
     }
 
-    /// The same without the message, which may quote a value.
+    /// Drops the message, which may quote a value.
     pub(crate) fn without_message(self) -> Self {
         Self { message: String::new(), ..self }
     }
 
-    /// The same with every occurrence of a text replaced in the message.
+    /// Replaces every occurrence of a text in the message.
     pub(crate) fn replacing(self, text: &str, by: &str) -> Self {
         Self { message: self.message.replace(text, by), ..self }
     }

@@ -1,9 +1,8 @@
-//! Everything that can go wrong, told apart.
+//! Every way in which an invocation can fail.
 //!
-//! An error names the role, the host and the operation, says what to do next, and never carries a
-//! value of a secret. Its
-//! [`kind`](Error::kind) is stable: the Lambda error type, a log field and a metric dimension to
-//! alarm on.
+//! An error names the role, the host and the operation, and says what to do next. It never holds a
+//! value of a secret. Its [`kind`](Error::kind) is stable: it is Lambda's error type, a log field
+//! and a metric dimension for alarms.
 
 mod database;
 mod detail;
@@ -24,29 +23,27 @@ const NOTHING_CHANGED: &str = "Nothing was changed.";
 /// Why an invocation failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The function's environment cannot be used; every invocation answers with this until it is
-    /// mended.
+    /// The function's environment is invalid. Every invocation fails with this until it is fixed.
     #[error("environment variable {variable}: {problem}")]
     Configuration { variable: &'static str, problem: Problem },
 
-    /// The event is not one that the function accepts.
+    /// The function does not accept the event.
     #[error("the event was not understood: {0}")]
     Event(String),
 
-    /// The labels of the secret do not allow the step.
+    /// The state of the secret does not allow the step.
     #[error("secret {secret}: {fault}")]
     Rotation { secret: String, fault: RotationFault },
 
-    /// The value of a version of the secret cannot be used.
+    /// A version of the secret has an invalid value.
     #[error("secret {secret}, {version}: {problem}")]
     Document { secret: String, version: String, problem: Problem },
 
-    /// Secrets Manager did not do what was asked.
+    /// A call of Secrets Manager failed.
     #[error("{operation} on secret {secret} failed: {fault}")]
     SecretsManager { operation: &'static str, secret: String, fault: StoreFault },
 
-    /// PostgreSQL, or the way to it, did not do what was asked. `detail` is the server's or the
-    /// library's own text.
+    /// PostgreSQL or the connection to it failed. `detail` is the server's or the library's text.
     #[error("{operation} as role {role:?} on {host} failed: {fault} [{detail}]")]
     Database {
         operation: &'static str,
@@ -56,47 +53,47 @@ pub(crate) enum Error {
         detail: Detail,
     },
 
-    /// No password that the secret holds is the one in the database.
+    /// The database refuses every password that the secret holds.
     #[error(
-        "the database at {host} accepts no password of role {role:?} that the secret holds (tried \
-         {tried}): the password was changed elsewhere, or the role does not exist, has no \
-         password, or its VALID UNTIL has passed. {advice}"
+        "the database at {host} refuses every password that the secret holds for role {role:?} \
+         (tried {tried}). The password was changed elsewhere, or the role does not exist, has no \
+         password or is past its VALID UNTIL. {advice}"
     )]
     NoCredentialAccepted { role: String, host: String, tried: String, advice: String },
 
-    /// The admin secret may not be used on this role.
+    /// The admin secret may not be used for this role.
     #[error("the admin secret {admin} may not be used for role {role:?}: {reason}")]
     AdminRefused { admin: String, role: String, reason: String },
 
-    /// The admin may not do what the change of a role asks for. `statements` give it the rights.
+    /// The admin lacks rights that the change of a role needs. `statements` grant them.
     #[error(
-        "role {admin:?} of the admin secret on {host} lacks rights that role {role:?} needs it to \
-         have. As somebody who may, run: {statements}. Nothing was changed."
+        "admin role {admin:?} on {host} lacks rights that the change of role {role:?} needs. Run \
+         this as a role that may grant them: {statements}."
     )]
     AdminLacksRight { admin: String, host: String, role: String, statements: String },
 
-    /// The two users that take turns are not, or cannot be made, each other's equals.
+    /// The next user of a pair is not the current one's equal and cannot be made its equal.
     #[error("role {role:?} on {host} cannot take its turn: {problem}")]
     UsersNotReady { role: String, host: String, problem: String },
 
-    /// The role cannot do what the policy declares that the application does.
+    /// The role lacks rights that the policy or the secret declares.
     #[error("role {role:?} on {host} lacks what \"grants\" and \"probes\" declare: {missing}.")]
     RightsMissing { role: String, host: String, missing: String },
 
-    /// The state of the secret is one that the function must not, or cannot, mend by itself.
+    /// The function cannot or must not repair the secret.
     #[error("secret {secret} was not recovered. {advice} {reasons}")]
     NotRecovered { secret: String, advice: &'static str, reasons: String },
 
-    /// The pending user could do less than the current one.
+    /// The pending user can do less than the current one.
     #[error(
-        "role {role:?} on {host} could do less than role {current:?} can ({total} in all): \
+        "role {role:?} on {host} can do less than role {current:?} ({total} differences): \
          {missing}."
     )]
     PrivilegesMissing { role: String, host: String, current: String, total: u64, missing: String },
 }
 
 impl Error {
-    /// The stable name to alarm on: the Lambda `errorType`, the log field `error.kind`, the metric
+    /// The stable name for alarms: Lambda's `errorType`, the log field `error.kind` and the metric
     /// dimension `ErrorKind`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -116,7 +113,7 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later with nothing mended by a person.
+    /// Whether the same call may succeed later without a repair by a person.
     pub(crate) fn retryable(&self) -> bool {
         match self {
             Self::SecretsManager { fault, .. } => fault.retryable(),
@@ -125,7 +122,7 @@ impl Error {
         }
     }
 
-    /// What the failure has left behind, where that is known: a sentence, or nothing.
+    /// A sentence about what the failure left behind; empty if that is unknown.
     pub(crate) fn consequence(&self) -> &'static str {
         match self {
             Self::Event(_)
@@ -146,17 +143,17 @@ impl Error {
         }
     }
 
-    /// The whole text for a person: the error, and what it has left behind.
+    /// The whole text for a person: the error and its consequence.
     pub(crate) fn full_text(&self) -> String {
         format!("{self} {}", self.consequence()).trim_end().to_owned()
     }
 
-    /// The same with the server's SQLSTATE alone: its message may quote a value.
+    /// Drops the server's message, which may quote a value, and keeps its SQLSTATE.
     pub(crate) fn without_message(self) -> Self {
         self.map_detail(Detail::without_message)
     }
 
-    /// The same with every occurrence of a text in the server's message replaced.
+    /// Replaces every occurrence of a text in the server's message.
     pub(crate) fn replacing(self, text: &str, by: &str) -> Self {
         self.map_detail(|detail| detail.replacing(text, by))
     }
@@ -168,7 +165,7 @@ impl Error {
         self
     }
 
-    /// The SQLSTATE with which the server answered, where it did.
+    /// The SQLSTATE, if the server answered.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Database { detail, .. } => detail.sqlstate(),
@@ -176,7 +173,7 @@ impl Error {
         }
     }
 
-    /// Whether this is a failure of the database with that fault.
+    /// Whether the database failed with this fault.
     pub(crate) fn is_database(&self, wanted: DatabaseFault) -> bool {
         matches!(self, Self::Database { fault, .. } if *fault == wanted)
     }
@@ -189,8 +186,7 @@ impl RotationFault {
     }
 }
 
-/// An error of a library with all its causes in one line: most of them name the cause only in their
-/// `source`.
+/// A library's error with all its causes in one line. Most libraries name the cause only in `source`.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)

@@ -1,8 +1,8 @@
-//! What is wrong with an input, before it is known whose input it is.
+//! What is wrong with an input. The caller adds where the input comes from.
 
 use std::fmt;
 
-/// A sentence that says what is wrong with an input and what to do. It shows no value of a secret.
+/// A sentence that says what is wrong with an input and what to do. It holds no value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem(String);
 

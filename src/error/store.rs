@@ -6,35 +6,37 @@ use crate::deadline::Elapsed;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreFault {
     #[error(
-        "IAM does not allow it. Allow {action} on this secret to the function's role; with a \
-         customer managed key also kms:Decrypt and kms:GenerateDataKey on that key. [{detail}]"
+        "IAM does not allow it. Allow {action} on this secret to the function's role. With a \
+         customer managed key, allow kms:Decrypt and kms:GenerateDataKey on that key too. \
+         [{detail}]"
     )]
     AccessDenied { action: String, detail: String },
     #[error(
-        "there is no such secret or version. Check the SecretId, the region and the account. [{0}]"
+        "the secret or version does not exist. Check the SecretId, the region and the account. \
+         [{0}]"
     )]
     NotFound(String),
     #[error(
-        "Secrets Manager throttled every attempt. It succeeds on a retry once there are fewer \
-         calls. [{0}]"
+        "Secrets Manager throttled every attempt. A retry succeeds once there are fewer calls. \
+         [{0}]"
     )]
     Throttled(String),
     #[error(
-        "Secrets Manager could not be reached or had an internal error on every attempt: check the \
-         function's route to the endpoint (VPC endpoint or NAT, security group, DNS). [{0}]"
+        "Secrets Manager could not be reached, or had an internal error on every attempt. Check \
+         the function's route to the endpoint (VPC endpoint or NAT, security group, DNS). [{0}]"
     )]
     Unavailable(String),
     #[error(
-        "no answer from Secrets Manager: check the function's route to the endpoint (VPC endpoint \
+        "Secrets Manager did not answer. Check the function's route to the endpoint (VPC endpoint \
          or NAT, security group, DNS). [{0}]"
     )]
     TimedOut(Elapsed),
     #[error(
-        "the value cannot be decrypted: check the KMS key and the function's right to kms:Decrypt \
-         on it. [{0}]"
+        "KMS could not decrypt or encrypt the value. Check the key, and allow kms:Decrypt and \
+         kms:GenerateDataKey on it to the function's role. [{0}]"
     )]
     Decryption(String),
-    #[error("it was refused. [{0}]")]
+    #[error("Secrets Manager refused the call. [{0}]")]
     Refused(String),
 }
 

@@ -1,4 +1,4 @@
-//! The report on the state of a secret, by `status` and `recover`.
+//! The report of `status` and `recover` on a secret.
 
 use std::collections::BTreeMap;
 
@@ -6,43 +6,42 @@ use serde::Serialize;
 
 use super::step::StepReport;
 
-/// What state a secret is in, and what was done about it.
+/// The state of a secret and what was done about it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Diagnosis {
-    /// What was found at the beginning.
+    /// What the secret needed at the start.
     pub(crate) remedy: Remedy,
-    /// What was done, in its order.
+    /// What was done, in order.
     pub(crate) done: Vec<Remedy>,
-    /// The versions with a label, as they were at the beginning.
+    /// The versions with a label at the start.
     pub(crate) versions: Vec<VersionReport>,
-    /// Open sessions of the users, beside those of the function; none where nobody could log in to
-    /// count them.
+    /// Open sessions by user, without the function's own. Empty if no login succeeded.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) sessions: BTreeMap<String, u64>,
-    /// How the server stores the users' passwords, where a session may see it: `scram-sha-256`,
-    /// `md5` or `none`.
+    /// The form in which the server stores each user's password: `scram-sha-256`, `md5` or `none`.
+    /// Empty if the role may not see it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) password_stored_as: BTreeMap<String, String>,
     pub(crate) schedule: Schedule,
-    /// The steps of a rotation that were carried out.
+    /// The rotation steps that ran.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) steps: Vec<StepReport>,
 }
 
-/// What Secrets Manager says of the secret's rotation.
+/// What Secrets Manager says about the secret's rotation.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Schedule {
-    /// Absent until the first rotation is set up.
+    /// Absent until rotation is first configured.
     pub(crate) rotation_enabled: Option<bool>,
     pub(crate) last_rotated_seconds_ago: Option<u64>,
-    /// Negative: it should have begun that long ago.
+    /// Negative if the rotation is late.
     pub(crate) next_rotation_in_seconds: Option<i64>,
     pub(crate) overdue: bool,
 }
 
-/// A version of the secret, and whether the database accepts its password.
+/// A version of the secret and whether the database accepts its password.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct VersionReport {
@@ -51,12 +50,12 @@ pub(crate) struct VersionReport {
     pub(crate) age_seconds: Option<u64>,
     pub(crate) role: Option<String>,
     pub(crate) database: Option<Verdict>,
-    /// Why it is not known.
+    /// Why the role or the verdict is unknown, or what is special about the version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
 
-/// What the database makes of a password. Nothing is ever decided on what is not known.
+/// Whether the database accepts a password. Nothing is ever decided on `Unknown`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
@@ -65,66 +64,65 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
-/// What mends a secret.
+/// What repairs a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Remedy {
-    /// It is in order.
+    /// The secret is in order.
     Nothing,
-    /// The database has the pending password: test it, and finish.
+    /// The database has the pending password: test it, then move AWSCURRENT.
     RollForward,
-    /// The pending password never reached the database, or is not wanted: take AWSPENDING off, so
+    /// The pending password never reached the database, or is not wanted: remove AWSPENDING, so
     /// that the next rotation can begin.
     RemovePendingLabel,
-    /// The database has another of the secret's passwords: give it AWSCURRENT's again.
+    /// The database has another password of the secret: set AWSCURRENT's again.
     RestoreCurrent,
-    /// Nothing that the secret holds works: have the admin set AWSCURRENT's.
+    /// No password of the secret works: have the admin set AWSCURRENT's.
     ResetByAdmin,
-    /// Something is not known, so that nothing may be done.
+    /// A login could not be tried, so nothing may be done.
     Wait,
-    /// A person has to find out which password the database has.
+    /// A person has to find the password that the database has.
     ManualInterventionRequired,
 }
 
 impl Remedy {
-    /// What was done, for a person.
+    /// What was done, as a clause for a person.
     pub(crate) fn done(self) -> &'static str {
         match self {
-            Self::RollForward => "the pending version was tested and is AWSCURRENT now",
-            Self::RemovePendingLabel => "AWSPENDING was taken off",
-            Self::RestoreCurrent => "the database was given AWSCURRENT's password again",
-            Self::ResetByAdmin => "the admin has set AWSCURRENT's password",
+            Self::RollForward => "the pending version was tested and is now AWSCURRENT",
+            Self::RemovePendingLabel => "AWSPENDING was removed",
+            Self::RestoreCurrent => "AWSCURRENT's password was set again",
+            Self::ResetByAdmin => "the admin set AWSCURRENT's password",
             Self::Nothing | Self::Wait | Self::ManualInterventionRequired => "nothing was done",
         }
     }
 
-    /// What it is, in a sentence for a person.
+    /// What is wrong and what to do, as a sentence for a person.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Nothing => {
                 "The secret is in order: the database accepts AWSCURRENT, and no rotation is stuck."
             }
             Self::RollForward => {
-                "The database has the pending password: test it, and move AWSCURRENT to it."
+                "The database has the pending password. Test it and move AWSCURRENT to it."
             }
             Self::RemovePendingLabel => {
-                "The database accepts AWSCURRENT; AWSPENDING is on a version that is not needed: \
-                 take it off, so that a rotation can begin."
+                "The database accepts AWSCURRENT, and AWSPENDING is on a version that is not \
+                 needed. Remove the label, so that a rotation can begin."
             }
             Self::RestoreCurrent => {
-                "The database has an older or the pending password: set AWSCURRENT's again."
+                "The database has an older password or the pending one. Set AWSCURRENT's again."
             }
             Self::ResetByAdmin => {
-                "The database accepts nothing that the secret holds: have the admin secret set \
-                 AWSCURRENT's password."
+                "The database accepts no password of the secret. Have the admin set AWSCURRENT's."
             }
             Self::Wait => {
-                "Whether the database accepts a password could not be found out: nothing may be \
-                 done until it can."
+                "A login could not be tried. Nothing may be done until it can; the reason is \
+                 beside the version."
             }
             Self::ManualInterventionRequired => {
-                "What the database has is not in the secret, or it accepts any password: store the \
-                 right one with `aws secretsmanager put-secret-value`, or allow admin_reset in \
-                 ROTATION_POLICY."
+                "The secret does not hold the database's password, or the database accepts any \
+                 password. Store the right one with `aws secretsmanager put-secret-value`, or allow \
+                 admin_reset in ROTATION_POLICY."
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Durations as JSON.
+//! Durations in JSON.
 
 use std::time::Duration;
 
 use serde::Serializer;
 
-/// Whole milliseconds.
+/// A duration as whole milliseconds.
 pub(super) fn milliseconds<S: Serializer>(
     duration: &Duration,
     serializer: S,

@@ -1,4 +1,4 @@
-//! What goes out, as types: the report on a step or on an operation. None holds a secret value.
+//! Reports on a step or an operation, in JSON. None holds a secret value.
 
 mod diagnosis;
 mod duration;
@@ -14,7 +14,7 @@ pub(crate) use self::operation::{
 pub(crate) use self::step::{Outcome, RequirementsReport, StepReport};
 use crate::policy::Strategy;
 
-/// What an invocation answers.
+/// The answer of an invocation.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Answer {

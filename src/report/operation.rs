@@ -16,10 +16,10 @@ pub(crate) struct OperationReport {
     pub(crate) operation: &'static str,
     #[serde(rename = "SecretId")]
     pub(crate) secret: String,
-    /// Absent where it could not be found out.
+    /// Absent if the secret could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) strategy: Option<Strategy>,
-    /// In a sentence for a person.
+    /// The result, as a sentence for a person.
     pub(crate) message: String,
     #[serde(flatten)]
     pub(crate) details: Details,
@@ -27,7 +27,7 @@ pub(crate) struct OperationReport {
     pub(crate) duration: Duration,
 }
 
-/// What is reported of one kind of operation and of no other.
+/// What only one kind of operation reports.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Details {
@@ -39,7 +39,7 @@ pub(crate) enum Details {
     /// Of `preflight`.
     #[serde(rename_all = "PascalCase")]
     Preflight {
-        /// Every check was passed.
+        /// Every check passed.
         ready: bool,
         checks: Vec<PreflightCheck>,
     },
@@ -47,7 +47,7 @@ pub(crate) enum Details {
     Retirement(Retirement),
 }
 
-/// One of the things that a rotation needs.
+/// A check of one thing that a rotation needs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct PreflightCheck {
@@ -55,23 +55,23 @@ pub(crate) struct PreflightCheck {
     pub(crate) passed: bool,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
     pub(crate) duration: Duration,
-    /// What to do where it was not passed, or what to know where it was.
+    /// What to do after a failure, or what to know after a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_kind: Option<&'static str>,
 }
 
-/// What became of the credential that was current before.
+/// What happened to the previous credential.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Retirement {
     pub(crate) role: String,
-    /// Its password is gone until its next turn.
+    /// Whether the previous credential is retired: it logs in no more, and no old session is open.
     pub(crate) retired: bool,
-    /// How many sessions were told to end.
+    /// The number of sessions that were terminated.
     pub(crate) terminated: u64,
-    /// The sessions that were open, of one user those from before its password was changed.
+    /// The open sessions. Single user: only those opened with the old password.
     pub(crate) clients: Vec<ClientReport>,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct Retirement {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ClientReport {
     pub(crate) application_name: Option<String>,
-    /// Absent where the sessions' role is not ours to look at.
+    /// Absent if the role may not see it.
     pub(crate) address: Option<String>,
     pub(crate) sessions: u64,
     pub(crate) oldest_seconds: Option<u64>,

@@ -19,19 +19,19 @@ pub(crate) struct StepReport {
     pub(crate) version: String,
     pub(crate) strategy: Option<Strategy>,
     pub(crate) outcome: Outcome,
-    /// What was done, in a sentence for a person.
+    /// What was done, as a sentence for a person.
     pub(crate) message: String,
-    /// What works and should be looked at all the same.
+    /// What worked and still needs a look.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
-    /// Of `testSecret` alone.
+    /// Only for `testSecret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checks: Option<RequirementsReport>,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
     pub(crate) duration: Duration,
 }
 
-/// How much of what the policy declares was checked.
+/// How many declared grants and probes were checked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RequirementsReport {
@@ -41,24 +41,24 @@ pub(crate) struct RequirementsReport {
     pub(crate) duration: Duration,
 }
 
-/// What a step came to.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Outcome {
-    /// The version is AWSCURRENT already; nothing was left to do.
+    /// The version is already AWSCURRENT. Nothing was left to do.
     AlreadyCurrent,
     /// A new pending value was stored.
     Created,
-    /// The version had a value already, which stays.
+    /// The version already had a value, which stays.
     Kept,
-    /// The database accepts the pending password now.
+    /// The database now accepts the pending password.
     PasswordSet,
-    /// The database accepted it before.
+    /// The database already accepted the pending password.
     AlreadySet,
     /// The pending credential works.
     Tested,
-    /// The version has no value; the current credential was tested and works.
+    /// The version has no value. The current credential was tested and works.
     CurrentTested,
-    /// AWSCURRENT is on the version now.
+    /// AWSCURRENT is now on the version.
     Finished,
 }
 

@@ -65,7 +65,7 @@ async fn status_says_what_there_is_to_know() {
         "{status}"
     );
     assert!(status["Schedule"]["LastRotatedSecondsAgo"].is_u64(), "{status}");
-    assert!(status["Message"].as_str().unwrap().contains("take it off"), "{status}");
+    assert!(status["Message"].as_str().unwrap().contains("Remove the label"), "{status}");
 }
 
 #[tokio::test]

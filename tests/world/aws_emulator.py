@@ -1,4 +1,4 @@
-"""Moto as the AWS of the tests, with the versions, labels and rotations of Secrets Manager made true to the service."""
+"""Moto as the AWS of the tests. Versions, labels and rotations of Secrets Manager behave as in the service."""
 
 import argparse
 import json
@@ -15,20 +15,20 @@ from moto.secretsmanager import exceptions, models, responses, urls
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
-# The credentials that may do everything; all others are a role's.
+# These credentials may do everything. All others belong to a role.
 TESTS = "testing"
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 SCHEDULE = r"rate\((\d+) (hour|day)s?\)|cron\(0 \S+ \S+ \S+ \S+ \*\)"
 
-# Requests run in threads and moto's state is global. Held for one request or one change, never while the function runs.
+# Moto's state is global, and requests run in threads. Held for one request or change, never during an invocation.
 STATE = threading.RLock()
 OPTIONS = argparse.Namespace()
 ROTATIONS = {}
 
 
 def account():
-    """Lambda, and with it the rest of the account. Loading it takes seconds, which the tests that deploy nothing are spared."""
+    """Lambda and the rest of the account. Loading them takes seconds, so only a deployment does."""
     import aws_lambda
 
     aws_lambda.install(invoke)
@@ -36,22 +36,22 @@ def account():
 
 
 def present(answer):
-    """An answer leaves out what does not apply."""
+    """An answer without the fields that do not apply."""
     return {key: value for key, value in answer.items() if value not in (None, [], {})}
 
 
 def refuse(kind, message):
-    """A refusal has an exception and a text of the service; the texts are not wrapped, so that one can search them."""
+    """Refuses a call with the service's exception and text."""
     raise exceptions.SecretsManagerClientError(f"{kind}Exception", message)
 
 
 def holder(secret, label):
-    """A label sits on one version at most."""
+    """The version that carries the label: one at most."""
     return next((token for token, version in secret.versions.items() if label in version["version_stages"]), None)
 
 
 def invoke(name, event):
-    """Whether the function failed, and its answer; Invoke answers 200 for a function that failed, and says so in a header."""
+    """Whether the function failed, and its answer. Invoke answers 200 then too, and says so in a header."""
     url = f"{OPTIONS.function_url}/2015-03-31/functions/{name}/invocations"
     request = urllib.request.Request(url, event.encode(), {"Content-Type": "application/json"})
     try:
@@ -62,17 +62,17 @@ def invoke(name, event):
 
 
 class Secret(models.FakeSecret):
-    # Moto looks a model's service, and a backend's URLs, up by the name of the module.
+    # Moto finds a model's service and a backend's URLs by the name of the module.
     __module__ = models.__name__
     rotation = rotation_rules = None
 
     @property
     def owning_service(self):
-        """The name of another service's secret begins with that service."""
+        """The name of a secret that another service owns begins with that service."""
         return "rds" if self.name.startswith("rds!") else super().owning_service
 
     def move(self, label, target):
-        """AWSPREVIOUS follows to the version that AWSCURRENT left; labels are listed in alphabetical order."""
+        """AWSPREVIOUS follows AWSCURRENT to the version it left. Labels are listed alphabetically."""
         source = holder(self, label)
         if source == target:
             return
@@ -86,7 +86,7 @@ class Secret(models.FakeSecret):
         self.last_changed_date = time.time()
 
     def schedule(self):
-        """The next rotation is due one interval after the last write; a cron expression is not worked out."""
+        """The next rotation is due one interval after the last write. A cron expression is not evaluated."""
         rules = self.rotation_rules or {}
         days = rules.get("AutomaticallyAfterDays", 0)
         if (rate := re.fullmatch(SCHEDULE, rules.get("ScheduleExpression", ""))) and rate[1]:
@@ -94,12 +94,12 @@ class Secret(models.FakeSecret):
         self.next_rotation_date = time.time() + days * 86400 if days else None
 
     def abandon(self):
-        """The step under way is not called back."""
+        """Abandons the rotation. A step that is running continues."""
         if self.rotation and self.rotation.state == "running":
             self.rotation.state = "abandoned"
 
     def to_dict(self):
-        """A description names versions with labels only, and no dates of a rotation that is switched off."""
+        """A description names only versions with labels, and no dates if rotation is switched off."""
         labels = present({token: version["version_stages"] for token, version in self.versions.items()})
         labels = {"VersionIdsToStages": labels, "SecretVersionsToStages": labels}
         dates = {} if self.rotation_enabled else {"LastRotatedDate": None, "NextRotationDate": None}
@@ -112,12 +112,12 @@ class Secret(models.FakeSecret):
 
 class Rotation:
     def __init__(self, secret, token, steps):
-        """The function gets the secret's ARN, whatever name the rotation was asked for by, and one RotationToken."""
+        """The function gets the secret's ARN, never its name, and one RotationToken."""
         self.secret, self.token, self.steps, self.state, self.log = secret, token, steps, "running", []
         self.event = {"SecretId": secret.arn, "ClientRequestToken": token, "RotationToken": secrets.token_hex(32)}
 
     def run(self):
-        """A failed step makes all begin again; success needs AWSCURRENT moved; a test leaves no version behind."""
+        """A failed step restarts all steps. Success needs AWSCURRENT moved. A test leaves no version behind."""
         done = any(all(map(self.step, self.steps)) for _ in range(OPTIONS.attempts))
         with STATE:
             promoted = holder(self.secret, CURRENT) == self.token
@@ -131,11 +131,12 @@ class Rotation:
                 self.secret.schedule()
 
     def step(self, step):
-        """No step follows once the rotation is abandoned."""
+        """Runs a step, unless the rotation was abandoned."""
         if self.state != "running":
             return False
         started = time.monotonic()
-        failed, answer = invoke(self.secret.rotation_lambda_arn.rpartition(":")[2], json.dumps({"Step": step} | self.event))
+        function = self.secret.rotation_lambda_arn.rpartition(":")[2]
+        failed, answer = invoke(function, json.dumps({"Step": step} | self.event))
         error = (answer or "no message") if failed else None
         self.log.append({"step": step, "ms": round((time.monotonic() - started) * 1000), "error": error})
         return error is None
@@ -145,23 +146,33 @@ class SecretsManager(models.SecretsManagerBackend):
     __module__ = models.__name__
 
     def find(self, secret_id, write=True):
-        """A secret that waits for deletion is of no use; replicas and other services' secrets refuse writes."""
+        """A secret that waits for deletion refuses all calls; replicas and other services' secrets refuse writes."""
         if secret_id not in self.secrets:
             raise exceptions.SecretNotFoundException()
         secret = self.secrets[secret_id]
         if secret.is_deleted():
-            refuse("InvalidRequest", "You can't perform this operation on the secret because it was marked for deletion.")
+            refuse(
+                "InvalidRequest",
+                "You can't perform this operation on the secret because it was marked for deletion.",
+            )
         if write and isinstance(secret, models.ReplicaSecret):
             raise exceptions.OperationNotPermittedOnReplica()
         if write and secret.owning_service:
-            refuse("InvalidRequest", "The secret is managed by another service, and you must use that service to update it.")
+            refuse(
+                "InvalidRequest",
+                "The secret is managed by another service, and you must use that service to update it.",
+            )
         return secret
 
     def store(self, secret, token, value, stages):
-        """A version is filled once, the same again changes nothing, and a new current value ends a pending rotation."""
+        """Fills a version once. The same value again changes nothing. A new current value ends a rotation."""
         stored = present({key: secret.versions.get(token, {}).get(key) for key in value})
         if stored and stored != present(value):
-            refuse("ResourceExists", f"You can't use ClientRequestToken {token} because that value is already in use for a version of secret {secret.arn}.")
+            refuse(
+                "ResourceExists",
+                f"You can't use ClientRequestToken {token} because that value is already in use for a version "
+                f"of secret {secret.arn}.",
+            )
         if stored:
             return
         if value and not secret.versions:
@@ -177,14 +188,14 @@ class SecretsManager(models.SecretsManagerBackend):
             secret.abandon()
 
     def put_secret_value(self, secret_id, client_request_token, version_stages, **value):
-        """The labels of the answer are those of the version, whether or not this call moved them."""
+        """The answer lists all labels of the version, also those that this call did not move."""
         secret = self.find(secret_id)
         token = self._from_client_request_token(client_request_token)
         self.store(secret, token, value, version_stages)
         return secret.reply(VersionId=token, VersionStages=secret.versions[token]["version_stages"])
 
     def update_secret(self, secret_id, client_request_token, kms_key_id, description, **value):
-        """A value becomes the current version; without one there is no new version."""
+        """A value becomes the current version. Without a value there is no new version."""
         secret = self.find(secret_id)
         token = self._from_client_request_token(client_request_token) if present(value) else None
         if token:
@@ -193,7 +204,7 @@ class SecretsManager(models.SecretsManagerBackend):
         return secret.reply(VersionId=token)
 
     def get_secret_value(self, secret_id, version_id, version_stage):
-        """Version and label have to agree; a version without a label can be read, one without a value cannot."""
+        """Version and label have to agree. A version without a label can be read, one without a value cannot."""
         secret = self.find(secret_id, write=False)
         version = secret.versions.get(version_id or holder(secret, version_stage or CURRENT), {})
         stages = version.get("version_stages", [])
@@ -207,22 +218,35 @@ class SecretsManager(models.SecretsManagerBackend):
         return present({"ARN": secret.arn, "Name": secret.name} | answer | value)
 
     def update_secret_version_stage(self, secret_id, version_stage, remove_from_version_id, move_to_version_id):
-        """Moving a label is a compare-and-swap, and AWSCURRENT cannot be taken off for nothing."""
+        """Moves a label by compare-and-swap. AWSCURRENT can be moved and not removed."""
         secret = self.find(secret_id)
         source, expected, target = holder(secret, version_stage), remove_from_version_id, move_to_version_id
         if target and target not in secret.versions:
             refuse("InvalidParameter", f"Not a valid version: {target}")
         if not target and version_stage == CURRENT:
-            refuse("InvalidParameter", "You can only move staging label AWSCURRENT to a different secret version. It can\u2019t be completely removed.")
+            refuse(
+                "InvalidParameter",
+                "You can only move staging label AWSCURRENT to a different secret version. "
+                "It can\u2019t be completely removed.",
+            )
         if not expected and (not target or source not in (None, target)):
-            refuse("InvalidParameter", f"The parameter RemoveFromVersionId can't be empty. Staging label {version_stage} is currently attached to version {source}, so you must explicitly reference that version in RemoveFromVersionId.")
+            refuse(
+                "InvalidParameter",
+                f"The parameter RemoveFromVersionId can't be empty. Staging label {version_stage} is currently "
+                f"attached to version {source}, so you must explicitly reference that version in "
+                "RemoveFromVersionId.",
+            )
         if expected and expected != source:
-            refuse("InvalidParameter", f"When you move staging label {version_stage}, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label {version_stage}.")
+            refuse(
+                "InvalidParameter",
+                f"When you move staging label {version_stage}, if you specify RemoveFromVersionId, it must be "
+                f"set to the version that currently has the staging label {version_stage}.",
+            )
         secret.move(version_stage, target)
         return secret.arn, secret.name
 
     def rotate_secret(self, secret_id, client_request_token, rotation_lambda_arn, rotation_rules, rotate_immediately):
-        """An empty pending version is registered before the function is called, and one rotation runs at a time."""
+        """Registers an empty pending version, then calls the function. One rotation runs at a time."""
         secret = self.find(secret_id)
         token = self._from_client_request_token(client_request_token)
         arn, rules = rotation_lambda_arn or secret.rotation_lambda_arn, rotation_rules or secret.rotation_rules or {}
@@ -231,10 +255,18 @@ class SecretsManager(models.SecretsManagerBackend):
         if not valid or not re.fullmatch(f"({SCHEDULE})?", expression or ""):
             refuse("InvalidParameter", f"The rotation rules are not valid: {json.dumps(rules)}")
         if not arn:
-            refuse("InvalidRequest", "You tried to enable rotation on a secret that doesn't already have a Lambda function ARN configured and you didn't include such an ARN as a parameter in this call.")
+            refuse(
+                "InvalidRequest",
+                "You tried to enable rotation on a secret that doesn't already have a Lambda function ARN "
+                "configured and you didn't include such an ARN as a parameter in this call.",
+            )
         function = "aws_lambda" in sys.modules and account().find(arn.rpartition(":")[2])
         if function and not function.lets_in(secret.arn):
-            refuse("AccessDenied", "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
+            refuse(
+                "AccessDenied",
+                "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy "
+                "grants access to the principal secretsmanager.amazonaws.com.",
+            )
         if holder(secret, PENDING) not in (None, holder(secret, CURRENT)):
             refuse("InvalidRequest", "A previous rotation isn't complete. That rotation will be reattempted.")
         if token in secret.versions:
@@ -248,7 +280,7 @@ class SecretsManager(models.SecretsManagerBackend):
         return secret.reply(VersionId=token)
 
     def cancel_rotate_secret(self, secret_id):
-        """Cancelling leaves the labels where they are."""
+        """Switches rotation off. The labels stay where they are."""
         secret = self.find(secret_id)
         super().cancel_rotate_secret(secret_id)
         secret.abandon()
@@ -257,7 +289,7 @@ class SecretsManager(models.SecretsManagerBackend):
 
 class Api(responses.SecretsManagerResponse):
     def list_secret_version_ids(self):
-        """Versions without a label are listed on request only."""
+        """Versions without a label are listed only on request."""
         secret = self.backend.find(self._get_param("SecretId"), write=False)
         every = self._get_bool_param("IncludeDeprecated")
         keys = {"VersionId": "version_id", "VersionStages": "version_stages", "CreatedDate": "createdate"}
@@ -268,7 +300,7 @@ class Api(responses.SecretsManagerResponse):
         return secret.reply(Versions=found, NextToken=rest)
 
     def check(self, key):
-        """What the role's policies, and the key that encrypts the secret, have to allow before the call has any effect."""
+        """Refuses the call unless the role's policies allow it, and the use of the secret's key."""
         import aws_iam
 
         caller = aws_iam.session(key)
@@ -283,12 +315,13 @@ class Api(responses.SecretsManagerResponse):
             refuse("AccessDenied", reason)
         used = {"GetSecretValue": "kms:Decrypt", "PutSecretValue": "kms:GenerateDataKey"}.get(action)
         if used and secret and secret.kms_key_id not in (None, self.backend.DEFAULT_KMS_KEY_ALIAS):
-            through = {"kms:viaservice": f"secretsmanager.{aws_iam.REGION}.amazonaws.com", "kms:encryptioncontext:secretarn": arn}
+            service = f"secretsmanager.{aws_iam.REGION}.amazonaws.com"
+            through = {"kms:viaservice": service, "kms:encryptioncontext:secretarn": arn}
             if aws_iam.refusal(caller, used, secret.kms_key_id, through):
                 refuse("AccessDenied", "Access to KMS is not allowed")
 
     def call_action(self):
-        """What the caller did wrong is a 400 with its text in Message; moto uses 404 and "message"."""
+        """An error of the caller is a 400 with its text in Message. Moto uses 404 and "message"."""
         with STATE:
             try:
                 if (key := re.search("Credential=([^/]+)", self.headers["Authorization"])[1]) != TESTS:
@@ -305,7 +338,7 @@ class Api(responses.SecretsManagerResponse):
 
 class World(DomainDispatcherApplication):
     def __call__(self, environ, start_response):
-        """AWS, and beside it what AWS does not tell, e.g. how the rotation with a ClientRequestToken went."""
+        """Serves AWS, and under /_world/ what AWS does not tell, such as the steps of a rotation."""
         place, _, name = environ["PATH_INFO"].rpartition("/")
         if not place.startswith("/_world/"):
             ours = "/secretsmanager/" in environ.get("HTTP_AUTHORIZATION", "")
@@ -315,14 +348,15 @@ class World(DomainDispatcherApplication):
         if place != "/_world/rotations":
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode()
             report = account().answer(environ["REQUEST_METHOD"], place.removeprefix("/_world/"), name, body)
-        return Response(json.dumps(report or {}), 200 if report else 404, mimetype="application/json")(environ, start_response)
+        answer = Response(json.dumps(report or {}), 200 if report else 404, mimetype="application/json")
+        return answer(environ, start_response)
 
 
 def main():
-    """Serves until standard input ends, which even a killed parent makes happen."""
+    """Serves until standard input ends, which happens even if the parent is killed."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--function-url", required=True, help="where Lambda's Invoke API answers")
-    arguments.add_argument("--attempts", type=int, default=1, help="how often a rotation that fails is run in all")
+    arguments.add_argument("--attempts", type=int, default=1, help="how often a failing rotation is run in total")
     arguments.parse_args(namespace=OPTIONS)
     models.FakeSecret, models.secretsmanager_backends.backend = Secret, SecretsManager
     urls.url_paths = dict.fromkeys(urls.url_paths, Api.dispatch)
@@ -330,7 +364,7 @@ def main():
     server = make_server("127.0.0.1", 0, World(create_backend_app), threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(json.dumps({"port": server.server_port}), flush=True)
-    # Moto prints warnings, and standard output is for that one line.
+    # Moto prints warnings, and standard output holds that one line.
     sys.stdout = sys.stderr
     sys.stdin.buffer.read()
     os._exit(0)

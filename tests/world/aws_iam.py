@@ -1,4 +1,4 @@
-"""IAM: whether a role's policies allow an action, as AWS evaluates them. What is not known here is an error and never passes."""
+"""IAM: whether a role's policies allow an action, as AWS evaluates them. An unknown element is an error."""
 
 import io
 import json
@@ -10,10 +10,10 @@ from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 from werkzeug.wrappers import Response
 
-# The keys of conditions that the emulator gives values to, or knows to be absent.
+# The condition keys that the emulator sets, or knows to be absent.
 KEYS = {
-    "aws:sourceaccount", "aws:sourcearn", "kms:encryptioncontext:secretarn", "kms:viaservice", "lambda:sourcefunctionarn",
-    "secretsmanager:resource/allowrotationlambdaarn", "secretsmanager:secretid",
+    "aws:sourceaccount", "aws:sourcearn", "kms:encryptioncontext:secretarn", "kms:viaservice",
+    "lambda:sourcefunctionarn", "secretsmanager:resource/allowrotationlambdaarn", "secretsmanager:secretid",
 }  # fmt: skip
 TAG = "aws:resourcetag/"
 CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/[^/]+/([^/]+)/")
@@ -26,13 +26,13 @@ def listed(value):
 
 
 def like(value, pattern):
-    """`*` and `?` are the only wildcards."""
+    """Matches a pattern whose only wildcards are `*` and `?`."""
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, value, re.DOTALL) is not None
 
 
 def arn_like(value, pattern):
-    """Each of an ARN's six parts is compared for itself."""
+    """Matches an ARN part by part: it has six."""
     values, patterns = value.split(":", 5), pattern.split(":", 5)
     return pattern == "*" or (len(values) == len(patterns) and all(map(like, values, patterns)))
 
@@ -45,7 +45,7 @@ COMPARISONS = {
 
 
 def holds(operator, key, wanted, context):
-    """One line of a condition; any of the wanted values will do, and of none with a negated operator."""
+    """Whether one line of a condition holds: one wanted value has to match, or none if the operator is negated."""
     key, wanted = key.lower(), [str(value) for value in listed(wanted)]
     if key not in KEYS and not key.startswith(TAG):
         raise NotImplementedError(f"condition key {key}")
@@ -77,7 +77,7 @@ def applies(statement, action, resource, context):
 
 
 def decision(statements, action, resource, context):
-    """An explicit deny wins, and what nothing allows is denied."""
+    """The effect that wins: an explicit deny first, and None if nothing applies."""
     effects = {statement["Effect"] for statement in statements if applies(statement, action, resource, context)}
     return "Deny" if "Deny" in effects else "Allow" if effects else None
 
@@ -101,14 +101,14 @@ def allowed(arn, action, resource, context):
 
 
 def trusts(arn, service):
-    """Whether that service may take on the role."""
+    """Whether the service may assume the role."""
     statements = listed(json.loads(role(arn).assume_role_policy_document)["Statement"])
     meant = [statement for statement in statements if service in listed(statement["Principal"].get("Service", []))]
     return decision(meant, "sts:AssumeRole", arn, {"aws:sourceaccount": ACCOUNT}) == "Allow"
 
 
 def session(access_key):
-    """Whose credentials these are."""
+    """The session that the access key belongs to."""
     found = sts_backends[ACCOUNT]["aws"].get_assumed_role_from_access_key(access_key)
     if not found:
         raise NotImplementedError(f"credentials {access_key}")
@@ -116,8 +116,8 @@ def session(access_key):
 
 
 def refusal(caller, action, resource, context):
-    """The words in which AWS denies an action, or nothing where it is allowed."""
-    # Of a call that the function's own code makes, AWS knows by which function.
+    """The text with which AWS denies an action; None if it is allowed."""
+    # AWS knows which function a call comes from.
     context = context | {"lambda:sourcefunctionarn": getattr(caller, "function_arn", None)}
     decided = allowed(caller.role_arn, action, resource, context)
     if decided == "Allow":
@@ -131,7 +131,7 @@ def refusal(caller, action, resource, context):
 
 
 def guard(environ):
-    """Refuses what a role may not do with EC2 and STS; of the other services, Secrets Manager apart, the function calls none."""
+    """Refuses what a role may not do with EC2 and STS. Apart from Secrets Manager, the function calls nothing else."""
     who = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     if not who or who[1] == TESTS:
         return None
@@ -144,5 +144,5 @@ def guard(environ):
     if not (reason := refusal(caller, f"{who[2]}:{asked['Action'][0]}", asked.get("RoleArn", ["*"])[0], {})):
         return None
     message = f"You are not authorized to perform this operation. {reason}"
-    error = f"<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>{message}</Message></Error></Errors></Response>"
-    return Response(error, 403, mimetype="text/xml")
+    error = f"<Error><Code>UnauthorizedOperation</Code><Message>{message}</Message></Error>"
+    return Response(f"<Response><Errors>{error}</Errors></Response>", 403, mimetype="text/xml")

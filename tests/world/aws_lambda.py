@@ -1,4 +1,4 @@
-"""Lambda as the emulator needs it: what the service does with a function's role and policy, and what it tells of a function."""
+"""Lambda: how the service uses a function's role and policy, and what it reports of a function."""
 
 import json
 import time
@@ -21,7 +21,7 @@ def refuse(message):
 
 
 def check_role(role, network):
-    """Lambda tries the role when a function is made or changed: it has to be able to take it on, and to put the function into its VPC."""
+    """Lambda checks the role of a new or changed function: it has to assume it, and to enter the VPC with it."""
     if not aws_iam.trusts(role, "lambda.amazonaws.com"):
         refuse("The role defined for the function cannot be assumed by Lambda.")
     if not network.get("SubnetIds"):
@@ -32,7 +32,7 @@ def check_role(role, network):
     needed = [("CreateNetworkInterface", resource) for resource in (interface, *places)]
     needed += [(action, interface) for action in ("AssignPrivateIpAddresses", "UnassignPrivateIpAddresses")]
     needed += [(action, "*") for action in ("DescribeNetworkInterfaces", "DescribeSubnets")]
-    # This one is tried without naming an interface: the Lambda guide asks for all resource IDs.
+    # Lambda's guide asks for all resource IDs here.
     needed += [("DeleteNetworkInterface", f"{NETWORK}:*/*")]
     for action, resource in needed:
         if aws_iam.allowed(role, f"ec2:{action}", resource, {}) != "Allow":
@@ -40,7 +40,7 @@ def check_role(role, network):
 
 
 class Function(models.LambdaFunction):
-    # Moto looks a model's service up by the name of the module.
+    # Moto finds a model's service by the name of the module.
     __module__ = models.__name__
 
     def __init__(self, account_id, spec, region, version):
@@ -53,7 +53,7 @@ class Function(models.LambdaFunction):
         self.logging = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{self.function_name}"} | levels | given
 
     def get_configuration(self, on_create=False):
-        """Moto forgets how the function logs."""
+        """Adds the logging configuration, which moto forgets."""
         return super().get_configuration(on_create) | {"LoggingConfig": self.logging}
 
     def update_configuration(self, updates):
@@ -64,12 +64,13 @@ class Function(models.LambdaFunction):
 
     def lets_in(self, secret):
         """Whether the function's policy lets Secrets Manager call it for that secret."""
-        meant = [each for each in self.policy.statements if each["Principal"] == {"Service": "secretsmanager.amazonaws.com"}]
+        principal = {"Service": "secretsmanager.amazonaws.com"}
+        meant = [each for each in self.policy.statements if each["Principal"] == principal]
         context = {"aws:sourcearn": secret, "aws:sourceaccount": ACCOUNT}
         return aws_iam.decision(meant, "lambda:InvokeFunction", self.function_arn, context) == "Allow"
 
     def start(self):
-        """What a new process of the function is given: its variables, and credentials of its role."""
+        """What a new process of the function gets: its variables, and credentials of its role."""
         sts = sts_backends[ACCOUNT]["aws"]
         given = sts.assume_role(REGION, self.function_name, self.role, None, 3600, None)
         given.function_arn = self.function_arn
@@ -78,10 +79,15 @@ class Function(models.LambdaFunction):
             "AWS_SECRET_ACCESS_KEY": given.secret_access_key,
             "AWS_SESSION_TOKEN": given.session_token,
         }
-        return {"variables": self.environment_vars, "credentials": credentials, "timeout": self.timeout, "role": self.role.rpartition("/")[2]}
+        return {
+            "variables": self.environment_vars,
+            "credentials": credentials,
+            "timeout": self.timeout,
+            "role": self.role.rpartition("/")[2],
+        }
 
     def log(self, text):
-        """The output of a process becomes a log stream, by the role's rights; where these do not suffice it is lost without a word."""
+        """Writes a process's output to a log stream. Without the role's right to do so, it is lost silently."""
         group, stream = self.logging["LogGroup"], f"{time.strftime('%Y/%m/%d')}/[$LATEST]{uuid.uuid4().hex}"
         resource = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:log-stream:{stream}"
         logs = logs_backends[ACCOUNT][REGION]
@@ -95,34 +101,35 @@ class Function(models.LambdaFunction):
 
 
 def find(name):
-    """A function that Lambda knows; those that a test runs by itself it does not."""
+    """The deployed function of that name. Lambda does not know those that a test starts."""
     functions = models.lambda_backends[ACCOUNT][REGION]._lambdas._functions
     return functions[name]["latest"] if name in functions else None
 
 
 def resources():
-    """Names of all that a deployment makes, by kind; the account's own default groups are left out."""
+    """The names of all that a deployment creates, by kind, without the account's default groups."""
     secrets = secretsmanager_backends[ACCOUNT][REGION].secrets.values()
     groups = [group for vpc in ec2_backends[ACCOUNT][REGION].groups.values() for group in vpc.values()]
+    rules = [rule for group in groups for rule in [*group.ingress_rules, *group.egress_rules]]
     return {
         "functions": list(models.lambda_backends[ACCOUNT][REGION]._lambdas._functions),
         "roles": [role.name for role in aws_iam.iam_backends[ACCOUNT]["aws"].roles.values()],
         "log groups": list(logs_backends[ACCOUNT][REGION].groups),
         "security groups": [group.name for group in groups if group.name != "default"],
-        "security group rules": [rule.description for group in groups for rule in [*group.ingress_rules, *group.egress_rules] if rule.description],
+        "security group rules": [rule.description for rule in rules if rule.description],
         "alarms": list(cloudwatch_backends[ACCOUNT][REGION].alarms),
         "rotations": [secret.name for secret in secrets if secret.rotation_enabled],
     }
 
 
 def logged(group):
-    """All that the log group holds."""
+    """The messages of a log group."""
     streams = logs_backends[ACCOUNT][REGION].groups[group].streams.values()
     return [event.message for stream in streams for event in stream.events]
 
 
 def answer(method, kind, name, body):
-    """What the tests ask the emulator beside AWS's API."""
+    """Answers what the tests ask and AWS has no call for."""
     if kind == "functions" and (function := find(name)):
         return function.log(body) if method == "POST" else function.start()
     if kind == "policies":
@@ -138,7 +145,7 @@ def answer(method, kind, name, body):
 
 
 def install(invoke):
-    """Puts Lambda into moto, with the way by which a function is called."""
+    """Puts Lambda into moto, with `invoke` as the way to call a function."""
 
     def called(_, function_name, qualifier, body, headers, response_headers):
         failed, text = invoke(function_name.rpartition(":")[2], body)
