@@ -48,7 +48,7 @@ const OUTSIDE: [(&str, &str); 6] = [
     ("aws_sdk_secretsmanager", "secret/store"),
     ("aws_config", "secret/store"),
     ("tokio_postgres", "database"),
-    ("native_tls", "database"),
+    ("openssl", "database"),
     ("lookup_host", "database"),
     ("std::env::", "config"),
 ];
