@@ -89,7 +89,10 @@ impl Tls {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.bundle.as_ref().map(|bundle| &bundle.path);
-        f.debug_struct("Tls").field("bundle", &path).field("region", &self.region).finish()
+        f.debug_struct("Tls")
+            .field("bundle", &path)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod application;
 pub mod aws;
 pub mod fault_rig;
+pub mod https;
 pub mod lambda;
 pub mod pair;
 pub mod postgres;
