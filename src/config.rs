@@ -7,6 +7,7 @@ use tracing::level_filters::LevelFilter;
 use crate::error::{Error, Problem};
 use crate::policy::Policies;
 use crate::secret::password::{ExcludedTypes, PasswordPolicy};
+use crate::secret::store::{Access, Keys};
 
 const DEFAULT_LENGTH: usize = 32;
 /// AWS's rotation functions exclude these too: RDS refuses them, or they break connection strings
@@ -20,10 +21,8 @@ pub(crate) struct Config {
     pub(crate) policies: Policies,
     /// A PEM file whose certificates replace Amazon RDS's roots.
     pub(crate) ca_bundle_file: Option<PathBuf>,
-    /// The URL in `SECRETS_MANAGER_ENDPOINT`, which AWS's rotation functions use too.
-    pub(crate) endpoint: Option<String>,
-    /// The function's region. Its roots are trusted for a host whose name has no region.
-    pub(crate) region: Option<String>,
+    /// Where Secrets Manager is, and as whom to call it.
+    pub(crate) aws: Access,
 }
 
 /// How the function logs: Lambda's variables decide.
@@ -81,8 +80,7 @@ impl Config {
                 .map_or(Ok(Policies::default()), |json| Policies::parse(&json))
                 .map_err(invalid("ROTATION_POLICY"))?,
             ca_bundle_file: variable("CA_BUNDLE_FILE").map(PathBuf::from),
-            endpoint: variable("SECRETS_MANAGER_ENDPOINT").map(endpoint).transpose()?,
-            region: variable("AWS_REGION"),
+            aws: access(variable)?,
         })
     }
 }
@@ -98,12 +96,7 @@ fn password_policy(
             .parse()
             .map_err(|_| invalid(LENGTH)(format!("{text:?} is not a whole number.")))?,
     };
-    let on = |name: &'static str, default: bool| match variable(name) {
-        None => Ok(default),
-        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
-        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        Some(text) => Err(invalid(name)(format!("{text:?} is neither true nor false."))),
-    };
+    let on = |name, default| switch(variable, name, default);
     let exclude = ExcludedTypes {
         lowercase: on("EXCLUDE_LOWERCASE", false)?,
         uppercase: on("EXCLUDE_UPPERCASE", false)?,
@@ -115,13 +108,46 @@ fn password_policy(
     PasswordPolicy::new(length, &excluded, exclude, require_each).map_err(invalid(LENGTH))
 }
 
-fn endpoint(url: String) -> Result<String, Error> {
+/// The SDK's own variables, and `SECRETS_MANAGER_ENDPOINT`, as AWS's rotation functions name it.
+fn access(variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Access, Error> {
+    const ENDPOINTS: [&str; 3] =
+        ["SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"];
+    let endpoint = ENDPOINTS.into_iter().find_map(|name| Some((name, variable(name)?)));
+    let keys = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY")).map(
+        |(access_key_id, secret_access_key)| Keys {
+            access_key_id,
+            secret_access_key: secret_access_key.into(),
+            session_token: variable("AWS_SESSION_TOKEN").map(Into::into),
+        },
+    );
+    Ok(Access {
+        region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
+        keys,
+        endpoint: endpoint.map(|(name, url)| checked_endpoint(name, url)).transpose()?,
+        fips: switch(variable, "AWS_USE_FIPS_ENDPOINT", false)?,
+        dual_stack: switch(variable, "AWS_USE_DUALSTACK_ENDPOINT", false)?,
+        ca_bundle: variable("AWS_CA_BUNDLE").map(PathBuf::from),
+    })
+}
+
+fn checked_endpoint(name: &'static str, url: String) -> Result<String, Error> {
     if url.starts_with("https://") || url.starts_with("http://") {
         return Ok(url);
     }
-    Err(invalid("SECRETS_MANAGER_ENDPOINT")(format!(
-        "{url:?} is not a URL. Set it to https://HOST."
-    )))
+    Err(invalid(name)(format!("{url:?} is not a URL; expected https://HOST.")))
+}
+
+fn switch(
+    variable: &dyn Fn(&'static str) -> Option<String>,
+    name: &'static str,
+    default: bool,
+) -> Result<bool, Error> {
+    match variable(name) {
+        None => Ok(default),
+        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        Some(text) => Err(invalid(name)(format!("{text:?} is neither true nor false."))),
+    }
 }
 
 fn invalid<P: Into<Problem>>(variable: &'static str) -> impl Fn(P) -> Error {

@@ -62,10 +62,7 @@ pub async fn serve() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    let app = match Config::from_env() {
-        Ok(config) => App::new(config).await,
-        Err(error) => Err(error),
-    };
+    let app = Config::from_env().and_then(App::new);
     if let Err(error) = &app {
         telemetry::failure(None, error, Duration::ZERO);
     }
@@ -92,10 +89,11 @@ struct App {
 }
 
 impl App {
-    /// Reads the files that the configuration names, and prepares the AWS client. Sends no request.
-    async fn new(config: Config) -> Result<Self, Error> {
-        let tls = Tls::new(config.ca_bundle_file.as_deref(), config.region.clone())?;
-        let client = store::client(config.endpoint.as_deref()).await;
+    /// Reads the files that the configuration names and prepares the AWS client. It sends no
+    /// request.
+    fn new(config: Config) -> Result<Self, Error> {
+        let tls = Tls::new(config.ca_bundle_file.as_deref(), config.aws.region.clone())?;
+        let client = store::client(&config.aws)?;
         Ok(Self { config, tls, client })
     }
 }

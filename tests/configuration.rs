@@ -16,6 +16,9 @@ async fn a_misconfigured_function_says_so_to_every_event() {
         ("ROTATION_POLICY", "{\"default\": {}}", "unknown field `default`"),
         ("CA_BUNDLE_FILE", "/no/such/file.pem", "cannot be read"),
         ("SECRETS_MANAGER_ENDPOINT", "secretsmanager", "is not a URL"),
+        ("AWS_USE_FIPS_ENDPOINT", "maybe", "neither true nor false"),
+        ("AWS_CA_BUNDLE", "/no/such/file.pem", "cannot be read"),
+        ("AWS_CA_BUNDLE", "/dev/null", "holds no root certificate"),
     ] {
         let function = Function::start(&[(variable, value)]);
         let started = function

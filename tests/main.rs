@@ -11,6 +11,7 @@ mod architecture;
 mod commands;
 mod concurrency;
 mod configuration;
+mod connections;
 mod database_errors;
 mod documentation;
 mod fallbacks;

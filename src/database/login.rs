@@ -133,7 +133,6 @@ impl Database<'_> {
             .tls
             .connector_for(server_name)
             .map_err(|reason| (DatabaseFault::TlsRootsMissing, Detail::from(reason)))?;
-        let connector = postgres_native_tls::TlsConnector::new(connector, server_name);
         let stream = dial(target, progress).await?;
         let (client, connection) =
             config.connect_raw(stream, Watched { connector, progress }).await.map_err(failed)?;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use postgres_native_tls::{TlsConnector, TlsStream};
+use postgres_openssl::{TlsConnector, TlsStream};
 use tokio::net::TcpStream;
 use tokio_postgres::tls::TlsConnect;
 
@@ -48,7 +48,7 @@ pub(super) struct Watched<'a> {
 
 impl<'a> TlsConnect<TcpStream> for Watched<'a> {
     type Stream = TlsStream<TcpStream>;
-    type Error = native_tls::Error;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, Self::Error>> + Send + 'a>>;
 
     fn connect(self, stream: TcpStream) -> Self::Future {

@@ -1,21 +1,39 @@
 //! Which roots a server's certificate is checked against: Amazon RDS's of its region, or those of
 //! `CA_BUNDLE_FILE`. There is no unverified way.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use native_tls::{Certificate, Protocol, TlsConnector};
+use openssl::error::ErrorStack;
+use openssl::ssl::{SslConnector, SslMethod, SslVersion};
+use openssl::x509::X509;
+use openssl::x509::store::X509StoreBuilder;
+use postgres_openssl::TlsConnector;
 
 use crate::error::Error;
 
-/// Each certificate under a line `# region`; `make roots` writes the file anew.
+/// Each certificate under a line `# region`; `make roots` writes the file.
 const RDS_ROOTS: &str = include_str!("rds_roots.pem");
 const VARIABLE: &str = "CA_BUNDLE_FILE";
+/// The line that a certificate begins with in a PEM file, or ends with: `-----BEGIN X509
+/// CERTIFICATE-----` and `-----BEGIN TRUSTED CERTIFICATE-----` are others.
+const PEM_CERTIFICATE: &str = "CERTIFICATE-----";
 
 /// How certificates are verified.
-#[derive(Debug)]
 pub(crate) struct Tls {
-    bundle: Option<TlsConnector>,
+    bundle: Option<Bundle>,
     region: Option<String>,
+    /// What was built so far, by region; the bundle's under no region.
+    connectors: Mutex<HashMap<String, SslConnector>>,
+}
+
+/// The file that `CA_BUNDLE_FILE` names. It is parsed at the first login, which not every process
+/// comes to.
+struct Bundle {
+    path: String,
+    pem: String,
 }
 
 impl Tls {
@@ -27,37 +45,39 @@ impl Tls {
     pub(crate) fn new(bundle: Option<&Path>, region: Option<String>) -> Result<Self, Error> {
         let invalid =
             |problem: String| Error::Configuration { variable: VARIABLE, problem: problem.into() };
-        let bundle = match bundle {
-            None => None,
-            Some(path) => {
-                let pem = std::fs::read_to_string(path).map_err(|error| {
-                    invalid(format!("{} cannot be read: {error}.", path.display()))
-                })?;
-                let connector = connector(&pem).map_err(|error| {
-                    invalid(format!(
-                        "{} is not a PEM file of certificates: {error}.",
-                        path.display()
-                    ))
-                })?;
-                Some(connector)
-            }
-        };
-        Ok(Self { bundle, region })
+        let bundle = bundle.map(Bundle::read).transpose().map_err(invalid)?;
+        Ok(Self { bundle, region, connectors: Mutex::default() })
     }
 
-    /// What verifies the certificate of `host`.
+    /// What makes a handshake with the server whose certificate has to carry `name`.
     ///
     /// # Errors
-    /// A sentence, when no roots are known for the host's region.
-    pub(crate) fn connector_for(&self, host: &str) -> Result<TlsConnector, String> {
-        if let Some(bundle) = &self.bundle {
-            return Ok(bundle.clone());
+    /// A sentence, when no roots are known for the host's region, or when `CA_BUNDLE_FILE` cannot
+    /// be parsed.
+    pub(super) fn connector_for(&self, name: &str) -> Result<TlsConnector, String> {
+        let region = match &self.bundle {
+            Some(_) => "",
+            None => region_of(name)
+                .or(self.region.as_deref())
+                .ok_or("neither the host nor AWS_REGION names a region")?,
+        };
+        // A context costs more than the handshakes of a whole rotation, and a process answers
+        // several events.
+        let mut built = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+        let connector = match built.get(region) {
+            Some(connector) => connector.clone(),
+            None => built.entry(region.to_owned()).or_insert(self.build(region)?).clone(),
+        };
+        let session = connector.configure().map_err(|error| error.to_string())?;
+        Ok(TlsConnector::new(session, name))
+    }
+
+    fn build(&self, region: &str) -> Result<SslConnector, String> {
+        if let Some(Bundle { path, pem }) = &self.bundle {
+            return connector(pem).map_err(|error| format!("{VARIABLE}: {path}: {error}"));
         }
         // Parsing all the roots would cost more time and memory than the rest of the cold start; a
         // region has three.
-        let region = region_of(host)
-            .or(self.region.as_deref())
-            .ok_or("neither the host nor AWS_REGION names a region")?;
         let pem = rds_roots(region);
         if pem.is_empty() {
             return Err(format!("no roots of Amazon RDS for {region:?} are built in"));
@@ -66,17 +86,46 @@ impl Tls {
     }
 }
 
-fn connector(pem: &str) -> Result<TlsConnector, String> {
-    let roots = Certificate::stack_from_pem(pem.as_bytes()).map_err(|error| error.to_string())?;
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.bundle.as_ref().map(|bundle| &bundle.path);
+        f.debug_struct("Tls")
+            .field("bundle", &path)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Bundle {
+    /// Makes sure that there is a certificate in the file, without the cost of parsing it.
+    fn read(path: &Path) -> Result<Self, String> {
+        let name = path.display().to_string();
+        let pem = std::fs::read_to_string(path)
+            .map_err(|error| format!("{name} cannot be read: {error}."))?;
+        if !pem.contains(PEM_CERTIFICATE) {
+            return Err(format!("{name} is not a PEM file of certificates: there is none in it."));
+        }
+        Ok(Self { path: name, pem })
+    }
+}
+
+/// Trusts these roots and no others: the system's, which OpenSSL may know of, are left out.
+fn connector(pem: &str) -> Result<SslConnector, String> {
+    let roots = X509::stack_from_pem(pem.as_bytes()).map_err(|error| error.to_string())?;
     if roots.is_empty() {
         return Err("there is no certificate in it".to_owned());
     }
-    let mut builder = TlsConnector::builder();
-    builder.disable_built_in_roots(true).min_protocol_version(Some(Protocol::Tlsv12));
-    for root in roots {
-        builder.add_root_certificate(root);
-    }
-    builder.build().map_err(|error| error.to_string())
+    let build = || -> Result<SslConnector, ErrorStack> {
+        let mut store = X509StoreBuilder::new()?;
+        for root in roots {
+            store.add_cert(root)?;
+        }
+        let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+        builder.set_cert_store(store.build());
+        builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+        Ok(builder.build())
+    };
+    build().map_err(|error| error.to_string())
 }
 
 /// The region in a host name that RDS gave: `NAME.ID.REGION.rds.amazonaws.com`, in China
@@ -110,14 +159,16 @@ mod tests {
         assert!(tls.connector_for("app.abc.eu-west-3.rds.amazonaws.com").is_ok());
         assert!(
             tls.connector_for("app.abc.xx-nowhere-9.rds.amazonaws.com")
-                .unwrap_err()
+                .err()
+                .unwrap()
                 .contains("xx-nowhere-9")
         );
         assert!(
             Tls::new(None, None)
                 .unwrap()
                 .connector_for("db.internal")
-                .unwrap_err()
+                .err()
+                .unwrap()
                 .contains("AWS_REGION")
         );
         assert_eq!(region_of("a.cluster-b.us-east-2.rds.amazonaws.com."), Some("us-east-2"));
@@ -145,8 +196,8 @@ mod tests {
         let dir = std::env::temp_dir();
         for (name, content, expected) in [
             ("missing.pem", None, "cannot be read"),
-            ("empty.pem", Some(""), "no certificate"),
-            ("text.pem", Some("hello"), "no certificate"),
+            ("empty.pem", Some(""), "there is none in it"),
+            ("text.pem", Some("hello"), "there is none in it"),
         ] {
             let path = dir.join(format!("tls-test-{}-{name}", std::process::id()));
             if let Some(content) = content {

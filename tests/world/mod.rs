@@ -9,6 +9,7 @@ pub mod application;
 pub mod aws;
 pub mod documents;
 pub mod fault_rig;
+pub mod https;
 pub mod lambda;
 pub mod pair;
 pub mod postgres;

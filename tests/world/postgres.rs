@@ -7,8 +7,8 @@ use std::process::{Child, Command};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use native_tls::{Certificate, TlsConnector};
-use postgres_native_tls::MakeTlsConnector;
+use openssl::ssl::{SslConnector, SslMethod};
+use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::config::SslMode;
 
 use super::postgres_process::{
@@ -51,7 +51,6 @@ pub struct Cluster {
     pub admin_password: String,
     /// The root that signed the server's certificate, as a PEM file.
     pub ca_file: PathBuf,
-    ca: String,
     ssl: bool,
     log: PathBuf,
     bin: PathBuf,
@@ -115,7 +114,6 @@ impl Cluster {
             port,
             admin_password,
             ca_file,
-            ca,
             ssl: settings.ssl,
             log,
             bin,
@@ -203,12 +201,8 @@ impl Cluster {
         role: &str,
         password: &str,
     ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
-        let root = Certificate::from_pem(self.ca.as_bytes()).expect("the root is PEM");
-        let tls = TlsConnector::builder()
-            .disable_built_in_roots(true)
-            .add_root_certificate(root)
-            .build()
-            .expect("TLS can be had");
+        let mut tls = SslConnector::builder(SslMethod::tls_client()).expect("TLS can be had");
+        tls.set_ca_file(&self.ca_file).expect("the root is PEM");
         let mut config = tokio_postgres::Config::new();
         config
             .host(HOST)
@@ -218,7 +212,7 @@ impl Cluster {
             .dbname(dbname)
             .application_name("application");
         config.ssl_mode(if self.ssl { SslMode::Require } else { SslMode::Disable });
-        let (client, connection) = config.connect(MakeTlsConnector::new(tls)).await?;
+        let (client, connection) = config.connect(MakeTlsConnector::new(tls.build())).await?;
         tokio::spawn(async move { drop(connection.await) });
         Ok(client)
     }

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::https::{self, Authority, Handshakes};
 use super::{eventually, serve, world};
 
 /// What goes wrong with a request.
@@ -34,6 +35,7 @@ pub enum Fault {
 pub struct AwsProxy {
     pub url: String,
     shared: Arc<Shared>,
+    handshakes: Handshakes,
 }
 
 #[derive(Default)]
@@ -48,9 +50,26 @@ struct Shared {
 
 impl AwsProxy {
     pub fn start() -> Self {
+        let (shared, router) = Self::router();
+        Self { url: serve(router), shared, handshakes: Handshakes::default() }
+    }
+
+    /// By HTTPS, with a certificate of that authority.
+    pub fn start_with(authority: &Authority) -> Self {
+        let (shared, router) = Self::router();
+        let (url, handshakes) = https::serve(router, authority);
+        Self { url, shared, handshakes }
+    }
+
+    fn router() -> (Arc<Shared>, Router) {
         let shared = Arc::<Shared>::default();
         let router = Router::new().fallback(forward).with_state(Arc::clone(&shared));
-        Self { url: serve(router), shared }
+        (shared, router)
+    }
+
+    /// How many connections by TLS were made so far.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes.count()
     }
 
     /// Makes the next `times` requests of `operation` fail.

@@ -1,31 +1,61 @@
 //! The SDK's client: no default features, short timeouts, and every way to throttle retried with
 //! jitter.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_config::{AppName, BehaviorVersion};
-use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::retry::{ClassifyRetry, RetryAction, RetryConfig};
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::config::{AppName, BehaviorVersion, Credentials, Region};
+use aws_sdk_secretsmanager::{Client, Config};
+use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::transport::Transport;
+use crate::error::Error;
 
 /// Attempts of one operation, the first included; the SDK waits between them with jitter.
 const ATTEMPTS: u32 = 5;
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const TOO_MANY_REQUESTS: u16 = 429;
 
-/// The SDK's client, with the region and the credentials of the environment.
-pub(crate) async fn client(endpoint: Option<&str>) -> Client {
-    use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+/// Where Secrets Manager is, and as whom to call it: what Lambda's environment says. Its files and
+/// services that other places have credentials in are not asked.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    pub(crate) region: Option<String>,
+    pub(crate) keys: Option<Keys>,
+    /// The URL of another endpoint than the region's own.
+    pub(crate) endpoint: Option<String>,
+    pub(crate) fips: bool,
+    pub(crate) dual_stack: bool,
+    /// A PEM file whose certificates take the place of all other roots.
+    pub(crate) ca_bundle: Option<PathBuf>,
+}
 
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let shared =
-        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).load().await;
-    let mut config = aws_sdk_secretsmanager::config::Builder::from(&shared)
+/// The credentials of the function's role.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: SecretString,
+    pub(crate) session_token: Option<SecretString>,
+}
+
+/// The SDK's client.
+///
+/// # Errors
+/// [`Error::Configuration`] when `AWS_CA_BUNDLE` cannot be used.
+pub(crate) fn client(access: &Access) -> Result<Client, Error> {
+    let transport = SharedHttpConnector::new(Transport::new(access.ca_bundle.as_deref())?);
+    let mut config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(http_client_fn(move |_, _| transport.clone()))
+        .region(access.region.clone().map(Region::new))
+        .use_fips(access.fips)
+        .use_dual_stack(access.dual_stack)
         .retry_config(
             RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF),
         )
@@ -36,13 +66,18 @@ pub(crate) async fn client(endpoint: Option<&str>) -> Client {
                 .operation_attempt_timeout(ATTEMPT_TIMEOUT)
                 .build(),
         );
-    if let Ok(name) = AppName::new(env!("CARGO_PKG_NAME")) {
-        config = config.app_name(name);
+    if let Some(keys) = &access.keys {
+        config = config.credentials_provider(Credentials::new(
+            &keys.access_key_id,
+            keys.secret_access_key.expose_secret(),
+            keys.session_token.as_ref().map(|token| token.expose_secret().to_owned()),
+            None,
+            "Environment",
+        ));
     }
-    if let Some(endpoint) = endpoint {
-        config = config.endpoint_url(endpoint);
-    }
-    Client::from_conf(config.build())
+    config.set_endpoint_url(access.endpoint.clone());
+    config.set_app_name(AppName::new(env!("CARGO_PKG_NAME")).ok());
+    Ok(Client::from_conf(config.build()))
 }
 
 /// HTTP's own way to throttle, which the SDK retries only together with a code that it knows.

@@ -2,12 +2,13 @@
 
 mod client;
 mod fault;
+mod transport;
 mod trial;
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-pub(crate) use self::client::client;
+pub(crate) use self::client::{Access, Keys, client};
 pub(crate) use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
