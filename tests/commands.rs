@@ -100,7 +100,7 @@ async fn each_operation_is_one_command_with_a_table() {
     let (printed, status) = run("retire", &[]);
     assert_ne!(status, 0, "not retired: {printed}");
     assert!(
-        printed.contains("1 session of it open")
+        printed.contains("1 session open on this server")
             && printed.contains("\napplication ")
             && printed.contains("Nothing was changed"),
         "{printed}"

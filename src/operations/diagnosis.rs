@@ -1,5 +1,5 @@
-//! What is wrong with a secret, and what mends it: one pure decision over its labels and what the
-//! database makes of its passwords.
+//! What is wrong with a secret and what repairs it: one pure decision over its labels and the
+//! passwords that the database accepts.
 
 use crate::event::Prefer;
 use crate::policy::Strategy;
@@ -16,20 +16,20 @@ pub(crate) enum Pending {
     Value(Verdict),
 }
 
-/// All that the decision rests on.
+/// The facts that the decision needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Findings {
     pub(crate) strategy: Strategy,
     pub(crate) current: Verdict,
     pub(crate) pending: Pending,
-    /// The best that is known of older passwords of the current user; `None`: there are none, or
-    /// none was needed.
+    /// The best verdict on older passwords of the current user. `None` if none exists or none was
+    /// tried.
     pub(crate) older: Option<Verdict>,
-    /// Whether the policy lets the admin set a password that nobody knows any more.
+    /// Whether the admin may set a lost password.
     pub(crate) admin_reset: bool,
 }
 
-/// Decides; exhaustive, so that no state is left to chance.
+/// Decides. The match is exhaustive, so every state has a remedy.
 pub(crate) fn decide(findings: Findings, prefer: Prefer) -> Remedy {
     use Verdict::{Accepted, Rejected, Unknown};
     let Findings { strategy, current, pending, older, admin_reset } = findings;
@@ -42,8 +42,7 @@ pub(crate) fn decide(findings: Findings, prefer: Prefer) -> Remedy {
         (Accepted, Pending::Value(Accepted)) => match (strategy, prefer) {
             (Strategy::AlternatingUsers, Prefer::Forward) => Remedy::RollForward,
             (Strategy::AlternatingUsers, Prefer::Back) => Remedy::RemovePendingLabel,
-            // Two passwords of one role: the server asks for none (`trust`), and says nothing about
-            // either.
+            // Two passwords of one role: the server accepts any (`trust`), which proves neither.
             (Strategy::SingleUser, _) => Remedy::ManualInterventionRequired,
         },
         (Rejected, Pending::Value(Accepted)) => match (strategy, prefer) {
@@ -69,7 +68,7 @@ mod tests {
 
     const VERDICTS: [Verdict; 3] = [Verdict::Accepted, Verdict::Rejected, Verdict::Unknown];
 
-    /// Every state there is.
+    /// Every possible state.
     fn all() -> Vec<Findings> {
         let pendings = [Pending::None, Pending::Empty, Pending::Copy]
             .into_iter()

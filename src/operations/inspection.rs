@@ -1,4 +1,4 @@
-//! What a secret and its database look like now: the labels, and a login with each password that
+//! The present state of a secret and its database: the labels, and a login with each password that
 //! matters.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::rotation::passwords::{LoginAttempts, Origin, find_older_login};
 use crate::rotation::{Admission, Rotation, SecretVersion, labels};
 use crate::secret::store::{self, Description, Version, VersionSelector};
 
-/// Everything that was found, and sessions that were opened on the way.
+/// All facts about a secret, and the sessions that were opened to find them.
 pub(super) struct Inspection {
     pub(super) rotation: Rotation,
     pub(super) findings: Findings,
@@ -26,12 +26,12 @@ pub(super) struct Inspection {
     pub(super) sessions: Sessions,
 }
 
-/// The sessions that were opened on the way.
+/// The sessions that the inspection opened.
 #[derive(Default)]
 pub(super) struct Sessions {
     pub(super) current: Option<Session>,
     pub(super) pending: Option<Session>,
-    /// Of the current user, with an older password.
+    /// A session of the current user with an older password.
     pub(super) older: Option<Session>,
 }
 
@@ -44,7 +44,7 @@ impl Sessions {
 }
 
 impl Inspection {
-    /// The report on what was found, of which nothing was done yet.
+    /// The report, before anything is done.
     pub(super) fn diagnosis(&self, remedy: Remedy) -> Diagnosis {
         Diagnosis {
             remedy,
@@ -58,7 +58,7 @@ impl Inspection {
     }
 }
 
-/// Looks at the secret and at the database. It changes nothing.
+/// Inspects the secret and the database. Changes nothing.
 pub(super) async fn inspect(context: &Context<'_>, secret: &str) -> Result<Inspection, Error> {
     let description = context.store.describe(secret).await?;
     labels::not_managed(&description).map_err(|fault| fault.of(secret))?;
@@ -138,8 +138,8 @@ pub(super) async fn inspect(context: &Context<'_>, secret: &str) -> Result<Inspe
     })
 }
 
-/// AWSPREVIOUS; of one user it is the password before, which is not tried where AWSCURRENT works:
-/// that would be a failed login for nothing.
+/// The report on AWSPREVIOUS. A single user's old password is not tried here: a failed login would
+/// raise an alarm for nothing.
 async fn previous_version(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -155,10 +155,7 @@ async fn previous_version(
         reason: None,
     };
     let Ok(previous) = SecretVersion::parse(version, store::PREVIOUS) else {
-        return Ok(VersionReport {
-            reason: Some("its value is not that of a log-in".to_owned()),
-            ..unread
-        });
+        return Ok(VersionReport { reason: Some("its value is not a login".to_owned()), ..unread });
     };
     let other = previous.credentials.username != rotation.current.credentials.username;
     if !other
@@ -193,7 +190,7 @@ fn age(since: Option<SystemTime>) -> Option<u64> {
     since.map(|since| SystemTime::now().duration_since(since).unwrap_or_default().as_secs())
 }
 
-/// What the version with AWSPENDING is worth.
+/// The state of the version with AWSPENDING.
 async fn pending_state(
     context: &Context<'_>,
     rotation: &mut Rotation,
@@ -216,7 +213,7 @@ async fn pending_state(
     };
     let pending = match rotation.admit(version, Admission::NextUserOrCopy) {
         Ok(pending) => pending,
-        // What no step would take is as good as no value.
+        // A value that every step refuses counts as no value.
         Err(error @ (Error::Document { .. } | Error::Rotation { .. })) => {
             return Ok((Pending::Empty, none(Some(error.to_string()))));
         }

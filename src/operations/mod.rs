@@ -1,4 +1,4 @@
-//! The door of a person or a schedule: one file per operation that an invocation can ask for.
+//! A person's or a schedule's door: one file per operation.
 
 mod diagnosis;
 mod inspection;
@@ -19,7 +19,7 @@ use crate::report::OperationReport;
 /// Runs one operation.
 ///
 /// # Errors
-/// Any [`Error`]; the operation may be sent again, whatever the error was.
+/// Any [`Error`]. The operation may be sent again after each.
 pub(crate) async fn run(
     context: &Context<'_>,
     request: &OperationRequest,

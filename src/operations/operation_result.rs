@@ -1,11 +1,11 @@
-//! What an operation found and did, before it is put into a report.
+//! The result of an operation, before it becomes a report.
 
 use crate::policy::Strategy;
 use crate::report::Details;
 
-/// What an operation found and did.
+/// The result of an operation.
 pub(super) struct OperationResult {
-    /// Absent where it could not be found out.
+    /// Absent if the secret could not be read.
     pub(super) strategy: Option<Strategy>,
     pub(super) message: String,
     pub(super) details: Details,

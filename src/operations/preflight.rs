@@ -1,4 +1,4 @@
-//! `preflight`: tries everything that a rotation will need, hop by hop, and changes nothing.
+//! `preflight`: tries everything that a rotation needs, check by check, and changes nothing.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,9 @@ use crate::secret::credentials::Credentials;
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::set_secret::{alternating_users, single_user};
 
-const ADMIN: &str = "admin secret, and its login";
+const ADMIN: &str = "login with the admin secret";
 
-/// Never fails: what failed is a check.
+/// Never fails: a failure is a check that did not pass.
 pub(super) async fn run(context: &Context<'_>, secret: &str) -> OperationResult {
     let mut checks = Checks(Vec::new());
     let rotation = check_secret(context, secret, &mut checks).await;
@@ -27,10 +27,10 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> OperationResult 
     let failed = checks.0.iter().find(|check| !check.passed);
     let message = match failed {
         None => match rotation.as_ref().map(|rotation| rotation.strategy) {
-            // It cannot be known before the next user is ready, which takes a rotation.
+            // Only a rotation makes the next user ready to be compared.
             Some(Strategy::AlternatingUsers) => {
-                "A rotation can begin. Whether the next user can do all that the current one can, \
-                 testSecret finds out before AWSCURRENT moves. Nothing was changed."
+                "A rotation can begin. testSecret will check that the next user can do all that \
+                 the current one can, before AWSCURRENT moves. Nothing was changed."
                     .to_owned()
             }
             _ => "A rotation has all that it needs. Nothing was changed.".to_owned(),
@@ -44,8 +44,7 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> OperationResult 
     OperationResult { strategy: rotation.map(|rotation| rotation.strategy), message, details }
 }
 
-/// Secrets Manager: every call that a rotation makes, the labels, and what the secret and its policy
-/// say.
+/// Checks Secrets Manager: every call of a rotation, the labels, the value and the policy.
 async fn check_secret(
     context: &Context<'_>,
     secret: &str,
@@ -61,12 +60,12 @@ async fn check_secret(
     };
     let current = checks.run("secretsmanager:GetSecretValue", current).await?;
     let rotation = Rotation::of(context.config, current.clone(), "");
-    // It refuses what the policy does not allow, such as plaintext.
+    // This fails if the policy forbids what the value asks for, such as plaintext.
     let rotation = rotation.and_then(|rotation| {
         rotation.database(context, &rotation.current).map(drop).map(|()| rotation)
     });
     let rotation = checks.note("value and policy", Duration::ZERO, rotation)?;
-    // Nothing is written to a secret that is being rotated.
+    // Writes nothing to a secret that is being rotated.
     if description.under_way().is_none() {
         checks.run("secretsmanager:PutSecretValue", store.try_put(secret, &current)).await;
         let moved = store.try_move(secret, &current.id);
@@ -77,8 +76,8 @@ async fn check_secret(
     Some(rotation)
 }
 
-/// The database: the way there, the login, what is declared, and the right to change what has to be
-/// changed.
+/// Checks the database: the connection, the login, what is declared, and the right to change the
+/// password.
 async fn check_database(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -94,7 +93,7 @@ async fn check_database(
         checks.run("declared grants and probes", declared).await;
     }
     if let Err(error) = session.apply_admin_settings().await {
-        checks.need::<()>("leaving the application's settings", Err(error));
+        checks.need::<()>("settings of the session", Err(error));
     } else {
         match rotation.strategy {
             Strategy::SingleUser => check_single_user(context, rotation, &session, checks).await,
@@ -151,14 +150,13 @@ async fn check_single_user(
     let own = single_user::rehearse(rotation, ChangeSessions::own(session), &password).await;
     let has_admin = rotation.admin_secret().is_some();
     let denied = matches!(&own, Err(error) if error.is_database(DatabaseFault::PermissionDenied));
-    // The admin sets the password where the role may not, and where the secret holds none that
-    // works.
+    // The admin sets the password if the role may not, and if it is lost (`admin_reset`).
     let by_admin = denied && has_admin;
     let own = if by_admin { Ok(()) } else { own };
-    let right = "right to change the password (tried, and rolled back)";
+    let right = "right to change the password (tried and rolled back)";
     checks.note(right, started.elapsed(), own)?;
     if by_admin {
-        checks.remark("the role may not change its own password: the admin does it".to_owned());
+        checks.remark("The role may not change its own password, so the admin does it.".to_owned());
     } else if !has_admin || !rotation.policy.admin_reset {
         return Some(());
     }
@@ -168,7 +166,7 @@ async fn check_single_user(
     let changed = async {
         single_user::rehearse(rotation, sessions, &password).await.map_err(admin::lacks_right)
     };
-    let right = "the admin's right to change the password (tried, and rolled back)";
+    let right = "the admin's right to change the password (tried and rolled back)";
     checks.run(right, changed).await;
     admin.close().await;
     Some(())
@@ -183,7 +181,7 @@ async fn check_alternating_users(
     let password = checks.need("new password", rotation.new_password(context))?;
     let admin = checks.run(ADMIN, admin::session(context, rotation, Some(session))).await?;
     let next_user = &rotation.next_username;
-    let right = format!("the admin's right to make {next_user:?} ready (tried, and rolled back)");
+    let right = format!("the admin's right to prepare {next_user:?} (tried and rolled back)");
     let sessions = ChangeSessions::by_admin(Some(session), &admin);
     let changed = async {
         alternating_users::rehearse(rotation, sessions, session.host(), &password)
@@ -197,11 +195,11 @@ async fn check_alternating_users(
     Some(())
 }
 
-/// What was tried, in its order.
+/// The checks so far, in order.
 struct Checks(Vec<PreflightCheck>);
 
 impl Checks {
-    /// Tries something and takes its time; what it gives, if it passed.
+    /// Runs a check and measures its time; the value if it passed.
     async fn run<T>(
         &mut self,
         check: &str,
@@ -222,12 +220,12 @@ impl Checks {
         result.ok()
     }
 
-    /// What is no check unless it fails.
+    /// Adds a check only if the result is an error; the value otherwise.
     fn need<T>(&mut self, check: &str, result: Result<T, Error>) -> Option<T> {
         if result.is_err() { self.note(check, Duration::ZERO, result) } else { result.ok() }
     }
 
-    /// Something to know about the last check, which passed.
+    /// Adds a remark to the last check, which passed.
     fn remark(&mut self, message: String) {
         if let Some(check) = self.0.last_mut() {
             check.message = Some(message).filter(|message| !message.is_empty());

@@ -1,5 +1,4 @@
-//! `recover`: the look and the decision of `status`; then it acts, and looks again, until nothing is
-//! left to do.
+//! `recover`: inspects and decides like `status`, acts, and starts over until nothing is left to do.
 
 use super::diagnosis::decide;
 use super::inspection::{Inspection, inspect};
@@ -15,7 +14,7 @@ use crate::rotation::storage::storage;
 use crate::rotation::{Rotation, admin};
 use crate::steps;
 
-/// Acts until the secret is in order. No remedy is tried twice.
+/// Acts until the secret is in order. Tries no remedy twice.
 pub(super) async fn run(
     context: &Context<'_>,
     secret: &str,
@@ -95,9 +94,8 @@ async fn roll_forward(
     Ok(reports)
 }
 
-/// Removes the label while no `setSecret` can be at work, and only if the database still has
-/// AWSCURRENT's password then: otherwise the version would be the only record of the one that it
-/// has.
+/// Removes AWSPENDING under the lock, and only if the database still has AWSCURRENT's password.
+/// Otherwise that version may be the only record of the password that the database has.
 async fn remove_pending_label(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -109,12 +107,12 @@ async fn remove_pending_label(
     let login = rotation.login(context, current, Origin::Current, purpose).await?;
     login.accepted()?.close().await;
     context.store.remove_pending_label(&rotation.secret, pending).await?;
-    // It is done: whatever becomes of the lock, the next look tells what there is.
+    // The label is removed. If the release fails, the lock ends with the session.
     let _ = lock.release().await;
     Ok(())
 }
 
-/// Gives the current user the password of AWSCURRENT, if that is still on the same version.
+/// Sets AWSCURRENT's password, if the label is still on the same version.
 async fn restore(
     context: &Context<'_>,
     rotation: &Rotation,

@@ -1,7 +1,7 @@
-//! `retire`: ends the use of the credential that was current before, once nobody uses it.
+//! `retire`: ends the use of the previous credential once no session uses it.
 //!
-//! Of two users the other one takes its own password away, with the credential that the secret
-//! holds: that needs no admin, and touches no role that was never the secret's own.
+//! With alternating users, the previous user logs in and removes its own password. That needs no
+//! admin, and it can only affect a role whose password is in the secret.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,17 +28,16 @@ pub(super) async fn run(
     let rotation = Rotation::of(context.config, current, "")?;
     let previous = context.store.read(secret, VersionSelector::Stage(store::PREVIOUS)).await?;
     let previous = previous.and_then(|version| SecretVersion::parse(version, store::PREVIOUS).ok());
-    // Nothing is taken away while it is not certain that AWSCURRENT works.
+    // Nothing is retired unless AWSCURRENT works.
     let (version, purpose) = (&rotation.current, Purpose::Administer);
     let own = rotation.login(context, version, Origin::Current, purpose).await?.accepted()?;
-    // The last change of any kind, since neither a label that moves nor the change in the database
-    // leaves a date of its own.
+    // The latest of all dates: neither a label's move nor the change in the database has its own.
     let changed = rotation.current.created.max(description.last_rotated);
     let age = since(changed.max(description.last_changed));
     let retiring = Retiring { context, rotation: &rotation, own: &own, age, terminate };
     let retired = match rotation.strategy {
-        Strategy::SingleUser => retiring.one_user(previous.as_ref()).await,
-        Strategy::AlternatingUsers => retiring.two_users(previous.as_ref()).await,
+        Strategy::SingleUser => retiring.single_user(previous.as_ref()).await,
+        Strategy::AlternatingUsers => retiring.alternating_users(previous.as_ref()).await,
     };
     own.close().await;
     let (message, retirement) = retired?;
@@ -46,7 +45,7 @@ pub(super) async fn run(
     Ok(OperationResult { strategy: Some(rotation.strategy), message, details })
 }
 
-/// The labels, if no rotation is under way: it may be about to give the user another password.
+/// The description, if no rotation is under way: a rotation may be about to change the password.
 async fn settled(context: &Context<'_>, secret: &str) -> Result<Description, Error> {
     let description = context.store.describe(secret).await?;
     labels::not_managed(&description)
@@ -58,16 +57,16 @@ async fn settled(context: &Context<'_>, secret: &str) -> Result<Description, Err
 struct Retiring<'a> {
     context: &'a Context<'a>,
     rotation: &'a Rotation,
-    /// Of the current user.
+    /// A session of the current user.
     own: &'a Session,
-    /// How long ago the secret was changed.
+    /// The time since the last change of the secret.
     age: Duration,
     terminate: bool,
 }
 
 impl Retiring<'_> {
-    /// Of one user the old password is refused already; what it has opened before goes on.
-    async fn one_user(
+    /// Single user: the old password is already refused; sessions opened with it stay open.
+    async fn single_user(
         &self,
         previous: Option<&SecretVersion>,
     ) -> Result<(String, Retirement), Error> {
@@ -78,7 +77,7 @@ impl Retiring<'_> {
                 && previous.credentials.password == current.password
         }) {
             let message = format!(
-                "Role {user:?} has had no other password in this secret: there is nothing to \
+                "This secret has had no other password for role {user:?}: there is nothing to \
                  retire."
             );
             return Ok((message, retirement(user, true, 0, Vec::new())));
@@ -92,26 +91,26 @@ impl Retiring<'_> {
         };
         let message = match (open, self.terminate) {
             (0, _) => format!(
-                "No session of role {user:?} is left from before the secret was changed, {ago} ago."
+                "Role {user:?} has no session from before the last change of the secret, {ago} ago."
             ),
             (_, true) => format!(
-                "Told to end: {} of role {user:?} from before the secret was changed, {ago} ago.",
+                "Terminated {} of role {user:?} from before the last change of the secret, {ago} \
+                 ago.",
                 counted(ended)
             ),
             (_, false) => {
                 let open = counted(open);
                 format!(
-                    "Open from before the secret was changed, {ago} ago: {open} of role {user:?}. \
-                     \"Terminate\": true ends them."
+                    "Role {user:?} has {open} from before the last change of the secret, {ago} \
+                     ago. \"Terminate\": true ends them."
                 )
             }
         };
         Ok((message, retirement(user, ended >= open, ended, clients)))
     }
 
-    /// Of two users the one that is not current keeps its password until its next turn, unless it
-    /// is taken away here.
-    async fn two_users(
+    /// Alternating users: the previous user would keep its password until its next turn.
+    async fn alternating_users(
         &self,
         previous: Option<&SecretVersion>,
     ) -> Result<(String, Retirement), Error> {
@@ -125,7 +124,8 @@ impl Retiring<'_> {
         };
         let Some(previous) = previous.filter(of_the_pair) else {
             let message = format!(
-                "AWSPREVIOUS is not of role {user:?} on this server: there is nothing to retire."
+                "AWSPREVIOUS does not belong to role {user:?} on this server: there is nothing to \
+                 retire."
             );
             return Ok((message, retirement(user, false, 0, Vec::new())));
         };
@@ -143,8 +143,8 @@ impl Retiring<'_> {
             Login::Accepted(session) => session,
             Login::Rejected(_) => {
                 let message = format!(
-                    "Role {user:?} does not accept the password of AWSPREVIOUS any more: it is \
-                     retired already."
+                    "The database no longer accepts the password of AWSPREVIOUS for role {user:?}: \
+                     it is already retired."
                 );
                 let clients = sessions::clients(self.own, user, None).await?;
                 return Ok((message, retirement(user, true, 0, clients)));
@@ -167,8 +167,8 @@ impl Retiring<'_> {
         let (in_use, clients) = sessions
             .change_under_lock(rotation, allowed, async |transaction| {
                 role::drop_own_password(transaction).await?;
-                // Once more, since that may have waited: a client may have come, or this user may
-                // have become the current one again.
+                // Checked again, since the statement may have waited: a client may have connected,
+                // or this user may be current again.
                 let clients = sessions::clients(session, user, None).await?;
                 let in_use = total(&clients) > 0 && !self.terminate;
                 if in_use {
@@ -180,14 +180,14 @@ impl Retiring<'_> {
             .await?;
         let open = counted(total(&clients));
         if in_use {
-            let why = format!("{open} of it open on this server; \"Terminate\": true ends them");
+            let why = format!("it has {open} open on this server; \"Terminate\": true ends them");
             return Ok(kept(user, &why, clients));
         }
         let ended =
             if clients.is_empty() { 0 } else { sessions::terminate(session, user, None).await? };
         let mut message = format!("Role {user:?} has no password until its next turn.");
         if ended > 0 {
-            message = format!("{message} Told to end: {}.", counted(ended));
+            message = format!("{message} Terminated {}.", counted(ended));
         }
         Ok((message, retirement(user, true, ended, clients)))
     }
@@ -222,7 +222,7 @@ fn since(time: Option<SystemTime>) -> Duration {
     time.and_then(|time| SystemTime::now().duration_since(time).ok()).unwrap_or_default()
 }
 
-/// In the largest unit of which there is one at least.
+/// The duration in its largest unit, rounded down.
 fn period(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [(24 * 60 * 60, "d"), (60 * 60, "h"), (60, "min")];
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_is_told_as_a_person_would() {
+    fn a_period_is_written_as_a_person_would() {
         for (seconds, text) in [
             (0, "0 s"),
             (59, "59 s"),

@@ -1,4 +1,4 @@
-//! `rotate`: a new version and the four steps in one call.
+//! `rotate`: a new version and the four steps in one invocation.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::rotation::{Rotation, labels};
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::{self, create_secret};
 
-/// A step that fails leaves the version with AWSPENDING, and `recover` ends the rotation.
+/// If a step fails, AWSPENDING stays on the new version, and `recover` ends the rotation.
 pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<OperationResult, Error> {
     let description = context.store.describe(secret).await?;
     labels::may_rotate(&description)
@@ -42,8 +42,7 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<Operation
     Ok(OperationResult { strategy, message, details: Details::Rotation { steps: reports } })
 }
 
-/// A random version id in the form that Secrets Manager itself gives: 32 hexadecimal digits in five
-/// groups.
+/// A random version id in Secrets Manager's form: 32 hexadecimal digits in five groups.
 fn new_token() -> String {
     let digits = format!("{:032x}", rand::random::<u128>());
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")

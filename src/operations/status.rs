@@ -1,4 +1,4 @@
-//! `status`, and `recover` that only says what it would do: looks, decides, and changes nothing.
+//! `status`, and `recover` as a dry run: inspects and decides, and changes nothing.
 
 use super::diagnosis::decide;
 use super::inspection::inspect;
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::event::Prefer;
 use crate::report::Details;
 
-/// What was found, and what `recover` would do.
+/// Reports the state of the secret and what `recover` would do.
 pub(super) async fn run(
     context: &Context<'_>,
     secret: &str,

@@ -67,7 +67,8 @@ pub(crate) struct PreflightCheck {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Retirement {
     pub(crate) role: String,
-    /// Whether the previous credential is retired: it logs in no more, and no old session is open.
+    /// Whether the previous credential is retired: it no longer logs in. Single user: whether no
+    /// session opened with it is left.
     pub(crate) retired: bool,
     /// The number of sessions that were terminated.
     pub(crate) terminated: u64,

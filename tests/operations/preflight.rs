@@ -67,7 +67,7 @@ async fn a_secret_that_can_be_rotated_is_ready_and_is_not_changed() {
     let report = preflight(&function, &application).await;
     assert_eq!(report["Ready"], true, "{report}");
     let own =
-        ["declared grants and probes", "right to change the password (tried, and rolled back)"];
+        ["declared grants and probes", "right to change the password (tried and rolled back)"];
     assert_eq!(names(&report), [&SECRET[..], &WAY[..], &own[..]].concat());
     assert!(
         report["Checks"].as_array().unwrap().iter().all(|check| check["DurationMs"].is_u64()),
@@ -85,10 +85,10 @@ async fn a_pair_is_tried_to_the_last_statement_and_rolled_back() {
         let report = preflight(&function, &pair.application).await;
         assert_eq!(report["Ready"], true, "{report}");
         let other = if turn == 0 { &pair.clone } else { &pair.base };
-        let last = format!("the admin's right to make {other:?} ready (tried, and rolled back)");
+        let last = format!("the admin's right to prepare {other:?} (tried and rolled back)");
         assert_eq!(
             names(&report),
-            [&SECRET[..], &WAY[..], &["admin secret, and its login", &last][..]].concat()
+            [&SECRET[..], &WAY[..], &["login with the admin secret", &last][..]].concat()
         );
         assert_eq!(pair.application.snapshot().await, before);
         let made = world()
@@ -208,7 +208,7 @@ async fn a_role_that_may_not_change_its_password_needs_an_admin() {
     let (hop, kind, text) = failed(&preflight(&function, &application).await);
     assert_eq!(
         (hop.as_str(), kind.as_str()),
-        ("right to change the password (tried, and rolled back)", "PermissionDenied")
+        ("right to change the password (tried and rolled back)", "PermissionDenied")
     );
     assert!(text.contains("admin_secret"), "{text}");
 
@@ -223,7 +223,7 @@ async fn a_role_that_may_not_change_its_password_needs_an_admin() {
     assert_eq!(report["Ready"], true, "{report}");
     assert!(
         names(&report)
-            .contains(&"the admin's right to change the password (tried, and rolled back)"),
+            .contains(&"the admin's right to change the password (tried and rolled back)"),
         "{report}"
     );
     assert!(report.to_string().contains("the admin does it"), "{report}");
@@ -249,7 +249,7 @@ async fn the_reason_that_would_forbid_a_reset_by_the_admin_is_reported() {
     let function =
         Function::start(&[("ROTATION_POLICY", &json!({"defaults": fields}).to_string())]);
     let (hop, kind, _) = failed(&preflight(&function, &pair.application).await);
-    assert_eq!((hop.as_str(), kind.as_str()), ("admin secret, and its login", "AdminRefused"));
+    assert_eq!((hop.as_str(), kind.as_str()), ("login with the admin secret", "AdminRefused"));
 }
 
 #[tokio::test]

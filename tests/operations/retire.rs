@@ -66,7 +66,7 @@ async fn a_user_that_is_in_use_keeps_its_password() {
         "{report}"
     );
     assert!(
-        message(&report).contains("2 sessions of it open")
+        message(&report).contains("2 sessions open on this server")
             && message(&report).contains("\"Terminate\": true"),
         "{report}"
     );
