@@ -102,7 +102,7 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
     );
     admin().await.batch_execute(&sql).await.unwrap();
     for (role, admin, reason) in [
-        (roles[0].as_str(), &here, "it has CREATEROLE"),
+        (roles[0].as_str(), &here, "has CREATEROLE"),
         (&roles[1], &here, "it is a superuser"),
         (&roles[2], &here, "is a member of a role that has"),
         (&roles[3], &here, "reaches the server's files"),

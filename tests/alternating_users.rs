@@ -674,10 +674,7 @@ async fn a_rotation_of_one_user_that_got_stuck_is_found_by_two() {
     let token = pair.application.abandon_and_begin().await;
     pair.application.steps(&two, &["createSecret"], &token).await;
     let report = pair.application.step(&two, "setSecret", &token).await.unwrap();
-    assert!(
-        report["Warnings"].to_string().contains("a version that has lost its label"),
-        "{report}"
-    );
+    assert!(report["Warnings"].to_string().contains("an unlabelled version"), "{report}");
     pair.application.steps(&two, &["testSecret", "finishSecret"], &token).await;
     pair.session("AWSCURRENT").await;
 }

@@ -62,9 +62,9 @@ impl Unequal {
             failed.message
         );
         assert!(
-            failed.message.ends_with(
-                "AWSCURRENT stays as it is; once this is mended, start the rotation anew."
-            ),
+            failed
+                .message
+                .ends_with("AWSCURRENT was not moved. Fix this, then start the rotation again."),
             "{}",
             failed.message
         );
@@ -392,7 +392,7 @@ async fn a_pending_user_that_does_not_act_as_the_owner_is_not_promoted() {
     assert_eq!(failed.kind, "UsersNotReady", "{}", failed.message);
     let statement = pair.filled(&format!("ALTER ROLE :clone SET role = '{}'", pair.base));
     assert!(
-        failed.message.contains(&statement) && failed.message.contains("AWSCURRENT stays as it is"),
+        failed.message.contains(&statement) && failed.message.contains("AWSCURRENT was not moved"),
         "{}",
         failed.message
     );
@@ -408,7 +408,7 @@ async fn a_pending_user_that_does_not_act_as_the_owner_is_not_promoted() {
     let failed = pair.application.step(&function, "testSecret", &token).await.unwrap_err();
     assert_eq!(failed.kind, "UsersNotReady", "{}", failed.message);
     assert!(
-        failed.message.contains(&pair.filled("its sessions are to act as :base, but it may not")),
+        failed.message.contains(&pair.filled("setting is :base, which it may not assume")),
         "{}",
         failed.message
     );
@@ -499,11 +499,11 @@ async fn what_a_user_itself_owns_or_was_granted_is_reported() {
         .collect();
     let reassign = pair.filled("REASSIGN OWNED BY :clone TO :base");
     assert!(
-        warnings[0].contains("owns 1 objects here, and 1 in other databases")
+        warnings[0].contains("owns 1 objects in this database and 1 in other databases")
             && warnings[0].contains(&reassign),
         "{warnings:#?}"
     );
-    assert!(warnings[1].contains("privileges on 1 objects are granted to role"), "{warnings:#?}");
+    assert!(warnings[1].contains("itself has privileges on 1 objects"), "{warnings:#?}");
     pair.superuser(&format!("{reassign}; REVOKE USAGE ON SCHEMA :clone FROM :clone")).await;
     let report = pair.application.step(&function, "testSecret", &token).await.unwrap();
     assert_eq!(

@@ -67,8 +67,8 @@ pub(crate) enum Error {
 
     /// The admin lacks rights that the change of a role needs. `statements` grant them.
     #[error(
-        "admin role {admin:?} on {host} lacks rights that the change of role {role:?} needs. Run \
-         this as a role that may grant them: {statements}."
+        "admin role {admin:?} on {host} lacks rights that the change of role {role:?} needs. As a \
+         role that may grant them, run: {statements}."
     )]
     AdminLacksRight { admin: String, host: String, role: String, statements: String },
 

@@ -1,8 +1,7 @@
-//! The admin secret: when it may set the password of a role, and the proofs that it is used on the
-//! right server.
+//! The admin secret: when it may set the password of a role, and how the right server is proven.
 //!
-//! The rotated secret is not trusted with any of this. Whoever writes it may name a host of their
-//! own, and wait there for the admin's password; or name a role that is not theirs.
+//! The rotated secret is not trusted here. Its writer could name a host of their own and wait there
+//! for the admin's password, or name a role of another team.
 
 use super::lock::ChangeSessions;
 use super::{Rotation, labels};
@@ -14,7 +13,7 @@ use crate::secret::credentials::{AdminCredentials, DEFAULT_PORT, Server};
 use crate::secret::document::Document;
 use crate::secret::store::{self, Value, VersionSelector};
 
-/// Has the role make a change to itself; where it may not, and there is an admin, the admin.
+/// Makes a change as the role, or as the admin if the role may not and an admin exists.
 ///
 /// # Errors
 /// Those of the change and of [`session`].
@@ -35,10 +34,10 @@ pub(crate) async fn as_role_or_admin<T>(
     }
 }
 
-/// Has the admin make a change.
+/// Makes a change as the admin.
 ///
 /// # Errors
-/// Those of the change and of [`session`]; a right that is missing is the admin's.
+/// Those of the change and of [`session`]. A missing right is the admin's.
 pub(crate) async fn as_admin<T>(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -51,14 +50,14 @@ pub(crate) async fn as_admin<T>(
     changed.map_err(lacks_right)
 }
 
-/// Logs in as the admin, who may then set the password of the secret's role.
+/// Logs in as the admin and checks that it may set the password of the secret's role.
 ///
-/// `secret_session` is a session of that role, which proves by a lock that it is on the admin's
-/// server and really is of that role. Without one, both secrets have to name the same server, and
-/// the role must not have any power to speak of.
+/// `secret_session` is a session of that role. A lock proves that it is on the admin's server and
+/// belongs to that role. Without such a session, both secrets have to name the same server, and the
+/// role must not be powerful.
 ///
 /// # Errors
-/// [`Error::AdminRefused`] where the admin must not be used on this role, and those of the login.
+/// [`Error::AdminRefused`] if the admin must not change this role, and those of the login.
 pub(crate) async fn session(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -85,8 +84,8 @@ pub(crate) async fn session(
     })?;
     if secret_session.is_none() && !names_the_same_server(rotation, &admin) {
         return Err(refused(format!(
-            "its server is {}, the secret's is {}:{}, and no password that works is there to prove \
-             that the two are one.",
+            "its server is {}, the secret's is {}:{}, and the secret holds no working password to \
+             prove that the two are one.",
             target.address(),
             current.server.host,
             current.server.port
@@ -111,7 +110,7 @@ pub(crate) async fn session(
     }
 }
 
-/// The error of a change that the admin lacks the right to make.
+/// Turns a missing right into the admin's.
 pub(crate) fn lacks_right(mut error: Error) -> Error {
     if let Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } = &mut error {
         *fault = DatabaseFault::AdminLacksRight;
@@ -119,8 +118,8 @@ pub(crate) fn lacks_right(mut error: Error) -> Error {
     error
 }
 
-/// The admin's server: the one that its own secret names; else the policy's `rotation_host`, or the
-/// rotated secret's host after proof.
+/// The admin's server: its own secret names it, or the policy's `rotation_host`. Otherwise it is the
+/// rotated secret's host, which has to prove itself.
 fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Problem> {
     let server = &rotation.current.credentials.server;
     let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());
@@ -140,7 +139,7 @@ fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Probl
     };
     let mut policy = rotation.policy.clone();
     if !same_name(host, &server.host) {
-        // Both are said of the rotated secret's host.
+        // Both apply to the rotated secret's host only.
         policy.rotation_host = None;
         policy.tls_server_name = None;
     }
@@ -163,13 +162,13 @@ fn names_the_same_server(rotation: &Rotation, admin: &AdminCredentials) -> bool 
         && admin.port.unwrap_or(DEFAULT_PORT) == server.port
 }
 
-/// Why the admin must not set this role's password, if there is a reason.
+/// The reason why the admin must not set this role's password, if any.
 async fn refusal(
     admin: &Session,
     secret_session: Option<&Session>,
     role: &str,
 ) -> Result<Option<&'static str>, Error> {
-    // Before anything is looked up with the admin's rights.
+    // First: this proves that the session has our options before it uses the admin's rights.
     admin.server_storage().await?;
     if let Some(secret_session) = secret_session
         && !role::same_server(admin, secret_session).await?
@@ -182,16 +181,16 @@ async fn refusal(
     })
 }
 
-/// A role that has proven itself by a login gains nothing from a new password; a superuser is
-/// nobody's to touch all the same.
+/// The reason not to touch a powerful role. After a proof by login, only a superuser is refused:
+/// others gain nothing from a new password.
 fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
     if power.superuser {
         Some("it is a superuser, whose password an admin secret never sets.")
     } else if power.more_than_its_own && !proven {
         Some(
-            "it has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of \
-             rds_superuser, or of one that reaches the server's files, and no password in the \
-             secret proves that it is the secret's own.",
+            "it is powerful, and no password in the secret proves that it is the secret's own. It \
+             has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of \
+             rds_superuser, or of a role that reaches the server's files.",
         )
     } else {
         None
@@ -202,7 +201,7 @@ async fn read(context: &Context<'_>, id: &str) -> Result<(AdminCredentials, Stri
     let Some(version) = context.store.read(id, VersionSelector::Stage(store::CURRENT)).await?
     else {
         let fault = StoreFault::NotFound(
-            "the admin secret has no AWSCURRENT value, or does not exist".to_owned(),
+            "the admin secret does not exist or has no AWSCURRENT value".to_owned(),
         );
         return Err(Error::SecretsManager {
             operation: "GetSecretValue",
@@ -215,9 +214,7 @@ async fn read(context: &Context<'_>, id: &str) -> Result<(AdminCredentials, Stri
         Value::Text(text) => {
             Document::parse(text).and_then(|document| AdminCredentials::read(&document))
         }
-        Value::Binary => {
-            Err("it holds binary data; expected a JSON object in SecretString.".into())
-        }
+        Value::Binary => Err("it holds binary data. Store a JSON object in SecretString.".into()),
     };
     match parsed {
         Ok(admin) => Ok((admin, label)),
@@ -234,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_secret_gets_hold_of_a_powerful_role() {
+    fn no_secret_takes_over_a_powerful_role() {
         for (superuser, more_than_its_own, proven, allowed) in [
             (false, false, true, true),
             (false, false, false, true),

@@ -1,15 +1,14 @@
-//! From the labels to the state of a rotation: one pure decision, in the order of AWS's own
-//! functions.
+//! The state of a rotation: one pure decision over the labels, in the order of AWS's functions.
 
 use crate::error::RotationFault;
 use crate::secret::store::{CURRENT, Description, PENDING};
 
-/// Where the rotation to a version stands.
+/// The state of the rotation to a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It is over: every step succeeds and does nothing.
+    /// The rotation is over. Every step succeeds and does nothing.
     AlreadyCurrent,
-    /// It is under way.
+    /// The rotation is under way.
     Pending,
 }
 
@@ -29,18 +28,18 @@ pub(crate) fn not_managed(description: &Description) -> Result<(), RotationFault
 /// Refuses a secret that must not be rotated.
 pub(crate) fn may_rotate(description: &Description) -> Result<(), RotationFault> {
     not_managed(description)?;
-    // Absent is not false: Secrets Manager leaves it out until the first rotation is set up.
+    // Secrets Manager omits the field until rotation is first configured.
     if description.rotation_enabled == Some(false) { Err(RotationFault::Disabled) } else { Ok(()) }
 }
 
-/// Refuses to meddle with a rotation that is under way, or got stuck.
+/// Refuses a secret whose rotation is under way or stuck.
 pub(crate) fn at_rest(description: &Description) -> Result<(), RotationFault> {
     description
         .under_way()
         .map_or(Ok(()), |version| Err(RotationFault::UnderWay(version.to_owned())))
 }
 
-/// What the labels say of the version that `token` names.
+/// The state of the rotation to the version that `token` names.
 pub(crate) fn state(description: &Description, token: &str) -> Result<State, RotationFault> {
     may_rotate(description)?;
     if !description.stages.contains_key(token) {

@@ -1,5 +1,5 @@
-//! One change of a role at a time: which session holds the lock, which one makes the change, and
-//! what happens when a session of others changes the same role.
+//! One change of a role at a time: one session holds the lock, and one makes the change. If a
+//! foreign session changes the same role, the change is retried.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::error::{DatabaseFault, Error};
 const ATTEMPTS: usize = 5;
 const PAUSE_MS: std::ops::Range<u64> = 20..120;
 
-/// The two sessions of one change. Advisory locks are those of one database, and the admin's may be
-/// another than the secret's.
+/// The two sessions of one change. An advisory lock exists in one database only, and the admin may
+/// be in another one than the secret's role.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChangeSessions<'a> {
-    /// A session of the secret's own database, where there is one.
+    /// A session in the secret's database, if one exists.
     lock_holder: &'a Session,
     /// Makes the change.
     changer: &'a Session,
@@ -30,12 +30,12 @@ impl<'a> ChangeSessions<'a> {
         Self { lock_holder: session, changer: session, by_admin: false }
     }
 
-    /// Another role of the pair makes the change, and the current one's session holds the lock.
+    /// The other role of the pair makes the change. The current role's session holds the lock.
     pub(crate) fn by_role(lock_holder: &'a Session, changer: &'a Session) -> Self {
         Self { lock_holder, changer, by_admin: false }
     }
 
-    /// The admin makes the change; the role's session holds the lock, where there is one.
+    /// The admin makes the change. The role's session holds the lock, if one exists.
     pub(crate) fn by_admin(secret_session: Option<&'a Session>, admin: &'a Session) -> Self {
         Self { lock_holder: secret_session.unwrap_or(admin), changer: admin, by_admin: true }
     }
@@ -45,12 +45,12 @@ impl<'a> ChangeSessions<'a> {
         self.changer
     }
 
-    /// Whether the admin makes the change, and not the role itself.
+    /// Whether the admin makes the change.
     pub(crate) fn by_an_admin(self) -> bool {
         self.by_admin
     }
 
-    /// Takes the lock of the rotation's role, or of its pair.
+    /// Takes the lock of the rotation's role or pair.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -58,12 +58,12 @@ impl<'a> ChangeSessions<'a> {
         self.lock_holder.lock(rotation.lock_name()).await
     }
 
-    /// Carries a change out in a transaction, while no other invocation can be at work on the role,
-    /// if `allowed` still holds then. The change says how its transaction ends.
+    /// Takes the lock, checks `allowed`, and makes a change in a transaction. The change returns how
+    /// the transaction ends.
     ///
     /// # Errors
-    /// Those of `allowed` and `change`, and [`Error::Database`]. Nothing was changed then, unless
-    /// the answer to COMMIT was lost.
+    /// Those of `allowed` and `change`, and [`Error::Database`]. Nothing is changed then, unless the
+    /// answer to COMMIT was lost.
     pub(crate) async fn change_under_lock<T>(
         self,
         rotation: &Rotation,
@@ -72,12 +72,12 @@ impl<'a> ChangeSessions<'a> {
     ) -> Result<T, Error> {
         let lock = self.lock(rotation).await?;
         let changed = self.change(allowed, change).await?;
-        // The lock also goes with the session, and what was changed stays changed.
+        // The change is made. If the release fails, the lock ends with the session.
         let _ = lock.release().await;
         Ok(changed)
     }
 
-    /// Carries a change out in a transaction, while the caller holds the lock.
+    /// Checks `allowed` and makes a change in a transaction. The caller holds the lock.
     ///
     /// # Errors
     /// As [`change_under_lock`](Self::change_under_lock).
@@ -102,7 +102,7 @@ impl<'a> ChangeSessions<'a> {
                         return Err(error);
                     }
                 }
-                // The server does not answer: the transaction ends with the session.
+                // The server does not answer. The transaction ends with the session.
                 Err(error) => return Err(error),
             }
             attempt += 1;

@@ -1,5 +1,5 @@
-//! The core that steps and operations share: a secret's values become a `Rotation` that is known to
-//! be valid, and the modules beside it act on it.
+//! The core that steps and operations share: a secret's values become a valid `Rotation`, on which
+//! the other modules here act.
 
 pub(crate) mod admin;
 pub(crate) mod labels;
@@ -22,7 +22,7 @@ use crate::secret::document::Document;
 use crate::secret::password::Password;
 use crate::secret::store::{self, Description, Value, Version};
 
-/// A rotation that is under way: the token is a version that carries AWSPENDING and not AWSCURRENT.
+/// A rotation under way: the token names a version that carries AWSPENDING and not AWSCURRENT.
 #[derive(Debug)]
 pub(crate) struct Rotation {
     /// The secret's ARN.
@@ -30,15 +30,15 @@ pub(crate) struct Rotation {
     pub(crate) token: String,
     pub(crate) policy: Policy,
     pub(crate) strategy: Strategy,
-    /// The role that the pending version is for.
+    /// The role of the pending version.
     pub(crate) next_username: String,
     pub(crate) current: SecretVersion,
-    /// Absent until `createSecret` has run. Present, it names the role and the server that the
-    /// strategy asks for.
+    /// Absent until `createSecret` has run. It has the role that the strategy asks for, and the
+    /// current version's server.
     pub(crate) pending: Option<SecretVersion>,
 }
 
-/// A version of a secret whose value was read and understood.
+/// A version of a secret with a valid value.
 #[derive(Debug)]
 pub(crate) struct SecretVersion {
     pub(crate) id: String,
@@ -47,21 +47,20 @@ pub(crate) struct SecretVersion {
     pub(crate) credentials: Credentials,
 }
 
-/// Who asks for a pending value to be admitted.
+/// Which pending values are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// A step that works on the next user.
+    /// Only a value for the next user.
     NextUser,
-    /// `testSecret`: `RotateImmediately=false` has a copy of the current value tested, whatever the
-    /// strategy.
+    /// Also a copy of the current value: `testSecret` gets one from `RotateImmediately=false`.
     NextUserOrCopy,
 }
 
 impl Rotation {
-    /// A rotation of that current value to the version that `token` names.
+    /// A rotation from that current value to the version that `token` names.
     ///
     /// # Errors
-    /// [`Error::Document`] for what a strategy cannot work on, before any step has changed anything.
+    /// [`Error::Document`] for a value or a policy that cannot be rotated.
     pub(crate) fn of(config: &Config, current: Version, token: &str) -> Result<Self, Error> {
         let (secret, name) = (current.arn.clone(), current.name.clone());
         let current = SecretVersion::parse(current, store::CURRENT)?;
@@ -82,7 +81,7 @@ impl Rotation {
             Self { secret, token, policy, strategy, next_username, current, pending: None };
         if strategy == Strategy::AlternatingUsers && rotation.admin_secret().is_none() {
             return Err(rotation.invalid(
-                "its strategy is alternating-users, which needs an admin secret: name one in \
+                "its strategy is alternating-users, which needs an admin secret. Name one in \
                  \"masterarn\", or as admin_secret in ROTATION_POLICY."
                     .into(),
             ));
@@ -90,12 +89,12 @@ impl Rotation {
         Ok(rotation)
     }
 
-    /// The admin secret that the policy, or else the secret, names.
+    /// The admin secret that the policy names, or else the secret.
     pub(crate) fn admin_secret(&self) -> Option<&str> {
         self.policy.admin(self.current.credentials.masterarn.as_deref())
     }
 
-    /// The error that says what is wrong with the current value.
+    /// The error of a problem with the current value.
     fn invalid(&self, problem: Problem) -> Error {
         Error::Document {
             secret: self.secret.clone(),
@@ -104,11 +103,11 @@ impl Rotation {
         }
     }
 
-    /// Holds a pending value, which a person may have written, against what the strategy asks for.
+    /// Checks a pending value, which a person may have written.
     ///
     /// # Errors
-    /// [`Error::Document`] for a value that is not a log-in, [`Error::Rotation`] for one that
-    /// changes more than it may.
+    /// [`Error::Document`] for a value that is not a login, [`Error::Rotation`] for one that changes
+    /// more than the strategy allows.
     pub(crate) fn admit(
         &self,
         pending: Version,
@@ -137,26 +136,26 @@ impl Rotation {
     /// The pending version.
     ///
     /// # Errors
-    /// [`Error::Rotation`] where it has no value.
+    /// [`Error::Rotation`] if it has no value.
     pub(crate) fn pending(&self) -> Result<&SecretVersion, Error> {
         let fault = || RotationFault::NoPendingValue(self.token.clone()).of(&self.secret);
         self.pending.as_ref().ok_or_else(fault)
     }
 
-    /// Makes sure, at this moment, that the rotation still is under way.
+    /// Checks that the rotation is still under way.
     ///
     /// # Errors
-    /// [`Error::Rotation`].
+    /// [`Error::Rotation`] if it is not, and those of the call.
     pub(crate) async fn still_pending(&self, context: &Context<'_>) -> Result<(), Error> {
         let description = context.store.describe(&self.secret).await?;
         let state = labels::state(&description, &self.token);
         state.map(drop).map_err(|fault| fault.of(&self.secret))
     }
 
-    /// Makes sure that AWSCURRENT has not moved since it was read.
+    /// Checks that AWSCURRENT has not moved since it was read.
     ///
     /// # Errors
-    /// [`Error::Rotation`].
+    /// [`Error::Rotation`] if it has.
     pub(crate) fn still_current(&self, description: &Description) -> Result<(), Error> {
         let holder = description.holder(store::CURRENT).unwrap_or_default();
         if holder == self.current.id {
@@ -166,15 +165,15 @@ impl Rotation {
         Err(RotationFault::CurrentMoved { token, holder }.of(&self.secret))
     }
 
-    /// The name under which one invocation at a time changes the role, or either role of a pair.
+    /// The name of the lock under which one invocation at a time changes the role or its pair.
     pub(crate) fn lock_name(&self) -> &str {
         strategy::base(&self.next_username)
     }
 
-    /// The way to the database that a version of the secret names.
+    /// The database that a version of the secret names.
     ///
     /// # Errors
-    /// [`Error::Document`] where the policy does not allow what the value asks for.
+    /// [`Error::Document`] if the policy forbids what the value asks for.
     pub(crate) fn database<'a>(
         &self,
         context: &Context<'a>,
@@ -189,10 +188,10 @@ impl Rotation {
         Ok(Database { tls: context.tls, target, deadline: context.deadline })
     }
 
-    /// A random password as the environment asks for.
+    /// A random password of the configured form.
     ///
     /// # Errors
-    /// [`Error::SecretsManager`] where the system gives no randomness.
+    /// [`Error::SecretsManager`] if the system has no randomness.
     pub(crate) fn new_password(&self, context: &Context<'_>) -> Result<Password, Error> {
         context
             .config
@@ -201,7 +200,7 @@ impl Rotation {
             .map_err(|error| self.not_stored(format!("the system has no randomness: {error}")))
     }
 
-    /// The error of a pending value that could not be made or stored.
+    /// The error of a pending value that could not be generated or stored.
     pub(crate) fn not_stored(&self, reason: String) -> Error {
         Error::SecretsManager {
             operation: "PutSecretValue",
@@ -212,15 +211,15 @@ impl Rotation {
 }
 
 impl SecretVersion {
-    /// Reads the value of a version; `stage` is its label, for errors.
+    /// Parses the value of a version. `stage` is its label, for errors.
     ///
     /// # Errors
-    /// [`Error::Document`].
+    /// [`Error::Document`] if it is not a login.
     pub(crate) fn parse(version: Version, stage: &str) -> Result<Self, Error> {
         let parsed = match &version.value {
             Value::Text(text) => Document::parse(text),
             Value::Binary => {
-                Err("it holds binary data; expected a JSON object in SecretString.".into())
+                Err("it holds binary data. Store a JSON object in SecretString.".into())
             }
         };
         let parsed = parsed.and_then(|document| {
@@ -238,13 +237,13 @@ impl SecretVersion {
         }
     }
 
-    /// Whether both are the same user name and password.
+    /// Whether both have the same username and password.
     pub(crate) fn same_login(&self, other: &Self) -> bool {
         self.credentials.username == other.credentials.username
             && self.credentials.password == other.credentials.password
     }
 
-    /// Whether both are of one role on one server.
+    /// Whether both have the same role on the same server.
     pub(crate) fn same_role(&self, other: &Self) -> bool {
         let (a, b) = (&self.credentials, &other.credentials);
         a.username == b.username && a.server.host == b.server.host && a.server.port == b.server.port

@@ -1,30 +1,30 @@
-//! What has to be done to the user whose turn is next, or why it must not be: one pure decision
-//! over what the catalogs say.
+//! The change that the next user of a pair needs, or the reason against it: one pure decision over
+//! the catalogs' facts.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::database::pair::{Change, Facts, Membership, Names, Role, Surplus};
 use crate::database::role;
 
-/// Why the next user cannot be made the current one's equal.
+/// Why the next user cannot become the current one's equal.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Refusal {
-    /// The admin must not be used on this role.
+    /// The admin must not change this role.
     Admin(String),
-    /// The two users, or their owner role, are not as they have to be.
+    /// A person has to correct the users or their owner role first.
     NotReady(String),
-    /// The admin lacks rights, which these statements give it.
+    /// The admin lacks rights. These statements grant them.
     LacksRight(Vec<String>),
 }
 
-/// A change that is safe to make, and what a person should know about it.
+/// A safe change, and what a person should know about it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) change: Change,
     pub(crate) warnings: Vec<String>,
 }
 
-/// Decides in the order of what would be worst: whom the admin must not touch, what the pair lacks,
+/// Decides, the worst first: a role that the admin must not change, then what the pair lacks, then
 /// what the admin lacks.
 pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Result<Plan, Refusal> {
     let Names { current, next_user, .. } = names;
@@ -36,13 +36,13 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     }
     let Some(current_role) = &facts.current else {
         return Err(Refusal::NotReady(format!(
-            "role {current:?}, whose equal it is to be, does not exist."
+            "role {current:?} does not exist, so it cannot become that role's equal."
         )));
     };
     if has_power(current_role, "SUPERUSER") {
         let reason = format!(
-            "role {current:?} is a superuser, or may act as one, and an admin secret makes no \
-             second one."
+            "role {current:?} is a superuser or may act as one, and an admin secret never creates \
+             a second one."
         );
         return Err(Refusal::Admin(reason));
     }
@@ -54,58 +54,59 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
         .cloned()
         .collect();
     if !more.is_empty() {
-        // A superuser has all the others, too.
+        // SUPERUSER includes all the others.
         let more = if more.iter().any(|power| power == "SUPERUSER") {
             "SUPERUSER".to_owned()
         } else {
             more.join(", ")
         };
         return Err(Refusal::Admin(format!(
-            "it has, or may act as a role that has, what role {current:?} has not: {more}."
+            "it has, directly or through a role it can act as, attributes that role {current:?} \
+             lacks: {more}."
         )));
     }
     if !facts.owner_exists {
         return Err(Refusal::NotReady(format!(
-            "role {owner:?}, as which both users are to act, does not exist. Create it, or correct \
-             owner_role in ROTATION_POLICY."
+            "owner role {owner:?} does not exist. Create it, or correct owner_role in \
+             ROTATION_POLICY."
         )));
     }
     if facts.current_may_act != Some(true) {
         return Err(Refusal::NotReady(format!(
-            "role {current:?} may not act as {owner:?} itself, and the admin gives a pair no role \
-             that it does not have. If it is the right owner role, run {}.",
+            "role {current:?} may not act as {owner:?}, and the admin never grants a pair a role \
+             that it does not have. If this is the right owner role, run {}.",
             role::grant(owner, current)
         )));
     }
     let itself = facts.current_acts_as == current;
-    // The second user as AWS's function leaves it acts as itself until its next turn.
+    // AWS's function leaves a second user that acts as itself. That ends with its next turn.
     let left_by_aws = itself && owner == names.base && current != names.base;
     if facts.current_acts_as != owner && !facts.by_database && !left_by_aws {
-        let everybody = if facts.role_of_all_users.is_some() {
-            ", as a setting of the database has everybody do"
+        let by_database = if facts.role_of_all_users.is_some() {
+            " because of a setting of the database"
         } else {
             ""
         };
         let should =
             facts.role_of_all_users.as_deref().filter(|_| names.owner.is_none()).unwrap_or(owner);
         return Err(Refusal::NotReady(format!(
-            "role {current:?} acts as {:?}{everybody}, so what it creates would not be the other \
-             user's. Run {}.",
+            "role {current:?} acts as {:?}{by_database}, so the other user could not use what it \
+             creates. Run {}.",
             facts.current_acts_as,
             role::act_as(current, should)
         )));
     }
     if itself && facts.current_inherits != Some(true) {
         return Err(Refusal::NotReady(format!(
-            "role {current:?} acts as itself and does not inherit what {owner:?} has, so what is \
-             moved to that role would be lost to it. Run {}.",
+            "role {current:?} acts as itself and does not inherit from {owner:?}, so it could not \
+             use what moves to that role. Run {}.",
             role::act_as(current, owner)
         )));
     }
     if facts.next_user.is_some() && next_user != owner && facts.next_user_is_second != Some(true) {
         return Err(Refusal::NotReady(format!(
-            "there is a role of that name, and nothing shows that it is the second user of role \
-             {current:?} and not somebody else's. If it is, run {}; {}.",
+            "a role of that name exists, and nothing shows that it is the second user of role \
+             {current:?}. If it is, run {}; {}.",
             role::grant(owner, next_user),
             role::act_as(next_user, owner)
         )));
@@ -159,7 +160,7 @@ fn change(facts: &Facts, current: &Role, next_user: &str) -> Change {
     }
 }
 
-/// The next user, or what CREATE ROLE makes of one.
+/// The next user, or a role as CREATE ROLE makes it.
 fn next_user_role(facts: &Facts) -> Role {
     facts.next_user.clone().unwrap_or_else(|| Role {
         inherit: true,
@@ -168,7 +169,7 @@ fn next_user_role(facts: &Facts) -> Role {
     })
 }
 
-/// Only what differs: to name some attributes at all takes rights that the admin may not have.
+/// Only the attributes that differ: just naming some takes rights that the admin may lack.
 fn attributes(current: &Role, next_user: &Role) -> Vec<String> {
     let flags = [
         ("CREATEROLE", current.create_role, next_user.create_role),
@@ -237,7 +238,7 @@ fn rights_lacking(facts: &Facts, current: &Role, next_user: &str, change: &Chang
                 .map(|(flag, _, _)| attribute(flag)),
         );
     } else if current.replication || before.replication {
-        // Such a role may not even be given a password by anybody else.
+        // Before PostgreSQL 16, only a superuser may change a role with REPLICATION.
         lacking.push(attribute("SUPERUSER"));
     } else if current.bypass_rls != before.bypass_rls {
         let verb = if change.create { "CREATE" } else { "ALTER" };
@@ -256,14 +257,14 @@ fn warnings(facts: &Facts, current: &str, next_user: &str, change: &Change) -> V
     let changed: Vec<_> = change.attributes.iter().cloned().chain(settings).collect();
     if !change.create && !changed.is_empty() {
         warnings.push(format!(
-            "role {next_user:?} differed from role {current:?}, and was made its equal: {}. Change \
+            "role {next_user:?} differed from role {current:?} and was made its equal: {}. Change \
              both users when you change one.",
             changed.join(", ")
         ));
     }
     if !facts.surplus.is_empty() {
         let revoke = facts.surplus.iter().map(|Surplus { role, grantor }| {
-            // Only whose grant it is can have it taken back.
+            // A grant can only be revoked as its grantor.
             let by = if facts.needs_admin_option() {
                 format!(" GRANTED BY {}", escape_identifier(grantor))
             } else {
@@ -272,22 +273,22 @@ fn warnings(facts: &Facts, current: &str, next_user: &str, change: &Change) -> V
             format!("REVOKE {} FROM {}{by}", escape_identifier(role), escape_identifier(next_user))
         });
         warnings.push(format!(
-            "role {next_user:?} is a member of roles that role {current:?} is not a member of. If that \
-             is not meant, run {}.",
+            "role {next_user:?} is a member of roles that role {current:?} is not a member of. If \
+             that is not intended, run {}.",
             revoke.collect::<Vec<_>>().join("; ")
         ));
     }
     if facts.current_acts_as == current && facts.owner_name != current && !facts.by_database {
         warnings.push(format!(
-            "role {current:?} acts as itself until its next turn, and what it creates until then \
-             is not the other user's. Run {}.",
+            "role {current:?} acts as itself until its next turn, and the other user cannot use \
+             what it creates until then. Run {}.",
             role::act_as(current, &facts.owner_name)
         ));
     }
     if facts.sessions > 0 {
         warnings.push(format!(
-            "{} sessions of role {next_user:?} are open and go on; an application that still holds its \
-             password of two turns ago cannot open another one.",
+            "{} sessions of role {next_user:?} stay open. An application that still has its old \
+             password cannot open another one.",
             facts.sessions
         ));
     }
@@ -307,8 +308,7 @@ mod tests {
         Role { name: name.to_owned(), inherit: true, connection_limit: -1, ..Role::default() }
     }
 
-    /// The turn of a clone that is as it should be, on a server with or without options of
-    /// memberships.
+    /// The turn of a clone in order, on a server with or without membership options.
     fn facts(version: u32) -> Facts {
         Facts {
             version,
@@ -421,20 +421,20 @@ mod tests {
     }
 
     #[test]
-    fn whom_the_admin_must_not_touch() {
+    fn roles_that_the_admin_must_not_change() {
         let cases: [(&str, Edit); 5] = [
             ("it is the admin itself", |facts| facts.admin.name = "app_clone".to_owned()),
             ("is a superuser", |facts| {
                 facts.current.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()];
             }),
-            ("has not: SUPERUSER", |facts| {
+            ("lacks: SUPERUSER", |facts| {
                 facts.next_user.as_mut().unwrap().powers = vec!["SUPERUSER".to_owned()];
             }),
-            ("has not: CREATEROLE, rds_superuser", |facts| {
+            ("lacks: CREATEROLE, rds_superuser", |facts| {
                 facts.next_user.as_mut().unwrap().powers =
                     vec!["CREATEROLE".to_owned(), "rds_superuser".to_owned()];
             }),
-            ("has not: REPLICATION", |facts| {
+            ("lacks: REPLICATION", |facts| {
                 facts.current.as_mut().unwrap().powers = vec!["CREATEROLE".to_owned()];
                 facts.next_user.as_mut().unwrap().powers =
                     vec!["CREATEROLE".to_owned(), "REPLICATION".to_owned()];
@@ -455,10 +455,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_is_none_is_left_alone() {
+    fn roles_that_are_no_pair_are_refused() {
         let cases: [(&str, Edit); 8] = [
-            ("role \"app\", whose equal it is to be, does not exist", |facts| facts.current = None),
-            ("role \"owner\", as which both users are to act, does not exist", |facts| {
+            ("role \"app\" does not exist", |facts| facts.current = None),
+            ("owner role \"owner\" does not exist", |facts| {
                 facts.owner_exists = false;
                 facts.owner_name = "owner".to_owned();
             }),
@@ -467,23 +467,25 @@ mod tests {
                 "GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'",
                 |facts| facts.next_user_is_second = Some(false),
             ),
-            ("somebody else's", |facts| facts.next_user_is_second = Some(false)),
+            ("nothing shows that it is the second user", |facts| {
+                facts.next_user_is_second = Some(false)
+            }),
             (
-                "acts as \"x\", so what it creates would not be the other user's. Run ALTER ROLE \
+                "acts as \"x\", so the other user could not use what it creates. Run ALTER ROLE \
                  \"app\" SET role = 'app'",
                 |facts| {
                     facts.current_acts_as = "x".to_owned();
                 },
             ),
             (
-                "has everybody do, so what it creates would not be the other user's. Run ALTER \
-                 ROLE \"app\" SET role = 'x'",
+                "because of a setting of the database, so the other user could not use what it \
+                 creates. Run ALTER ROLE \"app\" SET role = 'x'",
                 |facts| {
                     facts.current_acts_as = "x".to_owned();
                     facts.role_of_all_users = Some("x".to_owned());
                 },
             ),
-            ("does not inherit what \"app\" has", |facts| facts.current_inherits = Some(false)),
+            ("does not inherit from \"app\"", |facts| facts.current_inherits = Some(false)),
         ];
         for (expected, edit) in cases {
             let refusal = decide(160_000, edit);
@@ -495,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_created_and_nothing_granted_where_the_policy_says_so() {
+    fn no_user_is_created_and_nothing_granted_if_the_policy_forbids_it() {
         let mut missing = facts(160_000);
         absent(&mut missing);
         let statements = "CREATE ROLE \"app_clone\" LOGIN; GRANT \"app\" TO \"app_clone\" WITH \
@@ -516,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_admin_lacks_is_named_with_the_statement_that_gives_it() {
+    fn a_right_that_the_admin_lacks_is_named_with_the_statement_that_grants_it() {
         let lacks = |version, expected: &[&str], edit: fn(&mut Facts)| {
             let lacking = match decide(version, edit) {
                 Ok(_) => Vec::new(),
@@ -574,7 +576,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_should_know_is_said() {
+    fn a_person_gets_every_warning() {
         let warnings = |edit: fn(&mut Facts)| decide(160_000, edit).unwrap().warnings;
         let changed = warnings(|facts| {
             facts.current.as_mut().unwrap().connection_limit = 5;

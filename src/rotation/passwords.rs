@@ -1,4 +1,4 @@
-//! Which of the passwords that the secret holds the database accepts now.
+//! Finds the password of the secret that the database accepts.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use crate::secret::credentials::Credentials;
 use crate::secret::password::Password;
 use crate::secret::store::{self, Value, VersionSelector};
 
-/// Passwords of abandoned rotations that a step tries when no label leads to one that works; each
-/// costs a failed login.
+/// The number of passwords from versions without a label that a step tries. Each may cost a failed
+/// login.
 const TRIED_BY_A_STEP: usize = 3;
-/// The same for an operation, where a person waits for the answer.
+/// The same for an operation, which a person waits for.
 const TRIED_BY_AN_OPERATION: usize = 10;
-/// Versions without a label that are read to find those.
+/// The number of versions without a label that are read to find those passwords.
 const UNLABELLED_READ: usize = 20;
 
-/// Where a password comes from.
+/// The version that a password comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Current,
@@ -29,13 +29,13 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// What an error calls a login with it.
+    /// The name of a login with it in errors.
     fn login(self) -> &'static str {
         match self {
             Self::Current => "login with AWSCURRENT",
             Self::Pending => "login with AWSPENDING",
             Self::Previous => "login with AWSPREVIOUS",
-            Self::Unlabelled => "login with a version without label",
+            Self::Unlabelled => "login with an unlabelled version",
         }
     }
 }
@@ -46,16 +46,16 @@ impl fmt::Display for Origin {
             Self::Current => store::CURRENT,
             Self::Pending => store::PENDING,
             Self::Previous => store::PREVIOUS,
-            Self::Unlabelled => "a version without label",
+            Self::Unlabelled => "an unlabelled version",
         })
     }
 }
 
-/// What the database accepts.
+/// The password that the database accepts.
 pub(crate) enum WorkingLogin {
     /// A password of the current user.
     CurrentUser { session: Session, origin: Origin },
-    /// The pending one, and none of the current user: an earlier attempt has set it.
+    /// Only the pending one: an earlier attempt set it.
     Pending,
     /// None of those that were tried.
     None { attempts: LoginAttempts },
@@ -78,8 +78,8 @@ impl Rotation {
     }
 }
 
-/// Logs in as the current user, and if need be as the pending one. AWSCURRENT comes first: a healthy
-/// rotation must not leave a failed login in the server's log. `purpose` is for that one alone.
+/// Tries AWSCURRENT, then AWSPENDING, then older passwords of the current user. AWSCURRENT comes
+/// first, so that a healthy rotation causes no failed login. `purpose` applies to AWSCURRENT only.
 pub(crate) async fn find_working_login(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -102,7 +102,7 @@ pub(crate) async fn find_working_login(
     })
 }
 
-/// A session with an older password of the current user, and what it is from.
+/// Logs in with an older password of the current user; the session and the password's origin.
 pub(crate) async fn find_older_login(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -133,7 +133,7 @@ pub(crate) async fn find_older_login(
     Ok(None)
 }
 
-/// The versions without a label, which a function whose role may not list them does without.
+/// The versions without a label; none if the function may not list them.
 async fn unlabelled(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -148,7 +148,7 @@ async fn unlabelled(
     }
 }
 
-/// An earlier version, if it is readable and of the same role on the same server.
+/// An earlier version, if it is valid and has the same role on the same server.
 async fn past(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -162,12 +162,11 @@ async fn past(
     Ok(version.filter(|version| version.same_role(&rotation.current)))
 }
 
-/// The passwords that were refused. None is sent twice: each refusal is a line in the server's log
-/// that may raise an alarm.
+/// The passwords that the database refused. None is sent twice: a failed login may raise an alarm.
 #[derive(Debug)]
 pub(crate) struct LoginAttempts {
     refused: Vec<(Origin, String, Password)>,
-    /// The function may not list the versions without a label.
+    /// Whether IAM forbids listing the versions without a label.
     unlisted: bool,
     unlabelled_left: usize,
 }
@@ -177,7 +176,7 @@ impl LoginAttempts {
         Self { refused: Vec::new(), unlisted: false, unlabelled_left: TRIED_BY_A_STEP }
     }
 
-    /// By an operation, when these have been refused already.
+    /// The attempts of an operation, after the database refused these.
     pub(crate) fn by_operation<'a>(
         refused: impl Iterator<Item = (Origin, &'a SecretVersion)>,
     ) -> Self {
@@ -186,11 +185,10 @@ impl LoginAttempts {
         attempts
     }
 
-    /// What could not be tried for want of a right.
+    /// What could not be tried because of a missing right.
     pub(crate) fn left_out(&self) -> Option<&'static str> {
         self.unlisted.then_some(
-            "versions without a label were not tried, which needs \
-             secretsmanager:ListSecretVersionIds.",
+            "unlabelled versions were not tried: that needs secretsmanager:ListSecretVersionIds.",
         )
     }
 
@@ -204,7 +202,7 @@ impl LoginAttempts {
         self.refused.push((origin, username.clone(), password.clone()));
     }
 
-    /// A session, or `None` where this password is refused, now or before.
+    /// A session, or `None` if this password is or was refused.
     async fn login(
         &mut self,
         context: &Context<'_>,
@@ -232,8 +230,7 @@ impl fmt::Display for LoginAttempts {
             self.refused.iter().map(|(origin, ..)| origin.to_string()).collect();
         if self.unlisted {
             tried.push(
-                "no version without label, which needs secretsmanager:ListSecretVersionIds"
-                    .to_owned(),
+                "no unlabelled version, which needs secretsmanager:ListSecretVersionIds".to_owned(),
             );
         }
         f.write_str(&tried.join(", "))

@@ -1,5 +1,4 @@
-//! What the policy declares that the application needs: checked as the role that it will log in
-//! with.
+//! Checks the declared grants and probes in a session of the application's role.
 
 use std::time::Instant;
 
@@ -9,22 +8,22 @@ use crate::database::{Session, grants, probe, role};
 use crate::error::Error;
 use crate::report::RequirementsReport;
 
-/// What is missing is named up to here; more than that has one cause.
+/// The number of missing rights that an error names. More have one cause.
 const EXAMPLES: usize = 100;
 
-/// What a check of the requirements found.
+/// The result of a check of the declared grants and probes.
 pub(crate) struct RequirementsCheck {
     pub(crate) report: RequirementsReport,
-    /// What the role lacks, with the statement that fixes it.
+    /// What the role lacks, each with the statement that grants it.
     pub(crate) problems: Vec<String>,
 }
 
-/// Whether anything is declared.
+/// Whether grants or probes are declared.
 pub(crate) fn declared(rotation: &Rotation) -> bool {
     !rotation.policy.grants.is_empty() || !rotation.policy.probes.is_empty()
 }
 
-/// Checks a session of the application. Its `search_path` is `pg_catalog` from then on.
+/// Checks a session of the application. Afterwards its `search_path` is `pg_catalog`.
 pub(crate) async fn check(
     rotation: &Rotation,
     session: &Session,
@@ -35,7 +34,7 @@ pub(crate) async fn check(
     let mut problems = Vec::new();
     for (n, probe) in probes.iter().enumerate() {
         if let Some(refusal) = probe::plan(session, probe.statement()).await? {
-            // What stands in the secret may be a value of it.
+            // The server may quote a probe, and a probe in the secret may hold a value.
             let detail = if rotation.policy.probes_of_secret {
                 refusal.without_values()
             } else {
@@ -50,7 +49,7 @@ pub(crate) async fn check(
     let login = session.role();
     if let Some(wanted) = session.role_it_cannot_assume().await? {
         problems.push(format!(
-            "its sessions are to act as {wanted:?} and may not ({})",
+            "its \"role\" setting is {wanted:?}, which it may not assume ({})",
             role::grant(&wanted, login)
         ));
     }
@@ -68,7 +67,7 @@ pub(crate) async fn check(
         missing.dedup();
         problems.extend(missing);
         for view in &found.views {
-            // A view that cannot be written to at all is none that a privilege would mend.
+            // No privilege helps with a view that cannot be written to.
             if let Some(refusal) =
                 probe::plan(session, view).await?.filter(|refusal| refusal.permission)
             {
@@ -88,7 +87,7 @@ pub(crate) async fn check(
 }
 
 impl RequirementsCheck {
-    /// What was checked, if nothing is missing.
+    /// The report, if nothing is missing.
     ///
     /// # Errors
     /// [`Error::RightsMissing`].
@@ -105,7 +104,7 @@ impl RequirementsCheck {
 }
 
 impl RequirementsReport {
-    /// What was checked, for a person.
+    /// What was checked, as a clause for a person.
     pub(crate) fn text(&self) -> String {
         match (self.grants, self.probes) {
             (0, 0) => "no grants and no probes are declared".to_owned(),

@@ -1,11 +1,11 @@
-//! In which form the server is to store a password.
+//! The form in which the server stores the next password.
 
 use super::Rotation;
 use crate::database::Session;
 use crate::error::Error;
 use crate::secret::password::Storage;
 
-/// As the policy says, else as the server does.
+/// The form that the policy names, else the server's.
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -1,16 +1,17 @@
-//! Which role a rotation works on: what the strategy makes of the current username, and what it
-//! lets a pending value change.
+//! The strategy: which username is next, and what a pending value may change.
 
 use crate::error::Problem;
 use crate::policy::Strategy;
 use crate::secret::credentials::MAX_NAME_BYTES;
 use crate::secret::document::Document;
 
-/// What AWS's own functions call the second user of a pair.
+/// The suffix by which AWS's functions name the second user of a pair.
 const CLONE: &str = "_clone";
 
-/// The username of the next version; a sentence when PostgreSQL would cut it off, and so take the
-/// one user for the other.
+/// The username of the next version.
+///
+/// # Errors
+/// A [`Problem`] if PostgreSQL would cut the name off, which would make both users one.
 pub(crate) fn next_username(strategy: Strategy, current: &str) -> Result<String, Problem> {
     let base = base(current);
     match strategy {
@@ -18,9 +19,9 @@ pub(crate) fn next_username(strategy: Strategy, current: &str) -> Result<String,
         Strategy::AlternatingUsers if base != current => Ok(base.to_owned()),
         Strategy::AlternatingUsers if base.len() + CLONE.len() > MAX_NAME_BYTES => {
             Err(Problem::from(format!(
-                "\"username\" has {} bytes, and with {CLONE:?} for its second user more than the \
-             {MAX_NAME_BYTES} after which PostgreSQL cuts names off. Rename the role to at most {} \
-             bytes, or set strategy to \"single-user\".",
+                "\"username\" has {} bytes. The second user's name adds {CLONE:?}, and PostgreSQL \
+                 cuts names off after {MAX_NAME_BYTES} bytes. Rename the role to at most {} bytes, \
+                 or set strategy to \"single-user\".",
                 base.len(),
                 MAX_NAME_BYTES - CLONE.len()
             )))
@@ -34,11 +35,9 @@ pub(crate) fn base(username: &str) -> &str {
     username.strip_suffix(CLONE).filter(|base| !base.is_empty()).unwrap_or(username)
 }
 
-/// The key in which a pending value, which a person may have written, differs from the current one
-/// although it may not.
+/// A key other than the login in which a pending value differs from the current one.
 ///
-/// Every key counts: what the application reads from the secret would change with the password, or
-/// go back to what it was.
+/// Every key counts: the application reads them all, and a rotation must not change one unnoticed.
 pub(crate) fn mismatch(current: &Document, pending: &Document) -> Option<String> {
     current.difference(pending, &["username", "password"]).map(str::to_owned)
 }
@@ -48,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_users_take_turns() {
+    fn the_two_users_of_a_pair_alternate() {
         let ascii = "a".repeat(57);
         let umlauts = format!("{}a", "é".repeat(28));
         for (current, next) in [

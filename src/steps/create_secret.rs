@@ -1,4 +1,4 @@
-//! `createSecret`: stores a new password under AWSPENDING, unless the version has a value already.
+//! `createSecret`: stores a new password as AWSPENDING, unless the version already has a value.
 
 use super::step_result::StepResult;
 use crate::context::Context;
@@ -8,8 +8,8 @@ use crate::report::Outcome;
 use crate::rotation::{Admission, Rotation, SecretVersion};
 use crate::secret::store::{PutOutcome, VersionSelector};
 
-/// The new value is durable before anything else changes: a crash later on leaves a record of every
-/// password the database may have.
+/// The new value is stored before anything else changes. After a crash, the secret holds every
+/// password that the database may have.
 pub(crate) async fn run(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -33,8 +33,8 @@ pub(crate) async fn run(
             let message = format!("A new password for role {username:?} is stored as AWSPENDING.");
             Ok(StepResult::new(Outcome::Created, message))
         }
-        // Another invocation of this step was faster, or an answer to this one was lost: that value
-        // stays, and has to be a valid one.
+        // Another invocation was faster, or this one lost an answer. The stored value stays if it
+        // is valid.
         PutOutcome::HadValue => {
             let selector = VersionSelector::Id(&rotation.token);
             let pending = context.store.read_again(&rotation.secret, selector).await?;
@@ -51,6 +51,6 @@ pub(crate) async fn run(
 
 fn kept(pending: &SecretVersion) -> StepResult {
     let username = &pending.credentials.username;
-    let message = format!("The version has a value for role {username:?} already: kept.");
+    let message = format!("The version already has a value for role {username:?}, which was kept.");
     StepResult::new(Outcome::Kept, message)
 }

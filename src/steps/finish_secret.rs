@@ -1,5 +1,4 @@
-//! `finishSecret`: moves AWSCURRENT to the pending version, once one more login has proven that the
-//! database accepts it.
+//! `finishSecret`: moves AWSCURRENT to the pending version after one more login has proven it.
 
 use super::step_result::StepResult;
 use crate::context::Context;
@@ -10,8 +9,8 @@ use crate::rotation::Rotation;
 use crate::rotation::passwords::Origin;
 use crate::secret::store::CURRENT;
 
-/// The login is for calls that are made by hand and out of order: they must not promote a password
-/// that the database does not accept.
+/// The login protects against a call out of order, which must not promote a password that the
+/// database refuses.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let (pending, purpose) = (rotation.pending()?, Purpose::Application);
     let login = rotation.login(context, pending, Origin::Pending, purpose).await?;
@@ -24,8 +23,7 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     Ok(StepResult::new(Outcome::Finished, message))
 }
 
-/// The move was refused or its answer was lost: the labels tell whether it has happened, and by
-/// whom.
+/// After a refused move or a lost answer: the labels show whether AWSCURRENT moved, and where to.
 async fn settle(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -34,7 +32,7 @@ async fn settle(
     let description = context.store.describe(&rotation.secret).await?;
     match description.holder(CURRENT) {
         Some(holder) if holder == rotation.token => {
-            let message = format!("AWSCURRENT is on version {holder}: another call has moved it.");
+            let message = format!("AWSCURRENT is on version {holder}: another call moved it.");
             Ok(StepResult::new(Outcome::Finished, message))
         }
         Some(holder) if holder != rotation.current.id => {

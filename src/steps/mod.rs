@@ -1,4 +1,4 @@
-//! Secrets Manager's door: one file per step. The labels and values of the secret become a valid
+//! Secrets Manager's door: one file per step. The secret's labels and values become a valid
 //! `Rotation`, and the step acts on it.
 
 pub(crate) mod create_secret;
@@ -21,11 +21,11 @@ use crate::secret::store::{self, VersionSelector};
 /// Runs one step.
 ///
 /// # Errors
-/// Any [`Error`]; the step may be sent again, whatever the error was.
+/// Any [`Error`]. The step may be sent again after each.
 pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<StepReport, Error> {
     let started = Instant::now();
     let Some(rotation) = load(context, request).await? else {
-        let message = "The version is AWSCURRENT already: nothing to do.".to_owned();
+        let message = "The version is already AWSCURRENT: nothing to do.".to_owned();
         let result = StepResult::new(Outcome::AlreadyCurrent, message);
         return Ok(result.into_report(request, None, started.elapsed()));
     };
@@ -38,13 +38,14 @@ pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<
     Ok(result.into_report(request, Some(rotation.strategy), started.elapsed()))
 }
 
-/// Reads what the step needs, all at once; `None` when the token is AWSCURRENT already.
+/// Reads what the step needs, at the same time. `None` if the version is already AWSCURRENT.
 ///
-/// `createSecret` looks at the labels first. The other steps read the values, which tell where the
-/// two labels are, and all labels only when a value is not there: `setSecret` looks at the labels
-/// when nothing can come between that look and the change. A rotation that was switched off after
-/// `setSecret` is finished all the same when that is asked for: the database may have the pending
-/// password by then, and an application that reads AWSCURRENT would be refused for ever.
+/// `createSecret` always reads the labels. The other steps read the two values, which show where
+/// AWSCURRENT and AWSPENDING are. They read the labels only if a value is missing; `setSecret` reads
+/// them again under the lock, right before the change.
+///
+/// Therefore `finishSecret` also runs after rotation was switched off. The database may have the
+/// pending password by then, and without the label every login with AWSCURRENT would fail.
 async fn load(context: &Context<'_>, request: &StepRequest) -> Result<Option<Rotation>, Error> {
     let (store, secret) = (&context.store, request.secret_id.as_str());
     let token = request.token.as_str();
@@ -70,7 +71,7 @@ async fn load(context: &Context<'_>, request: &StepRequest) -> Result<Option<Rot
             return Ok(None);
         }
     }
-    // createSecret finds no value as a rule, and is told by PutSecretValue when it missed one.
+    // createSecret rarely finds a value. If it misses one, PutSecretValue says so.
     if pending.is_none() && request.step != Step::CreateSecret {
         pending = store.read_again(secret, pending_selector).await?;
     }

@@ -1,4 +1,4 @@
-//! What a step did, before it is put into a report.
+//! The result of a step, before it becomes a report.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::event::StepRequest;
 use crate::policy::Strategy;
 use crate::report::{Outcome, RequirementsReport, StepReport};
 
-/// What a step did.
+/// The result of a step.
 #[derive(Debug)]
 pub(crate) struct StepResult {
     pub(super) outcome: Outcome,
@@ -20,7 +20,7 @@ impl StepResult {
         Self { outcome, message, warnings: Vec::new(), checks: None }
     }
 
-    /// The report on the step that was asked for.
+    /// The report on the requested step.
     pub(crate) fn into_report(
         self,
         request: &StepRequest,

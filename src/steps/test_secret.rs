@@ -1,5 +1,5 @@
-//! `testSecret`: logs in with the pending password as the application will, and compares what two
-//! users that take turns can do.
+//! `testSecret`: logs in with the pending password as the application will, and compares the rights
+//! of alternating users.
 
 use postgres_protocol::escape::escape_identifier;
 
@@ -13,11 +13,11 @@ use crate::rotation::passwords::Origin;
 use crate::rotation::requirements::{self, RequirementsCheck};
 use crate::rotation::{Rotation, strategy};
 
-/// What is missing is named up to here; a person has to read it.
+/// The number of missing privileges that an error names.
 const EXAMPLES: u32 = 10;
 
-/// A version without a value is what `RotateImmediately=false` may send: then there is only the
-/// current credential to test.
+/// `RotateImmediately=false` may send a version without a value. Then the current credential is
+/// tested.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let (version, origin, outcome, which) = match &rotation.pending {
         Some(pending) => (pending, Origin::Pending, Outcome::Tested, "pending"),
@@ -44,10 +44,10 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     Ok(StepResult { warnings, checks: Some(checks), ..StepResult::new(outcome, message) })
 }
 
-/// What a session of the application showed.
+/// What a session as the application showed.
 struct LoginTest {
     acts_as: String,
-    /// It was compared with the current user.
+    /// Whether it can do all that the current user can; false if that was not compared.
     equal: bool,
     checks: RequirementsReport,
     warnings: Vec<String>,
@@ -59,8 +59,8 @@ async fn test(rotation: &Rotation, session: &Session) -> Result<LoginTest, Error
     let standing = session.standing().await?;
     if standing.session_user != login {
         let problem = format!(
-            "the session is one of role {:?}: something stands between that logs in itself. \
-             Rotate through the database itself: set rotation_host in ROTATION_POLICY.",
+            "the session belongs to role {:?}, so a proxy logs in to the database. Set \
+             rotation_host in ROTATION_POLICY to the database itself.",
             standing.session_user
         );
         let (role, host) = (login.to_owned(), host.to_owned());
@@ -74,9 +74,8 @@ async fn test(rotation: &Rotation, session: &Session) -> Result<LoginTest, Error
             .as_ref()
             .is_some_and(|pending| pending.credentials.password != current.password);
         let (checks, warnings) = match checked {
-            // The database has the pending password by now. To halt here would lock the
-            // application out and fix nothing: setSecret has checked the same role before it
-            // changed anything.
+            // The database already has the pending password, so a halt would lock the application
+            // out. setSecret checked the same role before the change.
             Ok(RequirementsCheck { report, problems }) if changed => (report, problems),
             Err(error) if changed => (RequirementsReport::default(), vec![error.full_text()]),
             checked => (checked?.complete(session)?, Vec::new()),
@@ -91,7 +90,7 @@ async fn test(rotation: &Rotation, session: &Session) -> Result<LoginTest, Error
     Ok(LoginTest { acts_as, equal: true, checks, warnings: warnings(&parity) })
 }
 
-/// What a user creates that acts as another role than it should is lost to the other one.
+/// The pending user has to act as the owner role, or the other user cannot use what it creates.
 fn acts_as_the_owner(
     rotation: &Rotation,
     parity: &Parity,
@@ -107,18 +106,18 @@ fn acts_as_the_owner(
         .or(parity.current_wanted.as_deref().filter(|wanted| *wanted != current));
     let owner = owner.unwrap_or(strategy::base(current));
     let problem = if !parity.current_exists {
-        format!("role {current:?}, whose equal it is to be, does not exist.")
+        format!("role {current:?} does not exist, so it cannot become that role's equal.")
     } else if acts_as == owner {
         return Ok(());
     } else if parity.wanted.as_deref() == Some(owner) {
         format!(
-            "its sessions are to act as {owner:?}, but it may not. Run {}.",
+            "its \"role\" setting is {owner:?}, which it may not assume. Run {}.",
             role::grant(owner, login)
         )
     } else {
         format!(
-            "its sessions act as {acts_as:?}, so that what they create is not the other user's as \
-             well. Run {}.",
+            "its sessions act as {acts_as:?}, so the other user cannot use what they create. Run \
+             {}.",
             role::act_as(login, owner)
         )
     };
@@ -149,31 +148,26 @@ fn warnings(parity: &Parity) -> Vec<String> {
     let directly_owned = parity.directly_owned.iter().map(|owned| {
         let role = &owned.role;
         let reassign = format!(
-            "REASSIGN OWNED BY {} TO \
-            {}",
+            "REASSIGN OWNED BY {} TO {}",
             escape_identifier(role),
             escape_identifier(acts_as)
         );
         let elsewhere = if owned.elsewhere == 0 {
             String::new()
         } else {
-            format!(
-                ", and {} in \
-            other databases",
-                owned.elsewhere
-            )
+            format!(" and {} in other databases", owned.elsewhere)
         };
         format!(
-            "role {role:?} itself owns {} objects here{elsewhere}, which the other user cannot use \
-             as its own. Run, in each database, {reassign}.",
+            "role {role:?} itself owns {} objects in this database{elsewhere}, and the other user \
+             does not. Run {reassign} in each database.",
             owned.here
         )
     });
     let ineffective_grants = parity.ineffective_grants.iter().map(|ineffective| {
         let role = &ineffective.role;
         format!(
-            "privileges on {} objects are granted to role {role:?} itself, and its sessions do not \
-             have them, since they act as another role. Grant them to {acts_as:?}.",
+            "role {role:?} itself has privileges on {} objects, and its sessions cannot use them \
+             because they act as another role. Grant them to {acts_as:?}.",
             ineffective.grants
         )
     });

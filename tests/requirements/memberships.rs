@@ -51,7 +51,7 @@ async fn a_role_that_may_not_be_assumed_is_noticed() {
     let failed = application.step(&function, "testSecret", &token).await.unwrap_err();
     assert!(
         failed.message.contains(&format!(
-            "are to act as \"{owner}\" and may not (GRANT \"{owner}\" TO \"{role}\")"
+            "setting is \"{owner}\", which it may not assume (GRANT \"{owner}\" TO \"{role}\")"
         )),
         "{}",
         failed.message

@@ -50,7 +50,7 @@ async fn a_single_user_is_checked_before_its_password_is_changed() {
     assert_eq!(failed.kind, "DeclaredRightsMissing");
     let statement = declared.fill("GRANT SELECT ON TABLE :s.orders TO \":r\"");
     assert!(
-        failed.message.ends_with(&format!("({statement}). Nothing was changed.")),
+        failed.message.contains(&format!("({statement}). AWSCURRENT was not moved.")),
         "{}",
         failed.message
     );

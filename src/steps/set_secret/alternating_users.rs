@@ -1,5 +1,5 @@
-//! `setSecret` for two users: the admin makes the next user the current one's equal, and gives it
-//! the pending password.
+//! `setSecret` for alternating users: the admin makes the next user the current one's equal and sets
+//! its pending password.
 
 use super::super::step_result::StepResult;
 use super::warnings;
@@ -15,8 +15,8 @@ use crate::rotation::storage::storage;
 use crate::rotation::{Rotation, admin, strategy};
 use crate::secret::password::{Password, Storage};
 
-/// The current user is never touched. Its login is the proof that the secret is about a role of its
-/// own, and on which server that is.
+/// Never changes the current user. Its login proves that the secret belongs to that role, and which
+/// server it is on.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let address = rotation.database(context, &rotation.current)?.target.address();
     match find_working_login(context, rotation, Purpose::Administer).await? {
@@ -28,16 +28,16 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
             }
             result
         }
-        // The application is locked out already: a pending user that an earlier attempt has made
-        // ready is what helps it soonest.
+        // The application is already locked out. The pending user is ready and helps soonest.
         WorkingLogin::Pending => {
             let (current, next) = (&rotation.current.credentials.username, &rotation.next_username);
-            let message =
-                format!("Role {next:?} on {address} accepts the pending password already.");
+            let message = format!(
+                "The database at {address} already accepts the pending password of role {next:?}."
+            );
             let mut result = StepResult::new(Outcome::AlreadySet, message);
             result
                 .warnings
-                .push(format!("role {current:?} does not accept the password of AWSCURRENT."));
+                .push(format!("the database refuses AWSCURRENT's password of role {current:?}."));
             Ok(result)
         }
         WorkingLogin::None { .. } if rotation.policy.admin_reset => {
@@ -75,18 +75,18 @@ async fn make_equal(
     let has = if change.create {
         "was created with the pending password"
     } else {
-        "has the pending password now"
+        "now has the pending password"
     };
-    let acts = change.act_as.map_or(String::new(), |role| format!(", and acts as {role:?}"));
-    let message = format!("Role {next_user:?} {has}{acts}. Role {current:?} was left as it is.");
+    let acts = change.act_as.map_or(String::new(), |role| format!(" and acts as {role:?}"));
+    let message = format!("Role {next_user:?} {has}{acts}. Role {current:?} was not changed.");
     let mut result = StepResult::new(Outcome::PasswordSet, message);
     result.warnings.extend(warnings::of_storage(storage));
     result.warnings.extend(warnings);
     Ok(result)
 }
 
-/// Makes the next user the current one's equal with that password, and rolls back; the warnings of
-/// the change.
+/// Makes the next user the current one's equal with that password, and rolls back. Returns the
+/// warnings of the change.
 ///
 /// # Errors
 /// As the change itself.

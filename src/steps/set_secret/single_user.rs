@@ -1,5 +1,5 @@
-//! `setSecret` for one user: sets the role's own password, with whichever password the database
-//! accepts now.
+//! `setSecret` for a single user: logs in with any password of the secret that works, and sets the
+//! pending one.
 
 use super::super::step_result::StepResult;
 use super::warnings;
@@ -15,8 +15,8 @@ use crate::secret::password::{Password, Storage};
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let address = rotation.database(context, &rotation.current)?.target.address();
-    // Declared rights are checked before the change: afterwards, to halt would lock out the
-    // application that AWSCURRENT still is for.
+    // Declared rights are checked before the change. After it, a halt would lock the application
+    // out, because the database refuses AWSCURRENT then.
     let declared = requirements::declared(rotation);
     let purpose = if declared { Purpose::Application } else { Purpose::Administer };
     match find_working_login(context, rotation, purpose).await? {
@@ -37,11 +37,12 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
         }
         WorkingLogin::Pending => {
             let role = &rotation.next_username;
-            let message =
-                format!("Role {role:?} on {address} accepts the pending password already.");
+            let message = format!(
+                "The database at {address} already accepts the pending password of role {role:?}."
+            );
             Ok(StepResult::new(Outcome::AlreadySet, message))
         }
-        // The admin may reset it where the function's own policy says so.
+        // The function's own policy lets the admin reset the password.
         WorkingLogin::None { .. }
             if rotation.admin_secret().is_some() && rotation.policy.admin_reset =>
         {
@@ -105,13 +106,12 @@ pub(crate) async fn rehearse(
 fn result(rotation: &Rotation, (storage, by_admin): (Storage, bool), origin: Origin) -> StepResult {
     let role = &rotation.next_username;
     let with = if by_admin { "the admin secret".to_owned() } else { origin.to_string() };
-    let message = format!("Role {role:?} has the pending password now (set with {with}).");
+    let message = format!("Role {role:?} now has the pending password (set with {with}).");
     let mut result = StepResult::new(Outcome::PasswordSet, message);
     result.warnings.extend(warnings::of_storage(storage));
     if by_admin {
         result.warnings.push(
-            "the database did not take the password of AWSCURRENT for a change; the admin secret \
-             was used."
+            "the role could not change its password with AWSCURRENT, so the admin secret was used."
                 .to_owned(),
         );
     } else {

@@ -1,45 +1,43 @@
-//! What both strategies say of a change: how the password is stored, and which one let us in.
+//! The warnings of both strategies: how the password is stored, and which login worked.
 
 use crate::error::Error;
 use crate::rotation::Rotation;
 use crate::rotation::passwords::{LoginAttempts, Origin};
 use crate::secret::password::Storage;
 
-/// What a person should know of the form in which the password was sent.
+/// A warning if the password was stored as md5 or sent in clear.
 pub(super) fn of_storage(storage: Storage) -> Option<String> {
     match storage {
         Storage::ScramSha256 => None,
         Storage::Md5 => Some(
-            "the password is stored as an md5 hash, as the server's password_encryption or the \
-             policy's password_storage says: PostgreSQL 18 deprecates it; move to scram-sha-256 \
-             once every client can."
+            "the password is stored as an md5 hash, because of the server's password_encryption or \
+             the policy's password_storage. PostgreSQL 18 deprecates md5. Move to scram-sha-256 \
+             once every client can use it."
                 .to_owned(),
         ),
         Storage::Cleartext => Some(
-            "the password was sent in clear, as password_storage says: the server's log may hold \
-             it."
+            "the password was sent in clear, because of password_storage in ROTATION_POLICY. The \
+             server's log may hold it."
             .to_owned(),
         ),
     }
 }
 
-/// A warning where it was not AWSCURRENT that let the rotation in.
+/// A warning if AWSCURRENT did not work.
 pub(super) fn of_origin(origin: Origin) -> Option<String> {
     (origin != Origin::Current).then(|| {
-        format!(
-            "the database did not take the password of AWSCURRENT for a change; {origin} was used."
-        )
+        format!("the database refused AWSCURRENT's password, so the password of {origin} was used.")
     })
 }
 
-/// The error when no password that the secret holds is accepted.
+/// The error if the database refuses every password of the secret.
 pub(super) fn none_accepted(rotation: &Rotation, host: String, tried: &LoginAttempts) -> Error {
     let advice = if rotation.admin_secret().is_some() {
-        "Set admin_reset in ROTATION_POLICY to let the admin secret set it anew, or write the \
-         password that the database has into the secret with `aws secretsmanager put-secret-value`."
+        "Set admin_reset in ROTATION_POLICY, so that the admin sets the password. Or store the \
+         database's password in the secret with `aws secretsmanager put-secret-value`."
     } else {
-        "Write the password that the database has into the secret with `aws secretsmanager \
-         put-secret-value`, or set the one in AWSCURRENT with psql's \\password."
+        "Store the database's password in the secret with `aws secretsmanager put-secret-value`, \
+         or set AWSCURRENT's password in the database with psql's \\password."
     };
     Error::NoCredentialAccepted {
         role: rotation.current.credentials.username.clone(),
