@@ -1,8 +1,8 @@
 //! The grammar of what follows GRANT, read word by word, so that a mistake can be pointed at.
 
 use super::check::{Check, Kind, OF_COLUMNS, PRIVILEGES, privilege_name};
-use super::lexer::{Mistake, Token, tokens};
-use crate::secret::credentials::MAX_NAME_BYTES;
+use super::lexer::Mistake;
+use super::parser::Parser;
 
 /// What one declaration may come to.
 const MOST_CHECKS: usize = 1000;
@@ -24,7 +24,7 @@ struct Object {
 
 /// The checks that a text stands for.
 pub(super) fn checks(text: &str) -> Result<Vec<Check>, Mistake> {
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, end: text.chars().count() + 1 };
+    let mut parser = Parser::new(text)?;
     if parser.peek_word("GRANT") {
         return Err(parser.mistake("expected what follows GRANT, without the word itself"));
     }
@@ -44,73 +44,7 @@ pub(super) fn checks(text: &str) -> Result<Vec<Check>, Mistake> {
     }
 }
 
-struct Parser<'a> {
-    tokens: Vec<Token<'a>>,
-    next: usize,
-    /// Where the text ends, counted as [`Token::at`].
-    end: usize,
-}
-
-impl<'a> Parser<'a> {
-    fn peek(&self) -> Option<&Token<'a>> {
-        self.tokens.get(self.next)
-    }
-
-    fn peek_word(&self, word: &str) -> bool {
-        self.peek().is_some_and(|token| token.is(word))
-    }
-
-    fn has_word(&self, word: &str) -> bool {
-        self.tokens[self.next..].iter().any(|token| token.is(word))
-    }
-
-    /// Takes these words, if they come next.
-    fn take(&mut self, words: &[&str]) -> bool {
-        let come = words
-            .iter()
-            .enumerate()
-            .all(|(n, word)| self.tokens.get(self.next + n).is_some_and(|token| token.is(word)));
-        self.next += if come { words.len() } else { 0 };
-        come
-    }
-
-    fn expect(&mut self, word: &str) -> Result<(), Mistake> {
-        if self.take(&[word]) { Ok(()) } else { Err(self.mistake(&format!("expected {word}"))) }
-    }
-
-    fn mistake(&self, expected: &str) -> Mistake {
-        match self.peek() {
-            Some(token) => Mistake::new(token.text, token.at, expected),
-            None => Mistake::new("", self.end, expected),
-        }
-    }
-
-    fn at(&self) -> usize {
-        self.peek().map_or(self.end, |token| token.at)
-    }
-
-    fn name(&mut self) -> Result<String, Mistake> {
-        let Some(name) = self.peek().and_then(Token::name) else {
-            return Err(self.mistake("expected a name"));
-        };
-        if name.is_empty() || name.len() > MAX_NAME_BYTES {
-            return Err(self.mistake(&format!("expected a name of 1 to {MAX_NAME_BYTES} bytes")));
-        }
-        self.next += 1;
-        Ok(name)
-    }
-
-    fn list<T>(
-        &mut self,
-        mut one: impl FnMut(&mut Self) -> Result<T, Mistake>,
-    ) -> Result<Vec<T>, Mistake> {
-        let mut list = vec![one(self)?];
-        while self.take(&[","]) {
-            list.push(one(self)?);
-        }
-        Ok(list)
-    }
-
+impl Parser<'_> {
     fn roles(&mut self) -> Result<Vec<Check>, Mistake> {
         let privilege =
             self.peek().is_some_and(|token| privilege_name(token).is_some() || token.is("ALL"));
@@ -192,7 +126,7 @@ impl<'a> Parser<'a> {
                 .peek()
                 .and_then(privilege_name)
                 .ok_or_else(|| self.mistake("expected a privilege such as SELECT or USAGE"))?;
-            self.next += 1;
+            self.skip();
             Some(name)
         };
         let columns_at = self.at();
@@ -216,7 +150,7 @@ impl<'a> Parser<'a> {
                 Some(token) if token.is("ROUTINES") => Kind::Routine,
                 _ => return Err(self.mistake("expected TABLES, SEQUENCES or FUNCTIONS")),
             };
-            self.next += 1;
+            self.skip();
             self.expect("IN")?;
             self.expect("SCHEMA")?;
             let schemas = self.list(Self::name)?;
@@ -315,7 +249,7 @@ impl<'a> Parser<'a> {
                 }
                 None => return Err(self.mistake("expected a type")),
             }
-            self.next += 1;
+            self.skip();
         }
         if name.is_empty() { Err(self.mistake("expected a type")) } else { Ok(name) }
     }
@@ -335,7 +269,7 @@ impl<'a> Parser<'a> {
             .filter(|text| text.parse::<u32>().is_ok())
             .map(str::to_owned);
         let number = number.ok_or_else(|| self.mistake("expected the number of a large object"))?;
-        self.next += 1;
+        self.skip();
         Ok(Object::named(number))
     }
 }

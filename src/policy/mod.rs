@@ -9,6 +9,7 @@ mod fields;
 mod grammar;
 pub(crate) mod grant;
 mod lexer;
+mod parser;
 pub(crate) mod probe;
 mod strategy;
 mod values;
