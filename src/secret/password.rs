@@ -3,12 +3,13 @@
 
 use std::fmt;
 
-use postgres_protocol::password::{md5, scram_sha_256};
+use postgres_protocol::password::md5;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysError, SysRng};
 use rand::seq::IndexedRandom;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::verifier::{DEFAULT_ITERATIONS, scram_sha_256};
 use crate::error::Problem;
 
 const LOWERCASE: &str = "abcdefghijklmnopqrstuvwxyz";
@@ -60,7 +61,7 @@ impl Password {
     pub(crate) fn stored_form(&self, role: &str, storage: Storage) -> SecretString {
         let cleartext = self.expose_secret();
         SecretString::from(match storage {
-            Storage::ScramSha256 => scram_sha_256(cleartext.as_bytes()),
+            Storage::ScramSha256 => scram_sha_256(cleartext, DEFAULT_ITERATIONS),
             Storage::Md5 => md5(cleartext.as_bytes(), role),
             Storage::Cleartext => cleartext.to_owned(),
         })
@@ -286,7 +287,7 @@ mod tests {
     #[test]
     fn what_the_server_would_not_keep_as_a_password_is_refused() {
         let md5 = md5(b"x", "app");
-        let scram = scram_sha_256(b"x");
+        let scram = scram_sha_256("x", DEFAULT_ITERATIONS);
         for (text, refused) in [
             ("", true),
             ("a\0b", true),

@@ -1,0 +1,67 @@
+//! A SCRAM-SHA-256 verifier: what PostgreSQL stores of a password, made by the client as `psql`'s
+//! `\password` makes it.
+//!
+//! The driver has a function for it, which computes twice as many hashes and fixes their number.
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use hmac::digest::FixedOutput;
+use hmac::{Hmac, KeyInit, Mac};
+use pbkdf2::pbkdf2_hmac_array;
+use rand::Rng;
+use sha2::{Digest, Sha256};
+
+/// PostgreSQL's own default of `scram_iterations`.
+pub(super) const DEFAULT_ITERATIONS: u32 = 4096;
+
+/// The verifier of `password` under a new salt, in PostgreSQL's form.
+pub(super) fn scram_sha_256(password: &str, iterations: u32) -> String {
+    let mut salt = [0; 16];
+    rand::rng().fill_bytes(&mut salt);
+    salted(password, salt, iterations)
+}
+
+fn salted(password: &str, salt: [u8; 16], iterations: u32) -> String {
+    // The server takes a password as it is where SASLprep prohibits a character.
+    let prepared = stringprep::saslprep(password).unwrap_or(password.into());
+    let key: [u8; 32] = pbkdf2_hmac_array::<Sha256, 32>(prepared.as_bytes(), &salt, iterations);
+    let stored_key = Sha256::digest(keyed(&key, "Client Key"));
+    let server_key = keyed(&key, "Server Key");
+    let [salt, stored_key, server_key] = [salt.as_slice(), &stored_key, &server_key]
+        .map(|bytes| Base64Display::new(bytes, &STANDARD));
+    format!("SCRAM-SHA-256${iterations}:{salt}${stored_key}:{server_key}")
+}
+
+fn keyed(key: &[u8; 32], text: &str) -> [u8; 32] {
+    // HMAC fills a shorter key up to the block of its hash with zeros.
+    let mut block = [0; 64];
+    block[..key.len()].copy_from_slice(key);
+    let mut hmac = Hmac::<Sha256>::new(&block.into());
+    hmac.update(text.as_bytes());
+    hmac.finalize_fixed().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+
+    use super::*;
+
+    #[test]
+    fn a_verifier_is_the_one_that_the_driver_makes() {
+        for password in
+            ["secret", "", "pässwörd", "Ⅸ \u{a0}x", "prohibited \u{7}", &"x".repeat(200)]
+        {
+            let known = postgres_protocol::password::scram_sha_256(password.as_bytes());
+            let salt = known.split(['$', ':']).nth(2).unwrap();
+            let salt = STANDARD.decode(salt).unwrap().try_into().unwrap();
+            assert_eq!(salted(password, salt, DEFAULT_ITERATIONS), known, "{password:?}");
+        }
+    }
+
+    #[test]
+    fn a_verifier_has_a_salt_of_its_own_and_the_iterations_asked_for() {
+        let [one, other] = [scram_sha_256("secret", 5), scram_sha_256("secret", 5)];
+        assert!(one.starts_with("SCRAM-SHA-256$5:") && one != other, "{one} {other}");
+    }
+}
