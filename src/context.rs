@@ -1,15 +1,34 @@
-//! What every step and operation gets.
+//! What every step and operation works with.
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::config::Config;
 use crate::database::tls::Tls;
 use crate::deadline::Deadline;
 use crate::secret::store::Store;
 
-/// What every step and operation of one invocation gets.
+/// What every step and operation works with, for one invocation.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) tls: &'a Tls,
     pub(crate) store: Store,
     pub(crate) deadline: Deadline,
+    pub(crate) refused_logins: &'a RefusedLogins,
+}
+
+/// The failed logins that an invocation caused: each is a line in the server's log.
+#[derive(Debug, Default)]
+pub(crate) struct RefusedLogins(AtomicU32);
+
+impl RefusedLogins {
+    /// One more.
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were so far.
+    pub(crate) fn so_far(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
 }

@@ -32,6 +32,11 @@ impl Deadline {
         Self(Instant::now() + duration)
     }
 
+    /// A deadline that is earlier by this much, which keeps the time for what has to follow.
+    pub(crate) fn earlier_by(self, duration: Duration) -> Self {
+        Self(self.0.checked_sub(duration).unwrap_or(self.0))
+    }
+
     /// The time left, at most `cap`.
     pub(crate) fn remaining(&self, cap: Duration) -> Duration {
         self.0.saturating_duration_since(Instant::now()).min(cap)

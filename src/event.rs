@@ -10,8 +10,8 @@ use crate::error::Error;
 const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"createSecret\" | \
     \"setSecret\" | \"testSecret\" | \"finishSecret\", \"SecretId\": \"...\", \
     \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \"status\" | \"preflight\" \
-    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. recover also takes \"DryRun\": \
-    true and \"Prefer\": \"back\"; retire also takes \"Terminate\": true.";
+    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. status also takes \"Deep\": \
+    true; recover \"DryRun\": true and \"Prefer\": \"back\" | \"previous\"; retire \"Terminate\": true.";
 
 /// What an invocation asks for.
 #[derive(Debug, Clone)]
@@ -31,8 +31,9 @@ pub(crate) struct OperationRequest {
 /// What a person or a schedule asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// Reports the state of the secret. Changes nothing.
-    Status,
+    /// Reports the state of the secret. Changes nothing. `deep` also tries older passwords, each of
+    /// which may be a failed login.
+    Status { deep: bool },
     /// Tries everything that a rotation needs. Changes nothing.
     Preflight,
     /// Rotates in one invocation.
@@ -51,6 +52,8 @@ pub(crate) enum Prefer {
     Forward,
     /// Restore AWSCURRENT's password.
     Back,
+    /// After the rotation: make AWSPREVIOUS current again.
+    Previous,
 }
 
 /// A step of a rotation of a secret.
@@ -137,7 +140,7 @@ impl Operation {
     /// The name in events, logs and reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Status => "status",
+            Self::Status { .. } => "status",
             Self::Preflight => "preflight",
             Self::Rotate => "rotate",
             Self::Recover { .. } => "recover",
@@ -153,13 +156,14 @@ impl OperationRequest {
             Value::Null => Prefer::Forward,
             Value::String(prefer) if prefer == "forward" => Prefer::Forward,
             Value::String(prefer) if prefer == "back" => Prefer::Back,
+            Value::String(prefer) if prefer == "previous" => Prefer::Previous,
             _ => {
-                let problem = "\"Prefer\" is neither \"forward\" nor \"back\".";
+                let problem = "\"Prefer\" is neither \"forward\", \"back\" nor \"previous\".";
                 return Err(Error::Event(format!("{problem} {EXPECTED}")));
             }
         };
         let (operation, options): (_, &[&str]) = match field(event, "Operation")? {
-            "status" => (Operation::Status, &[]),
+            "status" => (Operation::Status { deep: flag(event, "Deep")? }, &["Deep"]),
             "preflight" => (Operation::Preflight, &[]),
             "rotate" => (Operation::Rotate, &[]),
             "recover" => (Operation::Recover { dry_run, prefer }, &["DryRun", "Prefer"]),

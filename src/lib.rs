@@ -40,7 +40,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 
 use crate::config::{Config, LogFormat};
-use crate::context::Context;
+use crate::context::{Context, RefusedLogins};
 use crate::database::tls::Tls;
 use crate::deadline::Deadline;
 use crate::error::Error;
@@ -64,7 +64,7 @@ pub async fn serve() -> ExitCode {
     }
     let app = Config::from_env().and_then(App::new);
     if let Err(error) = &app {
-        telemetry::failure(None, error, Duration::ZERO);
+        telemetry::failure(None, error, 0, Duration::ZERO);
     }
     let app = &app;
     let handler = |event: LambdaEvent<Value>| async move {
@@ -107,12 +107,15 @@ async fn answer(
     deadline: Deadline,
 ) -> Result<Answer, Diagnostic> {
     let started = Instant::now();
+    let refused_logins = RefusedLogins::default();
     let event = Event::parse(event);
     let result = match (app, &event) {
         (Err(error), _) | (_, Err(error)) => Err(error),
-        (Ok(app), Ok(event)) => match handle(app, event, deadline).await {
+        (Ok(app), Ok(event)) => match handle(app, event, deadline, &refused_logins).await {
             Ok(answer) => Ok(answer),
-            Err(error) => return Err(failed(log, Some(event), &error, started)),
+            Err(error) => {
+                return Err(failed(log, Some(event), &error, refused_logins.so_far(), started));
+            }
         },
     };
     match result {
@@ -121,14 +124,20 @@ async fn answer(
             telemetry::metric(log, event.as_ref().ok(), None, started.elapsed());
             Ok(answer)
         }
-        Err(error) => Err(failed(log, event.as_ref().ok(), error, started)),
+        Err(error) => Err(failed(log, event.as_ref().ok(), error, 0, started)),
     }
 }
 
 /// Does what the event asks for. The same event may be sent again after any error.
-async fn handle(app: &App, event: &Event, deadline: Deadline) -> Result<Answer, Error> {
+async fn handle(
+    app: &App,
+    event: &Event,
+    deadline: Deadline,
+    refused_logins: &RefusedLogins,
+) -> Result<Answer, Error> {
     let store = Store::new(app.client.clone(), deadline);
-    let context = Context { config: &app.config, tls: &app.tls, store, deadline };
+    let (config, tls) = (&app.config, &app.tls);
+    let context = Context { config, tls, store, deadline, refused_logins };
     match event {
         Event::Step(request) => steps::run(&context, request).await.map(Answer::Step),
         Event::Operation(request) => {
@@ -137,8 +146,14 @@ async fn handle(app: &App, event: &Event, deadline: Deadline) -> Result<Answer, 
     }
 }
 
-fn failed(log: LogFormat, event: Option<&Event>, error: &Error, started: Instant) -> Diagnostic {
-    telemetry::failure(event, error, started.elapsed());
+fn failed(
+    log: LogFormat,
+    event: Option<&Event>,
+    error: &Error,
+    refused: u32,
+    started: Instant,
+) -> Diagnostic {
+    telemetry::failure(event, error, refused, started.elapsed());
     telemetry::metric(log, event, Some(error), started.elapsed());
     Diagnostic::from(error)
 }

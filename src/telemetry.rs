@@ -52,6 +52,7 @@ pub(crate) fn answer(answer: &Answer) {
             tracing::info!(
                 secret.arn = operation.secret,
                 operation = operation.operation,
+                db.refused_logins = operation.refused_logins,
                 rotation.strategy = operation.strategy.map_or("", Strategy::name),
                 remedy = remedy.map(tracing::field::debug),
                 duration_ms = milliseconds(operation.duration),
@@ -83,6 +84,7 @@ fn report(report: &StepReport) {
         rotation.step = report.step.name(),
         rotation.strategy = strategy,
         outcome = report.outcome.name(),
+        db.refused_logins = report.refused_logins,
         duration_ms = milliseconds(report.duration),
         "{}",
         report.message
@@ -90,7 +92,12 @@ fn report(report: &StepReport) {
 }
 
 /// Logs a failure with its fields.
-pub(crate) fn failure(event: Option<&Event>, error: &Error, duration: Duration) {
+pub(crate) fn failure(
+    event: Option<&Event>,
+    error: &Error,
+    refused_logins: u32,
+    duration: Duration,
+) {
     let (role, host) = match error {
         Error::Database { role, host, .. } | Error::NoCredentialAccepted { role, host, .. } => {
             (role.as_str(), host.as_str())
@@ -111,6 +118,7 @@ pub(crate) fn failure(event: Option<&Event>, error: &Error, duration: Duration) 
         db.host = host,
         error.kind = error.kind(),
         error.retryable = error.retryable(),
+        db.refused_logins = refused_logins,
         duration_ms = milliseconds(duration),
         "{}",
         error.full_text()

@@ -1,15 +1,17 @@
 //! A login that either proves a password, disproves it, or says why it could do neither.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode};
-use tokio_postgres::{Client, Config, Connection, NoTls};
+use tokio_postgres::{Config, Connection, NoTls};
 
+use super::authentication::WatchedStream;
 use super::fault::{self, Phase};
 use super::progress::{Part, Progress, Watched};
-use super::session::Session;
+use super::session::{Opened, Session};
 use super::settings::{APPLICATION_NAME, Purpose, startup_options};
 use super::target::Target;
 use super::tls::Tls;
@@ -88,12 +90,13 @@ impl Database<'_> {
             .await
             .unwrap_or_else(|elapsed| Err((DatabaseFault::TimedOut, elapsed.to_string().into())));
         let login = match opened {
-            Ok((client, connection)) => {
+            Ok(opened) => {
                 progress.reached(Part::Login);
                 let host = self.target.address();
                 tracing::debug!(db.role = role, db.host = host, operation, "logged in");
-                let session = Session::new(client, connection, role, host, self.deadline);
-                Ok(Login::Accepted(session))
+                let authentication = progress.authentication();
+                let deadline = self.deadline;
+                Ok(Login::Accepted(Session::new(opened, role, host, authentication, deadline)))
             }
             Err(refusal @ (DatabaseFault::LoginRejected, _)) => {
                 Ok(Login::Rejected(failed(refusal)))
@@ -109,7 +112,7 @@ impl Database<'_> {
         password: &Password,
         purpose: Purpose,
         progress: &Progress,
-    ) -> Result<(Client, JoinHandle<()>), Failure> {
+    ) -> Result<Opened, Failure> {
         let target = &self.target;
         let mut config = Config::new();
         let binding =
@@ -124,19 +127,20 @@ impl Database<'_> {
         let failed = |error| fault::classify(&error, Phase::Login);
         let Some(server_name) = &target.server_name else {
             config.ssl_mode(SslMode::Disable);
-            let stream = dial(target, progress).await?;
+            let (stream, peer) = dial(target, progress).await?;
+            let stream = WatchedStream::new(stream, progress.watch.clone());
             let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
-            return Ok((client, serve(connection)));
+            return Ok(Opened { client, connection: serve(connection), peer });
         };
         config.ssl_mode(SslMode::Require);
         let connector = self
             .tls
             .connector_for(server_name)
             .map_err(|reason| (DatabaseFault::TlsRootsMissing, Detail::from(reason)))?;
-        let stream = dial(target, progress).await?;
+        let (stream, peer) = dial(target, progress).await?;
         let (client, connection) =
             config.connect_raw(stream, Watched { connector, progress }).await.map_err(failed)?;
-        Ok((client, serve(connection)))
+        Ok(Opened { client, connection: serve(connection), peer })
     }
 }
 
@@ -145,10 +149,14 @@ type Failure = (DatabaseFault, Detail);
 
 /// Resolves and connects here and not in the driver, so that a name, a route and a login that fail
 /// can be told apart.
-async fn dial(target: &Target, progress: &Progress) -> Result<TcpStream, Failure> {
-    let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
-        .await
-        .map_err(|error| (DatabaseFault::NameNotResolved, error.to_string().into()))?;
+async fn dial(target: &Target, progress: &Progress) -> Result<(TcpStream, SocketAddr), Failure> {
+    let addresses: Vec<_> = match target.pinned_to {
+        Some(address) => vec![address],
+        None => tokio::net::lookup_host((target.host.as_str(), target.port))
+            .await
+            .map_err(|error| (DatabaseFault::NameNotResolved, error.to_string().into()))?
+            .collect(),
+    };
     progress.reached(Part::Dns);
     let mut failure =
         (DatabaseFault::NameNotResolved, Detail::from("the name has no address".to_owned()));
@@ -158,7 +166,7 @@ async fn dial(target: &Target, progress: &Progress) -> Result<TcpStream, Failure
                 // A request is a packet of its own; waiting to fill it would only delay each.
                 let _ = stream.set_nodelay(true);
                 progress.reached(Part::Tcp);
-                return Ok(stream);
+                return Ok((stream, address));
             }
             Ok(Err(error)) => {
                 failure = (DatabaseFault::Unreachable, format!("{address}: {error}").into());

@@ -1,5 +1,6 @@
 //! PostgreSQL, and the only place that uses its driver: logins, sessions, and what they ask and do.
 
+pub(crate) mod authentication;
 pub(crate) mod fault;
 pub(crate) mod grants;
 mod login;

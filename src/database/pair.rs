@@ -177,7 +177,8 @@ pub(crate) async fn apply(
     let admin = transaction.session();
     let next_user = escape_identifier(names.next_user);
     let mut sql = format!(
-        "{} ROLE {next_user} LOGIN {} PASSWORD {};",
+        "{}{} ROLE {next_user} LOGIN {} PASSWORD {};",
+        role::hash_settings(storage),
         if change.create { "CREATE" } else { "ALTER" },
         change.attributes.join(" "),
         escape_literal(stored_form.expose_secret())

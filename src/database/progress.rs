@@ -8,6 +8,8 @@ use postgres_openssl::{TlsConnector, TlsStream};
 use tokio::net::TcpStream;
 use tokio_postgres::tls::TlsConnect;
 
+use super::authentication::{Authentication, AuthenticationWatch, WatchedStream};
+
 /// The parts of a login, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -19,15 +21,24 @@ pub(crate) enum Part {
 
 /// What has been reached so far, and how long each part took.
 #[derive(Debug)]
-pub(crate) struct Progress(Mutex<(Instant, Vec<(Part, Duration)>)>);
+pub(crate) struct Progress {
+    reached: Mutex<(Instant, Vec<(Part, Duration)>)>,
+    pub(super) watch: AuthenticationWatch,
+}
 
 impl Progress {
     pub(super) fn start() -> Self {
-        Self(Mutex::new((Instant::now(), Vec::new())))
+        let reached = Mutex::new((Instant::now(), Vec::new()));
+        Self { reached, watch: AuthenticationWatch::default() }
+    }
+
+    /// How the server authenticated the login, as far as it came.
+    pub(crate) fn authentication(&self) -> Authentication {
+        self.watch.seen()
     }
 
     pub(super) fn reached(&self, part: Part) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
         let took = state.0.elapsed();
         state.0 = Instant::now();
         state.1.push((part, took));
@@ -35,7 +46,7 @@ impl Progress {
 
     /// The parts that were reached, and for how long the next one has been under way.
     pub(crate) fn into_parts(self) -> (Vec<(Part, Duration)>, Duration) {
-        let (since, parts) = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (since, parts) = self.reached.into_inner().unwrap_or_else(PoisonError::into_inner);
         (parts, since.elapsed())
     }
 }
@@ -47,7 +58,7 @@ pub(super) struct Watched<'a> {
 }
 
 impl<'a> TlsConnect<TcpStream> for Watched<'a> {
-    type Stream = TlsStream<TcpStream>;
+    type Stream = WatchedStream<TlsStream<TcpStream>>;
     type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, Self::Error>> + Send + 'a>>;
 
@@ -55,7 +66,7 @@ impl<'a> TlsConnect<TcpStream> for Watched<'a> {
         Box::pin(async move {
             let stream = self.connector.connect(stream).await?;
             self.progress.reached(Part::Tls);
-            Ok(stream)
+            Ok(WatchedStream::new(stream, self.progress.watch.clone()))
         })
     }
 }

@@ -8,7 +8,7 @@ use super::session::Session;
 use super::sql;
 use super::transaction::Transaction;
 use crate::error::Error;
-use crate::secret::password::Storage;
+use crate::secret::password::{Hash, Storage};
 
 pub(super) const CHANGE: &str = "setting the password";
 
@@ -33,9 +33,26 @@ pub(crate) async fn change_password(
     storage: Storage,
 ) -> Result<(), Error> {
     let (role, password) = (escape_identifier(role), escape_literal(stored_form.expose_secret()));
-    let sql = format!("ALTER ROLE {role} PASSWORD {password}");
+    let sql = format!("{}ALTER ROLE {role} PASSWORD {password}", hash_settings(storage));
     let changed = transaction.session().set_password(CHANGE, &sql).await;
     changed.map_err(|error| without_password(error, stored_form, storage))
+}
+
+/// Where the server hashes a password itself, it is told how: the settings of the role or of the
+/// database could weaken the hash.
+pub(super) fn hash_settings(storage: Storage) -> String {
+    match storage {
+        Storage { cleartext: false, .. } => String::new(),
+        Storage { hash: Hash::Md5, .. } => "SET LOCAL password_encryption = 'md5'; ".to_owned(),
+        Storage { hash: Hash::ScramSha256 { iterations }, .. } => {
+            // Servers before PostgreSQL 16 do not know the second setting.
+            format!(
+                "SET LOCAL password_encryption = 'scram-sha-256'; \
+                 SELECT pg_catalog.set_config('scram_iterations', '{iterations}', true) \
+                 WHERE pg_catalog.current_setting('scram_iterations', true) IS NOT NULL; "
+            )
+        }
+    }
 }
 
 /// Takes the password from the session's own role: no password opens a session until it is given
@@ -103,9 +120,10 @@ pub(super) fn without_password(
     stored_form: &SecretString,
     storage: Storage,
 ) -> Error {
-    match storage {
+    if storage.cleartext {
         // A part of it may be quoted, too.
-        Storage::Cleartext => error.without_message(),
-        _ => error.replacing(stored_form.expose_secret(), "[hash]"),
+        error.without_message()
+    } else {
+        error.replacing(stored_form.expose_secret(), "[hash]")
     }
 }

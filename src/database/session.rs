@@ -1,12 +1,14 @@
 //! An open session: statements under the invocation's deadline, and their errors told apart.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Row};
 
+use super::authentication::Authentication;
 use super::fault::{self, Phase};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Detail, Error};
@@ -21,9 +23,18 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Session {
     client: Client,
     connection: ConnectionTask,
+    peer: SocketAddr,
     role: String,
     host: String,
+    authentication: Authentication,
     deadline: Deadline,
+}
+
+/// A connection on which a login succeeded.
+pub(super) struct Opened {
+    pub(super) client: Client,
+    pub(super) connection: JoinHandle<()>,
+    pub(super) peer: SocketAddr,
 }
 
 /// The task that drives a connection. Dropping it breaks the connection off, also while an answer
@@ -39,14 +50,25 @@ impl Drop for ConnectionTask {
 
 impl Session {
     pub(super) fn new(
-        client: Client,
-        connection: JoinHandle<()>,
+        opened: Opened,
         role: &str,
         host: String,
+        authentication: Authentication,
         deadline: Deadline,
     ) -> Self {
+        let Opened { client, connection, peer } = opened;
         let connection = ConnectionTask(connection);
-        Self { client, connection, role: role.to_owned(), host, deadline }
+        Self { client, connection, peer, role: role.to_owned(), host, authentication, deadline }
+    }
+
+    /// The address that the session is connected to.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// How the server authenticated the login.
+    pub(crate) fn authentication(&self) -> &Authentication {
+        &self.authentication
     }
 
     /// The role that logged in.
@@ -77,6 +99,19 @@ impl Session {
         })
     }
 
+    /// A column of an answer. What the server sends is not trusted to have the type it should have.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(super) fn column<T>(&self, row: &Row, index: usize) -> Result<T, Error>
+    where
+        T: for<'a> FromSql<'a>,
+    {
+        row.try_get(index).map_err(|error| {
+            self.error("reading an answer", DatabaseFault::Other, error.to_string())
+        })
+    }
+
     /// The one JSON text that a query returns, in a single round trip.
     ///
     /// # Errors
@@ -101,6 +136,20 @@ impl Session {
     /// [`Error::Database`] under the name of the operation.
     pub(crate) async fn execute(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
         self.answer(operation, Phase::Statement, self.client.batch_execute(sql)).await
+    }
+
+    /// As [`execute`](Self::execute), and waits for the answer until an earlier deadline.
+    ///
+    /// # Errors
+    /// [`Error::Database`] under the name of the operation.
+    pub(super) async fn execute_before(
+        &self,
+        deadline: Deadline,
+        operation: &'static str,
+        sql: &str,
+    ) -> Result<(), Error> {
+        let wait = deadline.limit(STATEMENT_TIMEOUT, self.execute(operation, sql)).await;
+        wait.map_err(|elapsed| self.error(operation, DatabaseFault::TimedOut, elapsed.to_string()))?
     }
 
     /// As [`execute`](Self::execute), for statements that the server's password policy may refuse.
@@ -156,7 +205,8 @@ impl Session {
         }
     }
 
-    pub(super) fn error(
+    /// An error of this session, under the name of an operation.
+    pub(crate) fn error(
         &self,
         operation: &'static str,
         fault: DatabaseFault,

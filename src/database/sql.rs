@@ -18,6 +18,9 @@ pub(super) const GRANTS_PARAMETERS: &str = include_str!("sql/grants_parameters.s
 pub(super) const PAIR: &str = include_str!("sql/pair.sql");
 pub(super) const PARITY: &str = include_str!("sql/parity.sql");
 pub(super) const PARITY_PARAMETERS: &str = include_str!("sql/parity_parameters.sql");
+pub(super) const PASSWORD_SETTINGS: &str = include_str!("sql/password_settings.sql");
+pub(super) const PASSWORD_SETTINGS_SOURCES: &str =
+    include_str!("sql/password_settings_sources.sql");
 pub(super) const POWER: &str = include_str!("sql/power.sql");
 pub(super) const SESSIONS_CLIENTS: &str = include_str!("sql/sessions_clients.sql");
 pub(super) const SESSIONS_COUNT: &str = include_str!("sql/sessions_count.sql");

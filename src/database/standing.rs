@@ -4,7 +4,6 @@ use super::session::Session;
 use super::settings::ADMINISTRATIVE;
 use super::sql;
 use crate::error::{DatabaseFault, Error};
-use crate::secret::password::Storage;
 
 /// Who a session is, and where it has landed.
 #[derive(Debug)]
@@ -19,6 +18,19 @@ pub(crate) struct Standing {
     pub(crate) version: u32,
 }
 
+/// What the server says about storing passwords.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PasswordSettings {
+    /// `password_encryption` is md5, and not scram-sha-256.
+    pub(crate) md5: bool,
+    /// That is the server's own setting, and not one of the role or the database.
+    pub(crate) encryption_is_servers: bool,
+    /// `scram_iterations`, which servers know from PostgreSQL 16 on.
+    pub(crate) iterations: Option<u32>,
+    /// That is the server's own setting, and not one of the role or the database.
+    pub(crate) iterations_are_servers: bool,
+}
+
 impl Session {
     /// Reads who a session of the application is. What it calls is qualified, since the
     /// application's own `search_path` holds.
@@ -28,43 +40,75 @@ impl Session {
     pub(crate) async fn standing(&self) -> Result<Standing, Error> {
         const OPERATION: &str = "reading current_user";
         let sql = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text, \
-                   pg_catalog.pg_is_in_recovery(), \
                    pg_catalog.current_schemas(true)::pg_catalog.text[], \
                    pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
         let row = self.query_one(OPERATION, sql, &[]).await?;
-        if row.get(2) {
-            let detail = "pg_is_in_recovery() is true".to_owned();
+        let version: i32 = self.column(&row, 3)?;
+        if self.is_standby().await? {
+            let detail = "the server is in recovery".to_owned();
             return Err(self.error(OPERATION, DatabaseFault::ReadOnly, detail));
         }
         Ok(Standing {
-            session_user: row.get(0),
-            current_user: row.get(1),
-            path: row.get(3),
-            version: row.get::<_, i32>(4).unsigned_abs(),
+            session_user: self.column(&row, 0)?,
+            current_user: self.column(&row, 1)?,
+            path: self.column(&row, 2)?,
+            version: version.unsigned_abs(),
         })
     }
 
-    /// How the server stores a password that this session sets, by its `password_encryption`.
+    /// Servers say so by themselves from PostgreSQL 14 on. Before, a function tells; where it was
+    /// taken from the role, the server is not known to be a standby.
+    async fn is_standby(&self) -> Result<bool, Error> {
+        if let Some(standby) = self.authentication().hot_standby {
+            return Ok(standby);
+        }
+        let sql = "SELECT pg_catalog.pg_is_in_recovery()";
+        match self.query_one("reading pg_is_in_recovery", sql, &[]).await {
+            Ok(row) => self.column(&row, 0),
+            Err(error) if error.is_database(DatabaseFault::PermissionDenied) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes sure that the settings are those that the session asked for: a pooler may leave them
+    /// out, and names would then be looked up wherever the role or the database says.
     ///
     /// # Errors
-    /// [`Error::Database`], with `ProxyInTheWay` where the session does not have the settings that
-    /// it asked for: a pooler may leave them out, and names would then be looked up wherever the
-    /// role or the database says.
-    pub(crate) async fn server_storage(&self) -> Result<Storage, Error> {
+    /// [`Error::Database`], with `ProxyInTheWay` where they are not.
+    pub(crate) async fn ensure_pinned(&self) -> Result<(), Error> {
+        self.password_settings().await.map(drop)
+    }
+
+    /// What the server says about storing passwords. The session's settings are pinned.
+    ///
+    /// # Errors
+    /// [`Error::Database`], with `ProxyInTheWay` where the settings are not those that the session
+    /// asked for.
+    pub(crate) async fn password_settings(&self) -> Result<PasswordSettings, Error> {
         const OPERATION: &str = "reading password_encryption";
-        let sql = "SELECT pg_catalog.current_setting('password_encryption'), \
-                   pg_catalog.current_setting('search_path'), \
-                   SESSION_USER::pg_catalog.text, CURRENT_USER::pg_catalog.text";
-        let row = self.query_one(OPERATION, sql, &[]).await?;
-        if row.get::<_, &str>(1) != "pg_catalog" || row.get::<_, &str>(2) != row.get::<_, &str>(3) {
-            let detail =
-                "the options that the session was opened with did not reach the server".to_owned();
+        let row = self.query_one(OPERATION, sql::PASSWORD_SETTINGS, &[]).await?;
+        let (path, login, acts_as): (String, String, String) =
+            (self.column(&row, 0)?, self.column(&row, 1)?, self.column(&row, 2)?);
+        if path != "pg_catalog" || login != acts_as {
+            let detail = "the options of the start-up packet did not reach the server".to_owned();
             return Err(self.error(OPERATION, DatabaseFault::ProxyInTheWay, detail));
         }
-        // Before PostgreSQL 14 "on" and "true" were other names of md5; everything that is not md5
-        // is safe to store as SCRAM.
-        let md5 = matches!(row.get::<_, &str>(0), "md5" | "on" | "true" | "yes" | "1");
-        Ok(if md5 { Storage::Md5 } else { Storage::ScramSha256 })
+        let (encryption, iterations): (String, Option<String>) =
+            (self.column(&row, 3)?, self.column(&row, 4)?);
+        let sources_visible = self.column::<Option<bool>>(&row, 5)?.unwrap_or_default();
+        let (encryption_is_servers, iterations_are_servers) = if sources_visible {
+            let row = self.query_one(OPERATION, sql::PASSWORD_SETTINGS_SOURCES, &[]).await?;
+            (self.column(&row, 0)?, self.column(&row, 1)?)
+        } else {
+            (false, false)
+        };
+        Ok(PasswordSettings {
+            // Before PostgreSQL 14 "on" and "true" were other names of md5.
+            md5: matches!(encryption.as_str(), "md5" | "on" | "true" | "yes" | "1"),
+            encryption_is_servers,
+            iterations: iterations.and_then(|iterations| iterations.parse().ok()),
+            iterations_are_servers,
+        })
     }
 
     /// Pins the `search_path` of a session of the application to `pg_catalog`. It keeps its role

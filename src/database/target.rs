@@ -1,5 +1,7 @@
 //! Where to log in, and how the server has to prove that it is the right one.
 
+use std::net::SocketAddr;
+
 use crate::error::Problem;
 use crate::policy::Policy;
 use crate::secret::credentials::Server;
@@ -16,6 +18,8 @@ pub(crate) struct Target {
     /// Whether the server must prove, before it is sent anything, that it knows the password, and
     /// that nothing stands between.
     pub(super) proof_required: bool,
+    /// The one address to dial, in place of those that the name resolves to.
+    pub(super) pinned_to: Option<SocketAddr>,
 }
 
 impl Target {
@@ -38,6 +42,7 @@ impl Target {
             dbname: server.dbname.clone(),
             server_name,
             proof_required: false,
+            pinned_to: None,
         })
     }
 
@@ -45,6 +50,11 @@ impl Target {
     /// would hand the password, or what it can be found from, to whatever answers.
     pub(crate) fn requiring_proof(self) -> Self {
         Self { proof_required: true, ..self }
+    }
+
+    /// The same server at this address, whatever its name resolves to by now.
+    pub(crate) fn pinned_to(self, address: SocketAddr) -> Self {
+        Self { pinned_to: Some(address), ..self }
     }
 
     /// Whether the connection is encrypted.

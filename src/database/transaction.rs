@@ -3,6 +3,7 @@
 use postgres_protocol::escape::escape_literal;
 
 use super::session::Session;
+use crate::deadline::Deadline;
 use crate::error::Error;
 
 const OPERATION: &str = "setting the password";
@@ -15,15 +16,20 @@ pub(crate) enum End {
     RollBack,
 }
 
-/// An open transaction of a session. One that is dropped ends when its session does, unchanged.
+/// An open transaction of a session. Dropped, it ends unchanged with its session.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Transaction<'a> {
     session: &'a Session,
+    /// What follows COMMIT and ROLLBACK: the session of a lock begins the next transaction at once.
+    chain: &'static str,
 }
 
-/// The advisory lock under a name, which outlives the transactions of its session. One that is
-/// dropped ends with its session.
+/// The advisory lock under a name. It outlives the transactions of its session, and ends with the
+/// session at the latest.
+///
+/// The session is in a transaction all the time: so the server itself ends a session that is cut
+/// off, by `idle_in_transaction_session_timeout`, on every version of PostgreSQL.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Lock<'a> {
@@ -38,18 +44,19 @@ impl Session {
     /// [`Error::Database`].
     pub(crate) async fn begin(&self) -> Result<Transaction<'_>, Error> {
         self.execute(OPERATION, "BEGIN").await?;
-        Ok(Transaction { session: self })
+        Ok(Transaction { session: self, chain: "" })
     }
 
-    /// Takes the lock under which one invocation at a time changes what `name` stands for, as far
-    /// as the others lock in the same database.
+    /// Takes the lock under which one invocation at a time changes what `name` stands for, among
+    /// those that lock in the same database.
     ///
     /// # Errors
     /// [`Error::Database`], with `LockTimedOut` when another session does not release it.
     pub(crate) async fn lock(&self, name: &str) -> Result<Lock<'_>, Error> {
         let text = escape_literal(&format!("postgres-secret-rotation {name}"));
         let key = format!("pg_catalog.hashtextextended({text}, 0)");
-        self.execute(OPERATION, &format!("SELECT pg_catalog.pg_advisory_lock({key})")).await?;
+        let sql = format!("BEGIN; SELECT pg_catalog.pg_advisory_lock({key})");
+        self.execute(OPERATION, &sql).await?;
         Ok(Lock { session: self, key })
     }
 }
@@ -65,36 +72,42 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// [`Error::Database`]. Whether a commit took effect is then unknown.
     pub(crate) async fn end(self, end: End) -> Result<(), Error> {
-        match end {
-            End::Commit => self.commit().await,
-            End::RollBack => self.roll_back().await,
-        }
-    }
-
-    /// Ends it with everything changed.
-    ///
-    /// # Errors
-    /// [`Error::Database`]. Whether it took effect is then unknown.
-    pub(crate) async fn commit(self) -> Result<(), Error> {
-        self.session.execute(OPERATION, "COMMIT").await
-    }
-
-    /// Ends it with nothing changed.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub(crate) async fn roll_back(self) -> Result<(), Error> {
-        self.session.execute(OPERATION, "ROLLBACK").await
+        let verb = match end {
+            End::Commit => "COMMIT",
+            End::RollBack => "ROLLBACK",
+        };
+        self.session.execute(OPERATION, &format!("{verb}{}", self.chain)).await
     }
 }
 
-impl Lock<'_> {
+impl Transaction<'_> {
+    /// Commits, and waits for the answer until an earlier deadline.
+    ///
+    /// # Errors
+    /// [`Error::Database`]. Whether it took effect is then unknown.
+    pub(crate) async fn commit_before(self, deadline: Deadline) -> Result<(), Error> {
+        let sql = format!("COMMIT{}", self.chain);
+        self.session.execute_before(deadline, OPERATION, &sql).await
+    }
+}
+
+impl<'a> Lock<'a> {
+    /// The session that holds it.
+    pub(crate) fn session(&self) -> &'a Session {
+        self.session
+    }
+
+    /// The transaction that its session is in.
+    pub(crate) fn transaction(&self) -> Transaction<'a> {
+        Transaction { session: self.session, chain: " AND CHAIN" }
+    }
+
     /// Lets the next one have it.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub(crate) async fn release(self) -> Result<(), Error> {
-        let sql = format!("SELECT pg_catalog.pg_advisory_unlock({})", self.key);
+        let sql = format!("ROLLBACK; SELECT pg_catalog.pg_advisory_unlock({})", self.key);
         self.session.execute(OPERATION, &sql).await
     }
 }

@@ -76,6 +76,21 @@ pub(crate) enum DatabaseFault {
     )]
     ServerNotProven,
     #[error(
+        "the server stores passwords with more SCRAM iterations than a login here can do. Lower \
+         scram_iterations on the server."
+    )]
+    TooManyIterations,
+    #[error(
+        "the server's password policy refuses to set AWSCURRENT's password again, so a rotation that \
+         fails could not go back. Allow the reuse of the last password."
+    )]
+    WayBackRefused,
+    #[error(
+        "too little time is left to change a password and prove it. Set the function's time-out to \
+         at least 30 s. A retry starts again."
+    )]
+    TooLittleTime,
+    #[error(
         "the role lacks the right to do this. If only members of rds_password may change \
          passwords, set admin_secret, and strategy to single-user, in ROTATION_POLICY."
     )]
@@ -144,6 +159,9 @@ impl DatabaseFault {
             Self::ProxyInTheWay => "ProxyInTheWay",
             Self::ReadOnly => "DatabaseReadOnly",
             Self::ServerNotProven => "ServerNotProven",
+            Self::TooManyIterations => "TooManyIterations",
+            Self::WayBackRefused => "WayBackRefused",
+            Self::TooLittleTime => "TooLittleTime",
             Self::PermissionDenied => "PermissionDenied",
             Self::LockTimedOut => "LockTimedOut",
             Self::StatementTimedOut => "StatementTimedOut",
@@ -168,6 +186,7 @@ impl DatabaseFault {
                 | Self::StatementTimedOut
                 | Self::ConcurrentUpdate
                 | Self::ConnectionLost
+                | Self::TooLittleTime
         )
     }
 }

@@ -7,6 +7,7 @@
 mod database;
 mod detail;
 mod problem;
+mod promotion;
 mod rotation;
 mod store;
 
@@ -15,6 +16,7 @@ use lambda_runtime::Diagnostic;
 pub(crate) use self::database::DatabaseFault;
 pub(crate) use self::detail::Detail;
 pub(crate) use self::problem::Problem;
+pub(crate) use self::promotion::Restoration;
 pub(crate) use self::rotation::RotationFault;
 pub(crate) use self::store::StoreFault;
 
@@ -90,6 +92,10 @@ pub(crate) enum Error {
          {missing}."
     )]
     PrivilegesMissing { role: String, host: String, current: String, total: u64, missing: String },
+
+    /// The single user's password was changed, or may have been, and AWSCURRENT was not moved.
+    #[error("{cause} {restoration}")]
+    NotPromoted { cause: Box<Error>, restoration: Restoration, retryable: bool },
 }
 
 impl Error {
@@ -107,6 +113,7 @@ impl Error {
             Self::NotRecovered { .. } => "NotRecovered",
             Self::RightsMissing { .. } => "DeclaredRightsMissing",
             Self::PrivilegesMissing { .. } => "PrivilegesMissing",
+            Self::NotPromoted { cause, .. } => cause.kind(),
             Self::Rotation { fault, .. } => fault.kind(),
             Self::SecretsManager { fault, .. } => fault.kind(),
             Self::Database { fault, .. } => fault.kind(),
@@ -118,6 +125,7 @@ impl Error {
         match self {
             Self::SecretsManager { fault, .. } => fault.retryable(),
             Self::Database { fault, .. } => fault.retryable(),
+            Self::NotPromoted { retryable, .. } => *retryable,
             _ => false,
         }
     }
@@ -139,6 +147,7 @@ impl Error {
             | Self::SecretsManager { .. }
             | Self::Database { .. }
             | Self::NoCredentialAccepted { .. }
+            | Self::NotPromoted { .. }
             | Self::NotRecovered { .. } => "",
         }
     }
@@ -161,6 +170,25 @@ impl Error {
     fn map_detail(mut self, change: impl FnOnce(Detail) -> Detail) -> Self {
         if let Self::Database { detail, .. } = &mut self {
             *detail = change(std::mem::take(detail));
+        }
+        self
+    }
+
+    /// The server's or the library's own words, where there are any: enough where the operation and
+    /// the role are known.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Database { detail, .. } => detail.to_string(),
+            error => error.to_string(),
+        }
+    }
+
+    /// If the error is a fault of the database of one kind, makes it one of another kind.
+    pub(crate) fn instead_of(mut self, fault: DatabaseFault, by: DatabaseFault) -> Self {
+        if let Self::Database { fault: known, .. } = &mut self
+            && *known == fault
+        {
+            *known = by;
         }
         self
     }

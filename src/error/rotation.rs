@@ -33,6 +33,8 @@ pub(crate) enum RotationFault {
          update-secret-version-stage`."
     )]
     NoCurrent,
+    #[error("no version carries AWSPREVIOUS, so there is none to go back to.")]
+    NoPrevious,
     #[error("version {0} has no value yet: createSecret has to run before this step.")]
     NoPendingValue(String),
     #[error(
@@ -66,6 +68,7 @@ impl RotationFault {
             Self::UnknownVersion(_) => "UnknownVersion",
             Self::Abandoned(_) | Self::NotPending { .. } => "VersionNotPending",
             Self::NoCurrent => "NoCurrentVersion",
+            Self::NoPrevious => "NoPreviousVersion",
             Self::NoPendingValue(_) => "NoPendingValue",
             Self::CurrentMoved { .. } => "CurrentVersionMoved",
             Self::UnderWay(_) => "RotationUnderWay",

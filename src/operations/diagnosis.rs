@@ -22,8 +22,7 @@ pub(crate) struct Findings {
     pub(crate) strategy: Strategy,
     pub(crate) current: Verdict,
     pub(crate) pending: Pending,
-    /// The best verdict on older passwords of the current user. `None` if none exists or none was
-    /// tried.
+    /// The best verdict on older passwords of the current user. `None`: they were not tried.
     pub(crate) older: Option<Verdict>,
     /// Whether the admin may set a lost password.
     pub(crate) admin_reset: bool,
@@ -41,22 +40,29 @@ pub(crate) fn decide(findings: Findings, prefer: Prefer) -> Remedy {
         }
         (Accepted, Pending::Value(Accepted)) => match (strategy, prefer) {
             (Strategy::AlternatingUsers, Prefer::Forward) => Remedy::RollForward,
-            (Strategy::AlternatingUsers, Prefer::Back) => Remedy::RemovePendingLabel,
+            (Strategy::AlternatingUsers, Prefer::Back | Prefer::Previous) => {
+                Remedy::RemovePendingLabel
+            }
             // Two passwords of one role: the server accepts any (`trust`), which proves neither.
             (Strategy::SingleUser, _) => Remedy::ManualInterventionRequired,
         },
         (Rejected, Pending::Value(Accepted)) => match (strategy, prefer) {
             (_, Prefer::Forward) => Remedy::RollForward,
-            (Strategy::SingleUser, Prefer::Back) => Remedy::RestoreCurrent,
-            (Strategy::AlternatingUsers, Prefer::Back) if admin_reset => Remedy::ResetByAdmin,
-            (Strategy::AlternatingUsers, Prefer::Back) => Remedy::ManualInterventionRequired,
+            (Strategy::SingleUser, Prefer::Back | Prefer::Previous) => Remedy::RestoreCurrent,
+            (Strategy::AlternatingUsers, Prefer::Back | Prefer::Previous) if admin_reset => {
+                Remedy::ResetByAdmin
+            }
+            (Strategy::AlternatingUsers, Prefer::Back | Prefer::Previous) => {
+                Remedy::ManualInterventionRequired
+            }
         },
         (Rejected, Pending::None | Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => {
             match older {
                 Some(Accepted) => Remedy::RestoreCurrent,
                 Some(Unknown) => Remedy::Wait,
-                Some(Rejected) | None if admin_reset => Remedy::ResetByAdmin,
-                Some(Rejected) | None => Remedy::ManualInterventionRequired,
+                Some(Rejected) if admin_reset => Remedy::ResetByAdmin,
+                Some(Rejected) => Remedy::ManualInterventionRequired,
+                None => Remedy::TryOlderPasswords,
             }
         }
     }
@@ -181,15 +187,8 @@ mod tests {
                 Remedy::ManualInterventionRequired,
                 Remedy::ManualInterventionRequired,
             ),
-            (
-                Two,
-                R,
-                NoPending,
-                None,
-                false,
-                Remedy::ManualInterventionRequired,
-                Remedy::ManualInterventionRequired,
-            ),
+            (Two, R, NoPending, None, true, Remedy::TryOlderPasswords, Remedy::TryOlderPasswords),
+            (One, R, Value(R), None, false, Remedy::TryOlderPasswords, Remedy::TryOlderPasswords),
             (One, R, Copy, Some(U), true, Remedy::Wait, Remedy::Wait),
             (One, U, Value(A), None, true, Remedy::Wait, Remedy::Wait),
             (Two, A, Value(U), None, true, Remedy::Wait, Remedy::Wait),

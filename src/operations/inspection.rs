@@ -6,12 +6,26 @@ use std::time::SystemTime;
 
 use super::diagnosis::{Findings, Pending};
 use crate::context::Context;
+use crate::database::authentication::Method;
 use crate::database::{Login, Purpose, Session, sessions};
 use crate::error::{Error, RotationFault};
+use crate::policy::Strategy;
 use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
 use crate::rotation::passwords::{LoginAttempts, Origin, find_older_login};
 use crate::rotation::{Admission, Rotation, SecretVersion, labels};
 use crate::secret::store::{self, Description, Version, VersionSelector};
+
+/// How far passwords are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Two refused logins at most: AWSCURRENT, and one more.
+    Shallow,
+    /// Older passwords too, up to `max_refused_logins`.
+    Deep,
+}
+
+/// Refused logins that a shallow inspection may cause.
+const SHALLOW_REFUSALS: u32 = 2;
 
 /// All facts about a secret, and the sessions that were opened to find them.
 pub(super) struct Inspection {
@@ -19,11 +33,18 @@ pub(super) struct Inspection {
     pub(super) findings: Findings,
     pub(super) versions: Vec<VersionReport>,
     schedule: Schedule,
-    open_sessions: BTreeMap<String, u64>,
-    stored_as: BTreeMap<String, String>,
+    surroundings: Surroundings,
     /// The version that carries AWSPENDING and not AWSCURRENT.
     pub(super) pending_id: Option<String>,
     pub(super) sessions: Sessions,
+}
+
+/// What is good to know, and nothing rests on: what cannot be seen is said, and stops nothing.
+#[derive(Default)]
+struct Surroundings {
+    sessions: BTreeMap<String, u64>,
+    stored_as: BTreeMap<String, String>,
+    not_visible: BTreeMap<&'static str, String>,
 }
 
 /// The sessions that the inspection opened.
@@ -50,8 +71,9 @@ impl Inspection {
             remedy,
             done: Vec::new(),
             versions: self.versions.clone(),
-            sessions: self.open_sessions.clone(),
-            password_stored_as: self.stored_as.clone(),
+            sessions: self.surroundings.sessions.clone(),
+            password_stored_as: self.surroundings.stored_as.clone(),
+            not_visible: self.surroundings.not_visible.clone(),
             schedule: self.schedule.clone(),
             steps: Vec::new(),
         }
@@ -59,83 +81,98 @@ impl Inspection {
 }
 
 /// Inspects the secret and the database. Changes nothing.
-pub(super) async fn inspect(context: &Context<'_>, secret: &str) -> Result<Inspection, Error> {
+pub(super) async fn inspect(
+    context: &Context<'_>,
+    secret: &str,
+    depth: Depth,
+) -> Result<Inspection, Error> {
     let description = context.store.describe(secret).await?;
     labels::not_managed(&description).map_err(|fault| fault.of(secret))?;
-    let selector = VersionSelector::Stage(store::CURRENT);
-    let current = context.store.read(secret, selector).await?;
+    let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
     let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
     let pending_id = description.under_way().map(str::to_owned);
     let token = pending_id.as_deref().unwrap_or_default();
     let mut rotation = Rotation::of(context.config, current, token)?;
-    let mut opened = Sessions::default();
-    let mut versions = Vec::new();
+    let mut sessions = Sessions::default();
 
-    let (current, session, reason) =
-        try_login(context, &rotation, &rotation.current, Origin::Current).await?;
-    opened.current = session;
-    versions.push(report(&rotation.current, store::CURRENT, Some(current), reason.clone()));
-
+    let mut current = try_login(context, &rotation, &rotation.current, Origin::Current).await?;
+    sessions.current = current.session.take();
+    let mut versions = vec![current.report(&rotation.current, store::CURRENT)];
     let mut pending = Pending::None;
     if let Some(id) = &pending_id {
         let (state, version) =
-            pending_state(context, &mut rotation, id, current, reason, &mut opened).await?;
+            pending_state(context, &mut rotation, id, &current, &mut sessions).await?;
         pending = state;
         versions.push(version);
     }
-    let mut older_verdict = None;
-    if current == Verdict::Rejected && pending != Pending::Value(Verdict::Accepted) {
-        let refused = [
-            Some((Origin::Current, &rotation.current)),
-            rotation.pending.as_ref().map(|pending| (Origin::Pending, pending)),
-        ];
-        let mut attempts = LoginAttempts::by_operation(refused.into_iter().flatten());
-        older_verdict = Some(match find_older_login(context, &rotation, &mut attempts).await {
-            Ok(Some((session, _))) => {
-                opened.older = Some(session);
-                Verdict::Accepted
-            }
-            Ok(None) => {
-                versions[0].reason = attempts.left_out().map(str::to_owned);
-                Verdict::Rejected
-            }
-            Err(error @ Error::Database { .. }) => {
-                versions[0].reason = Some(error.full_text());
-                Verdict::Unknown
-            }
-            Err(error) => return Err(error),
-        });
+    let mut older = None;
+    if depth == Depth::Deep
+        && current.verdict == Verdict::Rejected
+        && pending != Pending::Value(Verdict::Accepted)
+    {
+        let (verdict, reason) = older_verdict(context, &rotation, &mut sessions).await?;
+        (older, versions[0].reason) = (Some(verdict), reason);
     }
     let selector = VersionSelector::Stage(store::PREVIOUS);
     if let Some(previous) = context.store.read(secret, selector).await? {
-        versions.push(previous_version(context, &rotation, previous, current).await?);
+        let may_try = depth == Depth::Deep || context.refused_logins.so_far() < SHALLOW_REFUSALS;
+        let may_try = may_try && current.verdict != Verdict::Unknown;
+        versions.push(previous_version(context, &rotation, previous, may_try).await?);
     }
-    let users = [rotation.current.credentials.username.as_str(), rotation.next_username.as_str()];
-    let session = [&opened.current, &opened.pending, &opened.older].into_iter().flatten().next();
-    let (open_sessions, stored_as) = match session {
-        Some(session) => {
-            (sessions::count(session, &users).await?, sessions::stored_as(session, &users).await?)
-        }
-        None => (BTreeMap::new(), BTreeMap::new()),
-    };
-    let admin_reset = rotation.policy.admin_reset && rotation.admin_secret().is_some();
     let findings = Findings {
         strategy: rotation.strategy,
-        current,
+        current: current.verdict,
         pending,
-        older: older_verdict,
-        admin_reset,
+        older,
+        admin_reset: rotation.policy.admin_reset && rotation.admin_secret().is_some(),
     };
     Ok(Inspection {
+        surroundings: look_around(&rotation, &sessions).await,
         rotation,
         findings,
         versions,
         schedule: schedule(&description),
-        open_sessions,
-        stored_as,
         pending_id,
-        sessions: opened,
+        sessions,
     })
+}
+
+async fn older_verdict(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    sessions: &mut Sessions,
+) -> Result<(Verdict, Option<String>), Error> {
+    let refused = [
+        Some((Origin::Current, &rotation.current)),
+        rotation.pending.as_ref().map(|pending| (Origin::Pending, pending)),
+    ];
+    let mut attempts = LoginAttempts::after(rotation, refused.into_iter().flatten());
+    match find_older_login(context, rotation, &mut attempts).await {
+        Ok(Some((session, _))) => {
+            sessions.older = Some(session);
+            Ok((Verdict::Accepted, None))
+        }
+        Ok(None) => Ok((Verdict::Rejected, attempts.left_out())),
+        Err(error @ Error::Database { .. }) => Ok((Verdict::Unknown, Some(error.full_text()))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Open sessions and forms of storage, as far as the first session that there is may see them.
+async fn look_around(rotation: &Rotation, sessions: &Sessions) -> Surroundings {
+    let mut seen = Surroundings::default();
+    let session = [&sessions.current, &sessions.pending, &sessions.older].into_iter().flatten();
+    let Some(session) = session.into_iter().next() else { return seen };
+    let users = [rotation.current.credentials.username.as_str(), rotation.next_username.as_str()];
+    match sessions::count(session, &users).await {
+        Ok(count) => seen.sessions = count,
+        Err(error) => drop(seen.not_visible.insert("Sessions", error.reason())),
+    }
+    match sessions::stored_as(session, &users).await {
+        Ok(stored_as) => seen.stored_as = stored_as,
+        Err(error) => drop(seen.not_visible.insert("PasswordStoredAs", error.reason())),
+    }
+    seen
 }
 
 /// The report on AWSPREVIOUS. A single user's old password is not tried here: a failed login would
@@ -144,32 +181,22 @@ async fn previous_version(
     context: &Context<'_>,
     rotation: &Rotation,
     version: Version,
-    current: Verdict,
+    may_try: bool,
 ) -> Result<VersionReport, Error> {
-    let unread = VersionReport {
-        version_id: version.id.clone(),
-        label: store::PREVIOUS,
-        age_seconds: age(version.created),
-        role: None,
-        database: None,
-        reason: None,
-    };
+    let unread = unread(&version.id, store::PREVIOUS, age(version.created));
     let Ok(previous) = SecretVersion::parse(version, store::PREVIOUS) else {
         return Ok(VersionReport { reason: Some("its value is not a login".to_owned()), ..unread });
     };
-    let other = previous.credentials.username != rotation.current.credentials.username;
-    if !other
-        || current == Verdict::Unknown
-        || previous.credentials.server != rotation.current.credentials.server
+    let (current, credentials) = (&rotation.current.credentials, &previous.credentials);
+    if !may_try || credentials.username == current.username || credentials.server != current.server
     {
         return Ok(VersionReport { role: Some(previous.credentials.username), ..unread });
     }
-    let (verdict, session, reason) =
-        try_login(context, rotation, &previous, Origin::Previous).await?;
-    if let Some(session) = session {
+    let mut tried = try_login(context, rotation, &previous, Origin::Previous).await?;
+    if let Some(session) = tried.session.take() {
         session.close().await;
     }
-    Ok(report(&previous, store::PREVIOUS, Some(verdict), reason))
+    Ok(tried.report(&previous, store::PREVIOUS))
 }
 
 fn schedule(description: &Description) -> Schedule {
@@ -195,46 +222,72 @@ async fn pending_state(
     context: &Context<'_>,
     rotation: &mut Rotation,
     id: &str,
-    current: Verdict,
-    unknown: Option<String>,
+    current: &TriedLogin,
     sessions: &mut Sessions,
 ) -> Result<(Pending, VersionReport), Error> {
-    let none = |reason: Option<String>| VersionReport {
-        version_id: id.to_owned(),
-        label: store::PENDING,
-        age_seconds: None,
-        role: None,
-        database: None,
-        reason,
+    let empty = |reason: String| {
+        let unread = unread(id, store::PENDING, None);
+        (Pending::Empty, VersionReport { reason: Some(reason), ..unread })
     };
     let selector = VersionSelector::IdAtStage(id, store::PENDING);
     let Some(version) = context.store.read(&rotation.secret, selector).await? else {
-        return Ok((Pending::Empty, none(Some("it has no value".to_owned()))));
+        return Ok(empty("it has no value".to_owned()));
     };
     let pending = match rotation.admit(version, Admission::NextUserOrCopy) {
         Ok(pending) => pending,
         // A value that every step refuses counts as no value.
         Err(error @ (Error::Document { .. } | Error::Rotation { .. })) => {
-            return Ok((Pending::Empty, none(Some(error.to_string()))));
+            return Ok(empty(error.to_string()));
         }
         Err(error) => return Err(error),
     };
+    let reported = |verdict, reason: Option<String>| {
+        TriedLogin { verdict, session: None, reason }.report(&pending, store::PENDING)
+    };
     if pending.same_login(&rotation.current) {
-        let reason = Some("a copy of AWSCURRENT".to_owned());
-        return Ok((Pending::Copy, report(&pending, store::PENDING, Some(current), reason)));
+        let report = reported(current.verdict, Some("a copy of AWSCURRENT".to_owned()));
+        return Ok((Pending::Copy, report));
     }
-    if current == Verdict::Unknown {
-        return Ok((
-            Pending::Value(Verdict::Unknown),
-            report(&pending, store::PENDING, Some(Verdict::Unknown), unknown),
-        ));
+    let single_user = rotation.strategy == Strategy::SingleUser;
+    match current.verdict {
+        Verdict::Unknown => {
+            let report = reported(Verdict::Unknown, current.reason.clone());
+            Ok((Pending::Value(Verdict::Unknown), report))
+        }
+        // A role has one password.
+        Verdict::Accepted if single_user => {
+            let reason = "not tried: the database accepts AWSCURRENT".to_owned();
+            let report =
+                VersionReport { database: None, ..reported(current.verdict, Some(reason)) };
+            Ok((Pending::Value(Verdict::Rejected), report))
+        }
+        Verdict::Accepted | Verdict::Rejected => {
+            let mut tried = try_login(context, rotation, &pending, Origin::Pending).await?;
+            sessions.pending = tried.session.take();
+            let report = tried.report(&pending, store::PENDING);
+            rotation.pending = Some(pending);
+            Ok((Pending::Value(tried.verdict), report))
+        }
     }
-    let (verdict, session, reason) =
-        try_login(context, rotation, &pending, Origin::Pending).await?;
-    sessions.pending = session;
-    let version = report(&pending, store::PENDING, Some(verdict), reason);
-    rotation.pending = Some(pending);
-    Ok((Pending::Value(verdict), version))
+}
+
+/// What a login showed.
+struct TriedLogin {
+    verdict: Verdict,
+    session: Option<Session>,
+    /// Why it is unknown.
+    reason: Option<String>,
+}
+
+impl TriedLogin {
+    fn report(&self, version: &SecretVersion, label: &'static str) -> VersionReport {
+        VersionReport {
+            role: Some(version.credentials.username.clone()),
+            database: Some(self.verdict),
+            reason: self.reason.clone(),
+            ..unread(&version.id, label, age(version.created))
+        }
+    }
 }
 
 async fn try_login(
@@ -242,27 +295,24 @@ async fn try_login(
     rotation: &Rotation,
     version: &SecretVersion,
     origin: Origin,
-) -> Result<(Verdict, Option<Session>, Option<String>), Error> {
-    Ok(match rotation.login(context, version, origin, Purpose::Administer).await {
+) -> Result<TriedLogin, Error> {
+    let login = rotation.login(context, version, origin, Purpose::Administer).await;
+    let (verdict, session, reason) = match login {
+        Ok(Login::Accepted(session)) if session.authentication().method == Method::NoPassword => {
+            session.close().await;
+            let reason = "the server asks for no password (trust, peer or a certificate), so a \
+                          login proves none";
+            (Verdict::Unknown, None, Some(reason.to_owned()))
+        }
         Ok(Login::Accepted(session)) => (Verdict::Accepted, Some(session), None),
         Ok(Login::Rejected(_)) => (Verdict::Rejected, None, None),
         Err(error @ Error::Database { .. }) => (Verdict::Unknown, None, Some(error.full_text())),
         Err(error) => return Err(error),
-    })
+    };
+    Ok(TriedLogin { verdict, session, reason })
 }
 
-fn report(
-    version: &SecretVersion,
-    label: &'static str,
-    database: Option<Verdict>,
-    reason: Option<String>,
-) -> VersionReport {
-    VersionReport {
-        version_id: version.id.clone(),
-        label,
-        age_seconds: age(version.created),
-        role: Some(version.credentials.username.clone()),
-        database,
-        reason,
-    }
+fn unread(id: &str, label: &'static str, age_seconds: Option<u64>) -> VersionReport {
+    let version_id = id.to_owned();
+    VersionReport { version_id, label, age_seconds, role: None, database: None, reason: None }
 }

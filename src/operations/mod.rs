@@ -1,6 +1,7 @@
 //! A person's or a schedule's door: one file per operation.
 
 mod diagnosis;
+mod go_back;
 mod inspection;
 mod operation_result;
 mod preflight;
@@ -11,6 +12,7 @@ mod status;
 
 use std::time::Instant;
 
+use self::inspection::Depth;
 use crate::context::Context;
 use crate::error::Error;
 use crate::event::{Operation, OperationRequest, Prefer};
@@ -27,11 +29,17 @@ pub(crate) async fn run(
     let started = Instant::now();
     let secret = request.secret_id.as_str();
     let result = match request.operation {
-        Operation::Status => status::run(context, secret, Prefer::default()).await?,
+        Operation::Status { deep } => {
+            let depth = if deep { Depth::Deep } else { Depth::Shallow };
+            status::run(context, secret, Prefer::default(), depth).await?
+        }
         Operation::Preflight => preflight::run(context, secret).await,
         Operation::Rotate => rotate::run(context, secret).await?,
         Operation::Recover { dry_run: true, prefer } => {
-            status::run(context, secret, prefer).await?
+            status::run(context, secret, prefer, Depth::Deep).await?
+        }
+        Operation::Recover { dry_run: false, prefer: Prefer::Previous } => {
+            go_back::run(context, secret).await?
         }
         Operation::Recover { dry_run: false, prefer } => {
             recover::run(context, secret, prefer).await?
@@ -44,6 +52,7 @@ pub(crate) async fn run(
         strategy: result.strategy,
         message: result.message,
         details: result.details,
+        refused_logins: context.refused_logins.so_far(),
         duration: started.elapsed(),
     })
 }

@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 use super::operation_result::OperationResult;
 use crate::context::Context;
 use crate::database::progress::Part;
-use crate::database::{Database, Login, Purpose, Session};
+use crate::database::{Database, End, Login, Purpose, Session};
 use crate::error::{DatabaseFault, Error, RotationFault};
 use crate::policy::Strategy;
 use crate::report::{Details, PreflightCheck};
-use crate::rotation::lock::ChangeSessions;
+use crate::rotation::lock::Changer;
+use crate::rotation::rehearsal::Rehearsal;
+use crate::rotation::storage::storage;
 use crate::rotation::{Rotation, admin, labels, requirements};
 use crate::secret::credentials::Credentials;
 use crate::secret::store::{self, VersionSelector};
-use crate::steps::set_secret::{alternating_users, single_user};
+use crate::steps::set_secret::alternating_users::Turn;
 
 const ADMIN: &str = "login with the admin secret";
 
@@ -71,7 +73,7 @@ async fn check_secret(
         let moved = store.try_move(secret, &current.id);
         checks.run("secretsmanager:UpdateSecretVersionStage", moved).await;
     }
-    let listed = store.unlabelled_versions(secret);
+    let listed = store.earlier_versions(secret);
     checks.run("secretsmanager:ListSecretVersionIds", listed).await;
     Some(rotation)
 }
@@ -147,13 +149,20 @@ async fn check_single_user(
 ) -> Option<()> {
     let password = checks.need("new password", rotation.new_password(context))?;
     let started = Instant::now();
-    let own = single_user::rehearse(rotation, ChangeSessions::own(session), &password).await;
+    let right = "right to change the password (tried and rolled back)";
+    let prepared = async {
+        let storage = storage(rotation, session).await?;
+        Ok((storage, session.lock(rotation.lock_name()).await?))
+    };
+    let (storage, lock) = checks.need(right, prepared.await)?;
+    // AWSCURRENT's own password is not sent here: under `cleartext` the server's log may hold it.
+    let rehearsal = Rehearsal { throwaway: &password, storage, way_back: false };
+    let own = rehearsal.run(rotation, Changer::role(&lock)).await;
     let has_admin = rotation.admin_secret().is_some();
     let denied = matches!(&own, Err(error) if error.is_database(DatabaseFault::PermissionDenied));
     // The admin sets the password if the role may not, and if it is lost (`admin_reset`).
     let by_admin = denied && has_admin;
     let own = if by_admin { Ok(()) } else { own };
-    let right = "right to change the password (tried and rolled back)";
     checks.note(right, started.elapsed(), own)?;
     if by_admin {
         checks.remark("The role may not change its own password, so the admin does it.".to_owned());
@@ -162,10 +171,8 @@ async fn check_single_user(
     }
     let proof = Some(session).filter(|_| by_admin);
     let admin = checks.run(ADMIN, admin::session(context, rotation, proof)).await?;
-    let sessions = ChangeSessions::by_admin(Some(session), &admin);
-    let changed = async {
-        single_user::rehearse(rotation, sessions, &password).await.map_err(admin::lacks_right)
-    };
+    let changer = Changer::admin(&lock, &admin);
+    let changed = async { rehearsal.run(rotation, changer).await.map_err(admin::lacks_right) };
     let right = "the admin's right to change the password (tried and rolled back)";
     checks.run(right, changed).await;
     admin.close().await;
@@ -178,18 +185,19 @@ async fn check_alternating_users(
     session: &Session,
     checks: &mut Checks,
 ) -> Option<()> {
-    let password = checks.need("new password", rotation.new_password(context))?;
+    let password = &checks.need("new password", rotation.new_password(context))?;
     let admin = checks.run(ADMIN, admin::session(context, rotation, Some(session))).await?;
     let next_user = &rotation.next_username;
     let right = format!("the admin's right to prepare {next_user:?} (tried and rolled back)");
-    let sessions = ChangeSessions::by_admin(Some(session), &admin);
     let changed = async {
-        alternating_users::rehearse(rotation, sessions, session.host(), &password)
-            .await
-            .map_err(admin::lacks_right)
+        let storage = storage(rotation, session).await?;
+        let lock = session.lock(rotation.lock_name()).await?;
+        let turn = Turn { rotation, host: session.host(), password, storage };
+        let (changer, allowed) = (Changer::admin(&lock, &admin), async || Ok(()));
+        turn.carry_out(changer, &allowed, End::RollBack).await.map_err(admin::lacks_right)
     };
-    if let Some(warnings) = checks.run(&right, changed).await {
-        checks.remark(warnings.join(" "));
+    if let Some(plan) = checks.run(&right, changed).await {
+        checks.remark(plan.warnings.join(" "));
     }
     admin.close().await;
     Some(())

@@ -1,17 +1,18 @@
 //! `recover`: inspects and decides like `status`, acts, and starts over until nothing is left to do.
 
 use super::diagnosis::decide;
-use super::inspection::{Inspection, inspect};
+use super::inspection::{Depth, Inspection, inspect};
 use super::operation_result::OperationResult;
 use crate::context::Context;
-use crate::database::{End, Purpose, Session, role};
+use crate::database::{Purpose, Session};
 use crate::error::Error;
 use crate::event::{Prefer, Step, StepRequest};
 use crate::report::{Details, Remedy, StepReport};
-use crate::rotation::lock::ChangeSessions;
+use crate::rotation::lock::Changer;
 use crate::rotation::passwords::Origin;
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin};
+use crate::rotation::{Rotation, admin, restoration};
+use crate::secret::password::Storage;
 use crate::steps;
 
 /// Acts until the secret is in order. Tries no remedy twice.
@@ -20,12 +21,15 @@ pub(super) async fn run(
     secret: &str,
     prefer: Prefer,
 ) -> Result<OperationResult, Error> {
-    let mut inspection = inspect(context, secret).await?;
+    let mut inspection = inspect(context, secret, Depth::Deep).await?;
     let mut remedy = decide(inspection.findings, prefer);
     let mut report = inspection.diagnosis(remedy);
     let strategy = Some(inspection.rotation.strategy);
     while remedy != Remedy::Nothing {
-        let helpless = matches!(remedy, Remedy::Wait | Remedy::ManualInterventionRequired);
+        let helpless = matches!(
+            remedy,
+            Remedy::Wait | Remedy::TryOlderPasswords | Remedy::ManualInterventionRequired
+        );
         if helpless || report.done.contains(&remedy) {
             let versions = inspection.versions.iter();
             let reasons: Vec<_> = versions.filter_map(|version| version.reason.clone()).collect();
@@ -40,7 +44,7 @@ pub(super) async fn run(
         inspection.sessions.close().await;
         report.steps.extend(acted?);
         report.done.push(remedy);
-        inspection = inspect(context, secret).await?;
+        inspection = inspect(context, secret, Depth::Deep).await?;
         remedy = decide(inspection.findings, prefer);
     }
     inspection.sessions.close().await;
@@ -61,9 +65,12 @@ async fn act(
     remedy: Remedy,
 ) -> Result<Vec<StepReport>, Error> {
     let Inspection { rotation, sessions, .. } = inspection;
-    let restore = async |sessions: ChangeSessions<'_>| restore(context, rotation, sessions).await;
     match remedy {
-        Remedy::Nothing | Remedy::Wait | Remedy::ManualInterventionRequired => {}
+        Remedy::Nothing
+        | Remedy::Wait
+        | Remedy::TryOlderPasswords
+        | Remedy::ReturnToPrevious
+        | Remedy::ManualInterventionRequired => {}
         Remedy::RollForward => return roll_forward(context, rotation).await,
         Remedy::RemovePendingLabel => {
             if let (Some(session), Some(pending)) = (&sessions.current, &inspection.pending_id) {
@@ -73,10 +80,21 @@ async fn act(
         Remedy::RestoreCurrent => {
             let pending = sessions.pending.as_ref().filter(|_| prefer == Prefer::Back);
             if let Some(session) = pending.or(sessions.older.as_ref()) {
-                admin::as_role_or_admin(context, rotation, session, restore).await?;
+                let storage = storage(rotation, session).await?;
+                let lock = session.lock(rotation.lock_name()).await?;
+                let restore = async |changer: Changer<'_>| {
+                    restore_current(context, rotation, changer, storage).await
+                };
+                admin::as_role_or_admin(context, rotation, &lock, restore).await?;
             }
         }
-        Remedy::ResetByAdmin => admin::as_admin(context, rotation, None, restore).await?,
+        Remedy::ResetByAdmin => {
+            let restore = async |changer: Changer<'_>| {
+                let storage = storage(rotation, changer.session()).await?;
+                restore_current(context, rotation, changer, storage).await
+            };
+            admin::as_admin_alone(context, rotation, restore).await?;
+        }
     }
     Ok(Vec::new())
 }
@@ -102,7 +120,7 @@ async fn remove_pending_label(
     session: &Session,
     pending: &str,
 ) -> Result<(), Error> {
-    let lock = ChangeSessions::own(session).lock(rotation).await?;
+    let lock = session.lock(rotation.lock_name()).await?;
     let (current, purpose) = (&rotation.current, Purpose::Administer);
     let login = rotation.login(context, current, Origin::Current, purpose).await?;
     login.accepted()?.close().await;
@@ -113,20 +131,12 @@ async fn remove_pending_label(
 }
 
 /// Sets AWSCURRENT's password, if the label is still on the same version.
-async fn restore(
+async fn restore_current(
     context: &Context<'_>,
     rotation: &Rotation,
-    sessions: ChangeSessions<'_>,
+    changer: Changer<'_>,
+    storage: Storage,
 ) -> Result<(), Error> {
-    let credentials = &rotation.current.credentials;
-    let storage = storage(rotation, sessions.changer()).await?;
-    let stored_form = credentials.password.stored_form(&credentials.username, storage);
     let allowed = async || rotation.still_current(&context.store.describe(&rotation.secret).await?);
-    sessions
-        .change_under_lock(rotation, allowed, async |transaction| {
-            role::change_password(transaction, &credentials.username, &stored_form, storage)
-                .await?;
-            Ok(((), End::Commit))
-        })
-        .await
+    restoration::restore(rotation, changer, storage, allowed).await
 }

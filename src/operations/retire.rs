@@ -12,7 +12,7 @@ use crate::database::{End, Login, Purpose, Session, role};
 use crate::error::{Error, RotationFault};
 use crate::policy::Strategy;
 use crate::report::{ClientReport, Details, Retirement};
-use crate::rotation::lock::ChangeSessions;
+use crate::rotation::lock::Changer;
 use crate::rotation::passwords::Origin;
 use crate::rotation::{Rotation, SecretVersion, labels};
 use crate::secret::store::{self, Description, VersionSelector};
@@ -163,9 +163,9 @@ impl Retiring<'_> {
         let rotation = self.rotation;
         let allowed =
             async || rotation.still_current(&settled(self.context, &rotation.secret).await?);
-        let sessions = ChangeSessions::by_role(self.own, session);
-        let (in_use, clients) = sessions
-            .change_under_lock(rotation, allowed, async |transaction| {
+        let lock = self.own.lock(rotation.lock_name()).await?;
+        let (in_use, clients) = Changer::other(&lock, session)
+            .change(&allowed, async |transaction| {
                 role::drop_own_password(transaction).await?;
                 // Checked again, since the statement may have waited: a client may have connected,
                 // or this user may be current again.

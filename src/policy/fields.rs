@@ -2,6 +2,7 @@
 //! `rotation` object.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -23,6 +24,7 @@ pub(super) struct Fields {
     pub(super) grants: Option<Vec<Grant>>,
     pub(super) probes: Option<Vec<Probe>>,
     pub(super) retire_after: Option<Period>,
+    pub(super) max_refused_logins: Option<NonZeroU8>,
     pub(super) rotation_host: Option<String>,
     pub(super) tls_server_name: Option<String>,
     pub(super) allow_plaintext: Option<bool>,

@@ -26,10 +26,12 @@ use self::probe::Probe;
 pub(crate) use self::strategy::Strategy;
 use self::values::{Period, RoleName, StorageName};
 use crate::error::Problem;
-use crate::secret::password::Storage;
+use crate::secret::password::StorageForm;
 
 /// Longer than applications keep a secret, as a rule.
 const RETIRE_AFTER: Duration = Duration::from_hours(24);
+/// More than any state of ours needs. Extensions may ban a role after three.
+const MAX_REFUSED_LOGINS: usize = 5;
 
 /// `ROTATION_POLICY`, parsed once at cold start.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -64,6 +66,8 @@ pub(crate) struct Policy {
     pub(crate) create_users: bool,
     /// How long a user that is not current any more keeps its password, at least.
     pub(crate) retire_after: Duration,
+    /// Refused logins that one invocation may cause, in search of a password that works.
+    pub(crate) max_refused_logins: usize,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
     pub(crate) rotation_host: Option<String>,
     /// The name that the server's certificate has to carry in place of the host's.
@@ -71,7 +75,7 @@ pub(crate) struct Policy {
     /// Whether a secret with `"ssl": false` is spoken to without TLS.
     pub(crate) allow_plaintext: bool,
     /// `None`: as the server's `password_encryption` says.
-    pub(crate) password_storage: Option<Storage>,
+    pub(crate) password_storage: Option<StorageForm>,
     /// Whether the admin may set the password of a role for which the secret holds none that works.
     pub(crate) admin_reset: bool,
 }
@@ -132,6 +136,10 @@ impl Policies {
             probes_of_secret: own.probes.is_some(),
             probes: own.probes.or(best.probes).or(base.probes).unwrap_or_default(),
             create_users: best.create_users.or(base.create_users).unwrap_or(true),
+            max_refused_logins: best
+                .max_refused_logins
+                .or(base.max_refused_logins)
+                .map_or(MAX_REFUSED_LOGINS, |most| usize::from(most.get())),
             retire_after: best
                 .retire_after
                 .or(base.retire_after)
@@ -249,6 +257,7 @@ mod tests {
             "owner_role",
             "create_users",
             "retire_after",
+            "max_refused_logins",
             "admin_reset",
             "allow_plaintext",
             "rotation_host",
@@ -288,6 +297,8 @@ mod tests {
             (r#"{"secrets":{"a":{"allow_plaintext":"yes"}}}"#, "invalid type"),
             (r#"{"secrets":{"*":{}}}"#, "\"*\" is neither"),
             (r#"{"secrets":{"a*b":{}}}"#, "\"a*b\" is neither"),
+            (r#"{"defaults":{"max_refused_logins":0}}"#, "nonzero"),
+            (r#"{"defaults":{"max_refused_logins":300}}"#, "300"),
             (r#"{"defaults":{"retire_after":24}}"#, "invalid type"),
             (r#"{"defaults":{"retire_after":""}}"#, "such as \"24h\""),
             (r#"{"defaults":{"retire_after":"-1h"}}"#, "such as \"24h\""),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::error::Problem;
 use crate::secret::credentials::MAX_NAME_BYTES;
-use crate::secret::password::Storage;
+use crate::secret::password::StorageForm;
 
 /// A name that PostgreSQL would not cut off.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -65,12 +65,12 @@ impl TryFrom<String> for Period {
 
 impl StorageName {
     /// `None`: as the server says.
-    pub(super) fn storage(self) -> Option<Storage> {
+    pub(super) fn storage(self) -> Option<StorageForm> {
         match self {
             Self::Server => None,
-            Self::ScramSha256 => Some(Storage::ScramSha256),
-            Self::Md5 => Some(Storage::Md5),
-            Self::Cleartext => Some(Storage::Cleartext),
+            Self::ScramSha256 => Some(StorageForm::ScramSha256),
+            Self::Md5 => Some(StorageForm::Md5),
+            Self::Cleartext => Some(StorageForm::Cleartext),
         }
     }
 }

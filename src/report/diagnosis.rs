@@ -23,6 +23,9 @@ pub(crate) struct Diagnosis {
     /// Empty if the role may not see it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) password_stored_as: BTreeMap<String, String>,
+    /// What could not be seen, and why; it stops nothing.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) not_visible: BTreeMap<&'static str, String>,
     pub(crate) schedule: Schedule,
     /// The rotation steps that ran.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -82,6 +85,10 @@ pub(crate) enum Remedy {
     Wait,
     /// A person has to find the password that the database has.
     ManualInterventionRequired,
+    /// The database refuses what `status` has tried; `recover` tries older passwords, too.
+    TryOlderPasswords,
+    /// The version that was current before is wanted again.
+    ReturnToPrevious,
 }
 
 impl Remedy {
@@ -92,7 +99,11 @@ impl Remedy {
             Self::RemovePendingLabel => "AWSPENDING was removed",
             Self::RestoreCurrent => "AWSCURRENT's password was set again",
             Self::ResetByAdmin => "the admin set AWSCURRENT's password",
-            Self::Nothing | Self::Wait | Self::ManualInterventionRequired => "nothing was done",
+            Self::ReturnToPrevious => "AWSCURRENT was moved back to the version before",
+            Self::Nothing
+            | Self::Wait
+            | Self::TryOlderPasswords
+            | Self::ManualInterventionRequired => "nothing was done",
         }
     }
 
@@ -119,6 +130,11 @@ impl Remedy {
                 "A login could not be tried. Nothing may be done until it can; the reason is \
                  beside the version."
             }
+            Self::TryOlderPasswords => {
+                "The database refuses the passwords that were tried. \"recover\" tries older ones and \
+                 sets AWSCURRENT's again; \"status\" with \"Deep\": true only tries them."
+            }
+            Self::ReturnToPrevious => "Move AWSCURRENT back to AWSPREVIOUS.",
             Self::ManualInterventionRequired => {
                 "The secret does not hold the database's password, or the database accepts any \
                  password. Store the right one with `aws secretsmanager put-secret-value`, or allow \

@@ -23,6 +23,8 @@ pub(crate) struct OperationReport {
     pub(crate) message: String,
     #[serde(flatten)]
     pub(crate) details: Details,
+    /// The failed logins that the operation caused in the server's log.
+    pub(crate) refused_logins: u32,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
     pub(crate) duration: Duration,
 }

@@ -27,6 +27,8 @@ pub(crate) struct StepReport {
     /// Only for `testSecret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checks: Option<RequirementsReport>,
+    /// The failed logins that the invocation caused so far in the server's log.
+    pub(crate) refused_logins: u32,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
     pub(crate) duration: Duration,
 }
@@ -50,13 +52,16 @@ pub(crate) enum Outcome {
     Created,
     /// The version already had a value, which stays.
     Kept,
-    /// The database now accepts the pending password.
+    /// Single user: the change of the password was tried and rolled back; `finishSecret` makes it.
+    Rehearsed,
+    /// Alternating users: the database now accepts the pending password.
     PasswordSet,
     /// The database already accepted the pending password.
     AlreadySet,
     /// The pending credential works.
     Tested,
-    /// The version has no value. The current credential was tested and works.
+    /// The current credential works: the version has no value yet, or the single user's password is
+    /// not changed before `finishSecret`.
     CurrentTested,
     /// AWSCURRENT is now on the version.
     Finished,
@@ -69,6 +74,7 @@ impl Outcome {
             Self::AlreadyCurrent => "AlreadyCurrent",
             Self::Created => "Created",
             Self::Kept => "Kept",
+            Self::Rehearsed => "Rehearsed",
             Self::PasswordSet => "PasswordSet",
             Self::AlreadySet => "AlreadySet",
             Self::Tested => "Tested",

@@ -3,49 +3,72 @@
 //! The rotated secret is not trusted here. Its writer could name a host of their own and wait there
 //! for the admin's password, or name a role of another team.
 
-use super::lock::ChangeSessions;
+use super::lock::Changer;
 use super::{Rotation, labels};
 use crate::context::Context;
 use crate::database::role::{self, Power};
-use crate::database::{Database, Purpose, Session, Target};
+use crate::database::{Database, Lock, Purpose, Session, Target};
 use crate::error::{DatabaseFault, Error, Problem, StoreFault};
 use crate::secret::credentials::{AdminCredentials, DEFAULT_PORT, Server};
 use crate::secret::document::Document;
 use crate::secret::store::{self, Value, VersionSelector};
 
-/// Makes a change as the role, or as the admin if the role may not and an admin exists.
+/// Makes a change as the role, or as the admin if the role may not and an admin exists. The role's
+/// own session holds the lock either way.
 ///
 /// # Errors
 /// Those of the change and of [`session`].
 pub(crate) async fn as_role_or_admin<T>(
     context: &Context<'_>,
     rotation: &Rotation,
-    secret_session: &Session,
-    change: impl AsyncFn(ChangeSessions<'_>) -> Result<T, Error>,
+    lock: &Lock<'_>,
+    change: impl AsyncFn(Changer<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    match change(ChangeSessions::own(secret_session)).await {
+    match change(Changer::role(lock)).await {
         Err(error)
             if error.is_database(DatabaseFault::PermissionDenied)
                 && rotation.admin_secret().is_some() =>
         {
-            as_admin(context, rotation, Some(secret_session), change).await
+            as_admin(context, rotation, lock, change).await
         }
         changed => changed,
     }
 }
 
-/// Makes a change as the admin.
+/// Makes a change as the admin, while a session of the role holds the lock.
 ///
 /// # Errors
 /// Those of the change and of [`session`]. A missing right is the admin's.
 pub(crate) async fn as_admin<T>(
     context: &Context<'_>,
     rotation: &Rotation,
-    secret_session: Option<&Session>,
-    change: impl AsyncFn(ChangeSessions<'_>) -> Result<T, Error>,
+    lock: &Lock<'_>,
+    change: impl AsyncFn(Changer<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let admin = session(context, rotation, secret_session).await?;
-    let changed = change(ChangeSessions::by_admin(secret_session, &admin)).await;
+    let admin = session(context, rotation, Some(lock.session())).await?;
+    let changed = change(Changer::admin(lock, &admin)).await;
+    admin.close().await;
+    changed.map_err(lacks_right)
+}
+
+/// Makes a change as the admin, where no password of the role works.
+///
+/// # Errors
+/// Those of the change and of [`session`]. A missing right is the admin's.
+pub(crate) async fn as_admin_alone<T>(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    change: impl AsyncFn(Changer<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let admin = session(context, rotation, None).await?;
+    let changed = async {
+        let lock = admin.lock(rotation.lock_name()).await?;
+        let changed = change(Changer::admin_alone(&lock)).await?;
+        // The lock also ends with the session, and what was changed stays changed.
+        let _ = lock.release().await;
+        Ok(changed)
+    };
+    let changed = changed.await;
     admin.close().await;
     changed.map_err(lacks_right)
 }
@@ -111,11 +134,8 @@ pub(crate) async fn session(
 }
 
 /// Turns a missing right into the admin's.
-pub(crate) fn lacks_right(mut error: Error) -> Error {
-    if let Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } = &mut error {
-        *fault = DatabaseFault::AdminLacksRight;
-    }
-    error
+pub(crate) fn lacks_right(error: Error) -> Error {
+    error.instead_of(DatabaseFault::PermissionDenied, DatabaseFault::AdminLacksRight)
 }
 
 /// The admin's server: its own secret names it, or the policy's `rotation_host`. Otherwise it is the
@@ -169,7 +189,7 @@ async fn refusal(
     role: &str,
 ) -> Result<Option<&'static str>, Error> {
     // First: this proves that the session has our options before it uses the admin's rights.
-    admin.server_storage().await?;
+    admin.ensure_pinned().await?;
     if let Some(secret_session) = secret_session
         && !role::same_server(admin, secret_session).await?
     {

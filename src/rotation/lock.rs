@@ -1,11 +1,10 @@
-//! One change of a role at a time: one session holds the lock, and one makes the change. If a
-//! foreign session changes the same role, the change is retried.
+//! One change of a role at a time: who makes it while the lock is held, and what happens when
+//! another session changes the same role.
 
 use std::time::Duration;
 
 use rand::RngExt;
 
-use super::Rotation;
 use crate::database::{End, Lock, Session, Transaction};
 use crate::error::{DatabaseFault, Error};
 
@@ -13,96 +12,94 @@ use crate::error::{DatabaseFault, Error};
 const ATTEMPTS: usize = 5;
 const PAUSE_MS: std::ops::Range<u64> = 20..120;
 
-/// The two sessions of one change. An advisory lock exists in one database only, and the admin may
-/// be in another one than the secret's role.
+/// Who makes a change while a lock is held. Advisory locks are those of one database, and the
+/// admin's may be another than the secret's: so the role's own session holds the lock, where there
+/// is one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ChangeSessions<'a> {
-    /// A session in the secret's database, if one exists.
-    lock_holder: &'a Session,
-    /// Makes the change.
-    changer: &'a Session,
+pub(crate) struct Changer<'a> {
+    lock: &'a Lock<'a>,
+    /// Another session than the one that holds the lock.
+    other: Option<&'a Session>,
     by_admin: bool,
 }
 
-impl<'a> ChangeSessions<'a> {
-    /// The role changes itself.
-    pub(crate) fn own(session: &'a Session) -> Self {
-        Self { lock_holder: session, changer: session, by_admin: false }
+impl<'a> Changer<'a> {
+    /// The session that holds the lock, which is the role's own.
+    pub(crate) fn role(lock: &'a Lock<'a>) -> Self {
+        Self { lock, other: None, by_admin: false }
     }
 
-    /// The other role of the pair makes the change. The current role's session holds the lock.
-    pub(crate) fn by_role(lock_holder: &'a Session, changer: &'a Session) -> Self {
-        Self { lock_holder, changer, by_admin: false }
+    /// Another role's session, while the role's own holds the lock.
+    pub(crate) fn other(lock: &'a Lock<'a>, session: &'a Session) -> Self {
+        Self { lock, other: Some(session), by_admin: false }
     }
 
-    /// The admin makes the change. The role's session holds the lock, if one exists.
-    pub(crate) fn by_admin(secret_session: Option<&'a Session>, admin: &'a Session) -> Self {
-        Self { lock_holder: secret_session.unwrap_or(admin), changer: admin, by_admin: true }
+    /// The admin's session, while the role's own holds the lock.
+    pub(crate) fn admin(lock: &'a Lock<'a>, session: &'a Session) -> Self {
+        Self { lock, other: Some(session), by_admin: true }
+    }
+
+    /// The admin's session, which holds the lock itself.
+    pub(crate) fn admin_alone(lock: &'a Lock<'a>) -> Self {
+        Self { lock, other: None, by_admin: true }
+    }
+
+    /// The session that holds the lock.
+    pub(crate) fn lock_holder(self) -> &'a Session {
+        self.lock.session()
     }
 
     /// The session that makes the change.
-    pub(crate) fn changer(self) -> &'a Session {
-        self.changer
+    pub(crate) fn session(self) -> &'a Session {
+        self.other.unwrap_or(self.lock.session())
     }
 
-    /// Whether the admin makes the change.
-    pub(crate) fn by_an_admin(self) -> bool {
+    /// Whether the admin makes the change, and not the role itself.
+    pub(crate) fn is_admin(self) -> bool {
         self.by_admin
     }
 
-    /// Takes the lock of the rotation's role or pair.
+    /// Carries a change out in a transaction, if `allowed` holds then. The change says how its
+    /// transaction ends.
     ///
     /// # Errors
-    /// [`Error::Database`].
-    pub(crate) async fn lock(self, rotation: &Rotation) -> Result<Lock<'a>, Error> {
-        self.lock_holder.lock(rotation.lock_name()).await
-    }
-
-    /// Takes the lock, checks `allowed`, and makes a change in a transaction. The change returns how
-    /// the transaction ends.
-    ///
-    /// # Errors
-    /// Those of `allowed` and `change`, and [`Error::Database`]. Nothing is changed then, unless the
-    /// answer to COMMIT was lost.
-    pub(crate) async fn change_under_lock<T>(
-        self,
-        rotation: &Rotation,
-        allowed: impl AsyncFn() -> Result<(), Error>,
-        change: impl AsyncFn(&Transaction<'_>) -> Result<(T, End), Error>,
-    ) -> Result<T, Error> {
-        let lock = self.lock(rotation).await?;
-        let changed = self.change(allowed, change).await?;
-        // The change is made. If the release fails, the lock ends with the session.
-        let _ = lock.release().await;
-        Ok(changed)
-    }
-
-    /// Checks `allowed` and makes a change in a transaction. The caller holds the lock.
-    ///
-    /// # Errors
-    /// As [`change_under_lock`](Self::change_under_lock).
+    /// Those of `allowed` and `change`, and [`Error::Database`]. Nothing was changed then.
     pub(crate) async fn change<T>(
         self,
         allowed: impl AsyncFn() -> Result<(), Error>,
         change: impl AsyncFn(&Transaction<'_>) -> Result<(T, End), Error>,
     ) -> Result<T, Error> {
+        let ((changed, end), transaction) = self.attempt(allowed, change).await?;
+        transaction.end(end).await?;
+        Ok(changed)
+    }
+
+    /// Carries a change out in a transaction that the caller ends.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub(crate) async fn attempt<T>(
+        self,
+        allowed: impl AsyncFn() -> Result<(), Error>,
+        change: impl AsyncFn(&Transaction<'_>) -> Result<T, Error>,
+    ) -> Result<(T, Transaction<'a>), Error> {
         let mut attempt = 1;
         loop {
             allowed().await?;
-            let transaction = self.changer.begin().await?;
+            let transaction = match self.other {
+                Some(session) => session.begin().await?,
+                None => self.lock.transaction(),
+            };
             match change(&transaction).await {
-                Ok((changed, end)) => {
-                    transaction.end(end).await?;
-                    return Ok(changed);
-                }
+                Ok(changed) => return Ok((changed, transaction)),
                 Err(error) if error.sqlstate().is_some() => {
-                    let ended = transaction.roll_back().await;
+                    let ended = transaction.end(End::RollBack).await;
                     let again = error.is_database(DatabaseFault::ConcurrentUpdate);
                     if !again || attempt == ATTEMPTS || ended.is_err() {
                         return Err(error);
                     }
                 }
-                // The server does not answer. The transaction ends with the session.
+                // No answer from the server: the transaction ends with the session.
                 Err(error) => return Err(error),
             }
             attempt += 1;

@@ -6,7 +6,10 @@ pub(crate) mod labels;
 pub(crate) mod lock;
 pub(crate) mod pair_plan;
 pub(crate) mod passwords;
+pub(crate) mod promotion;
+pub(crate) mod rehearsal;
 pub(crate) mod requirements;
+pub(crate) mod restoration;
 pub(crate) mod storage;
 pub(crate) mod strategy;
 
@@ -130,6 +133,25 @@ impl Rotation {
         } else {
             return Ok(pending);
         };
+        Err(fault.of(&self.secret))
+    }
+
+    /// Checks the version before the current one, which is to be current again.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit).
+    pub(crate) fn admit_previous(&self, previous: Version) -> Result<SecretVersion, Error> {
+        let previous = SecretVersion::parse(previous, store::PREVIOUS)?;
+        let label = labels::version(store::PREVIOUS, &previous.id);
+        let fault =
+            if let Some(key) = strategy::mismatch(&self.current.document, &previous.document) {
+                RotationFault::PendingMismatch { label, key }
+            } else if previous.credentials.username != self.next_username {
+                let (strategy, expected) = (self.strategy.name(), self.next_username.clone());
+                RotationFault::PendingUsername { label, strategy, expected }
+            } else {
+                return Ok(previous);
+            };
         Err(fault.of(&self.secret))
     }
 

@@ -1,4 +1,4 @@
-//! Finds the password of the secret that the database accepts.
+//! Which of the passwords that the secret holds the database accepts now.
 
 use std::fmt;
 
@@ -10,32 +10,27 @@ use crate::secret::credentials::Credentials;
 use crate::secret::password::Password;
 use crate::secret::store::{self, Value, VersionSelector};
 
-/// The number of passwords from versions without a label that a step tries. Each may cost a failed
-/// login.
-const TRIED_BY_A_STEP: usize = 3;
-/// The same for an operation, which a person waits for.
-const TRIED_BY_AN_OPERATION: usize = 10;
-/// The number of versions without a label that are read to find those passwords.
-const UNLABELLED_READ: usize = 20;
+/// Earlier versions that are read to find a password that works.
+const MOST_READ: usize = 20;
 
-/// The version that a password comes from.
+/// Where a password comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Current,
     Pending,
     Previous,
-    /// A version that has lost its label.
+    /// A version that lost its label.
     Unlabelled,
 }
 
 impl Origin {
-    /// The name of a login with it in errors.
-    fn login(self) -> &'static str {
+    /// What an error calls a login with this password.
+    pub(super) fn login(self) -> &'static str {
         match self {
             Self::Current => "login with AWSCURRENT",
             Self::Pending => "login with AWSPENDING",
             Self::Previous => "login with AWSPREVIOUS",
-            Self::Unlabelled => "login with an unlabelled version",
+            Self::Unlabelled => "login with a version without label",
         }
     }
 }
@@ -46,18 +41,18 @@ impl fmt::Display for Origin {
             Self::Current => store::CURRENT,
             Self::Pending => store::PENDING,
             Self::Previous => store::PREVIOUS,
-            Self::Unlabelled => "an unlabelled version",
+            Self::Unlabelled => "a version without label",
         })
     }
 }
 
-/// The password that the database accepts.
+/// What the database accepts.
 pub(crate) enum WorkingLogin {
     /// A password of the current user.
     CurrentUser { session: Session, origin: Origin },
-    /// Only the pending one: an earlier attempt set it.
+    /// The pending password: an earlier attempt set it.
     Pending,
-    /// None of those that were tried.
+    /// None of the passwords tried.
     None { attempts: LoginAttempts },
 }
 
@@ -74,18 +69,23 @@ impl Rotation {
         purpose: Purpose,
     ) -> Result<Login, Error> {
         let Credentials { username, password, .. } = &version.credentials;
-        self.database(context, version)?.login(origin.login(), username, password, purpose).await
+        let database = self.database(context, version)?;
+        let login = database.login(origin.login(), username, password, purpose).await?;
+        if matches!(login, Login::Rejected(_)) {
+            context.refused_logins.count();
+        }
+        Ok(login)
     }
 }
 
-/// Tries AWSCURRENT, then AWSPENDING, then older passwords of the current user. AWSCURRENT comes
-/// first, so that a healthy rotation causes no failed login. `purpose` applies to AWSCURRENT only.
+/// Logs in as the current user, else as the pending one. AWSCURRENT comes first, so that a healthy
+/// rotation leaves no failed login in the server's log. `purpose` applies to AWSCURRENT only.
 pub(crate) async fn find_working_login(
     context: &Context<'_>,
     rotation: &Rotation,
     purpose: Purpose,
 ) -> Result<WorkingLogin, Error> {
-    let mut attempts = LoginAttempts::by_step();
+    let mut attempts = LoginAttempts::new(rotation);
     let (current, origin) = (&rotation.current, Origin::Current);
     if let Some(session) = attempts.login(context, rotation, current, origin, purpose).await? {
         return Ok(WorkingLogin::CurrentUser { session, origin });
@@ -102,59 +102,59 @@ pub(crate) async fn find_working_login(
     })
 }
 
-/// Logs in with an older password of the current user; the session and the password's origin.
+/// A session with an older password of the current user, and where that password comes from.
+///
+/// The newest version comes first: the version of a rotation that was abandoned after its change is
+/// newer than AWSCURRENT, and AWSPREVIOUS is older.
 pub(crate) async fn find_older_login(
     context: &Context<'_>,
     rotation: &Rotation,
     attempts: &mut LoginAttempts,
 ) -> Result<Option<(Session, Origin)>, Error> {
-    let purpose = Purpose::Administer;
-    if let Some(previous) = past(context, rotation, VersionSelector::Stage(store::PREVIOUS)).await?
-    {
-        let origin = Origin::Previous;
-        let session = attempts.login(context, rotation, &previous, origin, purpose).await?;
-        if let Some(session) = session {
-            return Ok(Some((session, origin)));
+    for (id, origin) in earlier_versions(context, rotation, attempts).await? {
+        if attempts.exhausted() {
+            break;
         }
-    }
-    for id in unlabelled(context, rotation, attempts).await? {
-        let version = past(context, rotation, VersionSelector::Id(&id)).await?;
-        let Some(version) = version.filter(|version| !attempts.include(version)) else { continue };
-        let origin = Origin::Unlabelled;
+        let selector = match &id {
+            Some(id) => VersionSelector::Id(id),
+            None => VersionSelector::Stage(store::PREVIOUS),
+        };
+        let Some(version) = earlier(context, rotation, selector).await? else { continue };
+        let purpose = Purpose::Administer;
         let session = attempts.login(context, rotation, &version, origin, purpose).await?;
         if let Some(session) = session {
             return Ok(Some((session, origin)));
-        }
-        attempts.unlabelled_left -= 1;
-        if attempts.unlabelled_left == 0 {
-            break;
         }
     }
     Ok(None)
 }
 
-/// The versions without a label; none if the function may not list them.
-async fn unlabelled(
+/// AWSPREVIOUS and the versions without a label, newest first. A function that may not list versions
+/// does without the latter.
+async fn earlier_versions(
     context: &Context<'_>,
     rotation: &Rotation,
     attempts: &mut LoginAttempts,
-) -> Result<Vec<String>, Error> {
-    match context.store.unlabelled_versions(&rotation.secret).await {
+) -> Result<Vec<(Option<String>, Origin)>, Error> {
+    let versions = match context.store.earlier_versions(&rotation.secret).await {
         Err(Error::SecretsManager { fault: StoreFault::AccessDenied { .. }, .. }) => {
             attempts.unlisted = true;
-            Ok(Vec::new())
+            return Ok(vec![(None, Origin::Previous)]);
         }
-        versions => versions.map(|versions| versions.into_iter().take(UNLABELLED_READ).collect()),
-    }
+        versions => versions?,
+    };
+    let origin = |previous| if previous { Origin::Previous } else { Origin::Unlabelled };
+    let versions = versions.into_iter().take(MOST_READ);
+    Ok(versions.map(|version| (Some(version.id), origin(version.previous))).collect())
 }
 
-/// An earlier version, if it is valid and has the same role on the same server.
-async fn past(
+/// An earlier version, if it is readable and holds the same role and server.
+async fn earlier(
     context: &Context<'_>,
     rotation: &Rotation,
-    which: VersionSelector<'_>,
+    selector: VersionSelector<'_>,
 ) -> Result<Option<SecretVersion>, Error> {
-    let version = context.store.read(&rotation.secret, which).await?;
+    let version = context.store.read(&rotation.secret, selector).await?;
     let Some(version) = version.filter(|version| matches!(version.value, Value::Text(_))) else {
         return Ok(None);
     };
@@ -162,39 +162,53 @@ async fn past(
     Ok(version.filter(|version| version.same_role(&rotation.current)))
 }
 
-/// The passwords that the database refused. None is sent twice: a failed login may raise an alarm.
+/// The refused passwords. None is sent twice: each refusal adds a line to the server's log and can
+/// raise an alarm, or have an extension ban the role.
 #[derive(Debug)]
 pub(crate) struct LoginAttempts {
     refused: Vec<(Origin, String, Password)>,
-    /// Whether IAM forbids listing the versions without a label.
+    /// The function may not list the versions without a label.
     unlisted: bool,
-    unlabelled_left: usize,
+    /// Refusals that the policy allows one invocation.
+    most: usize,
+    /// A password was left out for that reason.
+    stopped: bool,
 }
 
 impl LoginAttempts {
-    fn by_step() -> Self {
-        Self { refused: Vec::new(), unlisted: false, unlabelled_left: TRIED_BY_A_STEP }
+    pub(crate) fn new(rotation: &Rotation) -> Self {
+        let most = rotation.policy.max_refused_logins;
+        Self { refused: Vec::new(), unlisted: false, most, stopped: false }
     }
 
-    /// The attempts of an operation, after the database refused these.
-    pub(crate) fn by_operation<'a>(
+    /// After these passwords were refused.
+    pub(crate) fn after<'a>(
+        rotation: &Rotation,
         refused: impl Iterator<Item = (Origin, &'a SecretVersion)>,
     ) -> Self {
-        let mut attempts = Self { unlabelled_left: TRIED_BY_AN_OPERATION, ..Self::by_step() };
+        let mut attempts = Self::new(rotation);
         refused.for_each(|(origin, version)| attempts.note(origin, version));
         attempts
     }
 
-    /// What could not be tried because of a missing right.
-    pub(crate) fn left_out(&self) -> Option<&'static str> {
-        self.unlisted.then_some(
-            "unlabelled versions were not tried: that needs secretsmanager:ListSecretVersionIds.",
-        )
+    /// What was left out, and why.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        if self.stopped {
+            return Some(format!(
+                "Older passwords were not tried: max_refused_logins allows {} refused logins.",
+                self.most
+            ));
+        }
+        self.unlisted.then(|| {
+            "Versions without a label were not tried: that needs \
+             secretsmanager:ListSecretVersionIds."
+                .to_owned()
+        })
     }
 
-    fn include(&self, version: &SecretVersion) -> bool {
-        let Credentials { username, password, .. } = &version.credentials;
-        self.refused.iter().any(|(_, known, refused)| known == username && refused == password)
+    fn exhausted(&mut self) -> bool {
+        self.stopped = self.refused.len() >= self.most;
+        self.stopped
     }
 
     fn note(&mut self, origin: Origin, version: &SecretVersion) {
@@ -202,7 +216,7 @@ impl LoginAttempts {
         self.refused.push((origin, username.clone(), password.clone()));
     }
 
-    /// A session, or `None` if this password is or was refused.
+    /// A session, or `None` if this password is refused now or was before.
     async fn login(
         &mut self,
         context: &Context<'_>,
@@ -211,7 +225,8 @@ impl LoginAttempts {
         origin: Origin,
         purpose: Purpose,
     ) -> Result<Option<Session>, Error> {
-        if self.include(version) {
+        let Credentials { username, password, .. } = &version.credentials;
+        if self.refused.iter().any(|(_, known, refused)| known == username && refused == password) {
             return Ok(None);
         }
         Ok(match rotation.login(context, version, origin, purpose).await? {
@@ -228,9 +243,13 @@ impl fmt::Display for LoginAttempts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut tried: Vec<_> =
             self.refused.iter().map(|(origin, ..)| origin.to_string()).collect();
+        if self.stopped {
+            tried.push(format!("no more, since max_refused_logins is {}", self.most));
+        }
         if self.unlisted {
             tried.push(
-                "no unlabelled version, which needs secretsmanager:ListSecretVersionIds".to_owned(),
+                "no version without label, which needs secretsmanager:ListSecretVersionIds"
+                    .to_owned(),
             );
         }
         f.write_str(&tried.join(", "))

@@ -23,6 +23,23 @@ pub(crate) fn declared(rotation: &Rotation) -> bool {
     !rotation.policy.grants.is_empty() || !rotation.policy.probes.is_empty()
 }
 
+/// Makes sure that the session belongs to the role that logged in, and not to a proxy's.
+///
+/// # Errors
+/// [`Error::UsersNotReady`].
+pub(crate) fn ensure_direct(session: &Session, standing: &Standing) -> Result<(), Error> {
+    if standing.session_user == session.role() {
+        return Ok(());
+    }
+    let problem = format!(
+        "the session belongs to role {:?}, so a proxy logs in to the database. Set rotation_host \
+         in ROTATION_POLICY to the database itself.",
+        standing.session_user
+    );
+    let (role, host) = (session.role().to_owned(), session.host().to_owned());
+    Err(Error::UsersNotReady { role, host, problem })
+}
+
 /// Checks a session of the application. Afterwards its `search_path` is `pg_catalog`.
 pub(crate) async fn check(
     rotation: &Rotation,

@@ -9,7 +9,8 @@ use rand::rngs::{StdRng, SysError, SysRng};
 use rand::seq::IndexedRandom;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::verifier::{DEFAULT_ITERATIONS, scram_sha_256};
+pub(crate) use super::verifier::DEFAULT_ITERATIONS;
+use super::verifier::scram_sha_256;
 use crate::error::Problem;
 
 const LOWERCASE: &str = "abcdefghijklmnopqrstuvwxyz";
@@ -28,13 +29,27 @@ pub(crate) const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
 #[derive(Clone)]
 pub(crate) struct Password(SecretString);
 
-/// How the server keeps a password, by the names of PostgreSQL's `password_encryption`.
+/// What a policy says about the form in which passwords are sent and stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Storage {
+pub(crate) enum StorageForm {
     ScramSha256,
     Md5,
-    /// Sent as it is and hashed by the server: only where an extension insists on seeing it.
+    /// Sent in clear and hashed by the server, for an extension that insists on seeing it.
     Cleartext,
+}
+
+/// How a password is stored, by the names of PostgreSQL's `password_encryption`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hash {
+    ScramSha256 { iterations: u32 },
+    Md5,
+}
+
+/// How a password is stored, and whether it is sent in clear for the server to hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Storage {
+    pub(crate) hash: Hash,
+    pub(crate) cleartext: bool,
 }
 
 /// Which passwords are generated: a set of characters for each included type, the length, and
@@ -57,13 +72,16 @@ impl Password {
         self.0.expose_secret()
     }
 
-    /// What goes to the server in place of the cleartext, made as `psql`'s `\password` makes it.
+    /// What is sent to the server: a verifier as `psql`'s `\password` makes it, unless the storage
+    /// asks for the cleartext.
     pub(crate) fn stored_form(&self, role: &str, storage: Storage) -> SecretString {
         let cleartext = self.expose_secret();
         SecretString::from(match storage {
-            Storage::ScramSha256 => scram_sha_256(cleartext, DEFAULT_ITERATIONS),
-            Storage::Md5 => md5(cleartext.as_bytes(), role),
-            Storage::Cleartext => cleartext.to_owned(),
+            Storage { cleartext: true, .. } => cleartext.to_owned(),
+            Storage { hash: Hash::ScramSha256 { iterations }, .. } => {
+                scram_sha_256(cleartext, iterations)
+            }
+            Storage { hash: Hash::Md5, .. } => md5(cleartext.as_bytes(), role),
         })
     }
 
@@ -307,14 +325,12 @@ mod tests {
     #[test]
     fn the_stored_form_is_what_the_storage_names() {
         let password = Password::new("secret".to_owned());
+        let stored = |hash| Storage { hash, cleartext: false };
+        let scram = stored(Hash::ScramSha256 { iterations: DEFAULT_ITERATIONS });
         let form = |storage| password.stored_form("app", storage).expose_secret().to_owned();
-        assert!(form(Storage::ScramSha256).starts_with("SCRAM-SHA-256$4096:"));
-        assert_ne!(
-            form(Storage::ScramSha256),
-            form(Storage::ScramSha256),
-            "the salt is new each time"
-        );
-        assert_eq!(form(Storage::Md5), "md56a422f785c9e20873908ce25d1736ae2");
-        assert_eq!(form(Storage::Cleartext), "secret");
+        assert!(form(scram).starts_with("SCRAM-SHA-256$4096:"));
+        assert_ne!(form(scram), form(scram), "the salt is new each time");
+        assert_eq!(form(stored(Hash::Md5)), "md56a422f785c9e20873908ce25d1736ae2");
+        assert_eq!(form(Storage { cleartext: true, ..scram }), "secret");
     }
 }

@@ -12,7 +12,7 @@ use rand::Rng;
 use sha2::{Digest, Sha256};
 
 /// PostgreSQL's own default of `scram_iterations`.
-pub(super) const DEFAULT_ITERATIONS: u32 = 4096;
+pub(crate) const DEFAULT_ITERATIONS: u32 = 4096;
 
 /// The verifier of `password` under a new salt, in PostgreSQL's form.
 pub(super) fn scram_sha_256(password: &str, iterations: u32) -> String {

@@ -1,26 +1,83 @@
-//! `finishSecret`: moves AWSCURRENT to the pending version after one more login has proven it.
+//! `finishSecret`: moves AWSCURRENT to the pending version, which a login has proven. Of a single
+//! user it changes the password right before.
 
 use super::step_result::StepResult;
 use crate::context::Context;
-use crate::database::Purpose;
+use crate::database::{Login, Purpose};
 use crate::error::{Error, RotationFault};
+use crate::policy::Strategy;
 use crate::report::Outcome;
-use crate::rotation::Rotation;
+use crate::rotation::labels::{self, State};
 use crate::rotation::passwords::Origin;
+use crate::rotation::promotion::{Promoted, Promotion};
+use crate::rotation::{Rotation, SecretVersion};
 use crate::secret::store::CURRENT;
+
+pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
+    let promoted = match rotation.strategy {
+        Strategy::SingleUser => single_user(context, rotation, rotation.pending()?).await?,
+        Strategy::AlternatingUsers => {
+            alternating_users(context, rotation, rotation.pending()?).await?
+        }
+    };
+    let (from, to) = (&rotation.current.id, &rotation.token);
+    let message = match promoted {
+        Promoted::Moved => format!("AWSCURRENT moved from version {from} to {to}."),
+        Promoted::MovedByAnother => {
+            format!("AWSCURRENT is on version {to}: another call moved it.")
+        }
+    };
+    Ok(StepResult::new(Outcome::Finished, message))
+}
+
+/// The database has AWSCURRENT's password, or after a cut the pending one: nothing else is tried.
+async fn single_user(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    pending: &SecretVersion,
+) -> Result<Promoted, Error> {
+    let promotion = Promotion { context, rotation, to: pending, origin: Origin::Pending };
+    let state = async || {
+        let description = context.store.describe(&rotation.secret).await?;
+        let state = labels::state(&description, &rotation.token)
+            .map_err(|fault| fault.of(&rotation.secret))?;
+        if state == State::Pending {
+            rotation.still_current(&description)?;
+        }
+        Ok(state)
+    };
+    let (current, purpose) = (&rotation.current, Purpose::Administer);
+    let login = rotation.login(context, current, Origin::Current, purpose).await?;
+    if let Login::Accepted(session) = login {
+        let promoted = if pending.same_login(current) {
+            promotion.move_only(&session, &state).await
+        } else {
+            promotion.change_and_move(&session, &state).await
+        };
+        session.close().await;
+        return promoted;
+    }
+    let login = rotation.login(context, pending, Origin::Pending, purpose).await?;
+    let session = login.accepted()?;
+    let promoted = promotion.move_only(&session, &state).await;
+    session.close().await;
+    promoted
+}
 
 /// The login protects against a call out of order, which must not promote a password that the
 /// database refuses.
-pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
-    let (pending, purpose) = (rotation.pending()?, Purpose::Application);
-    let login = rotation.login(context, pending, Origin::Pending, purpose).await?;
+async fn alternating_users(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    pending: &SecretVersion,
+) -> Result<Promoted, Error> {
+    let login = rotation.login(context, pending, Origin::Pending, Purpose::Application).await?;
     login.accepted()?.close().await;
     let (from, to) = (&rotation.current.id, &rotation.token);
-    if let Err(error) = context.store.move_current(&rotation.secret, from, to).await {
-        return settle(context, rotation, error).await;
+    match context.store.move_current(&rotation.secret, from, to).await {
+        Ok(()) => Ok(Promoted::Moved),
+        Err(error) => settle(context, rotation, error).await,
     }
-    let message = format!("AWSCURRENT moved from version {from} to {to}.");
-    Ok(StepResult::new(Outcome::Finished, message))
 }
 
 /// After a refused move or a lost answer: the labels show whether AWSCURRENT moved, and where to.
@@ -28,13 +85,10 @@ async fn settle(
     context: &Context<'_>,
     rotation: &Rotation,
     error: Error,
-) -> Result<StepResult, Error> {
+) -> Result<Promoted, Error> {
     let description = context.store.describe(&rotation.secret).await?;
     match description.holder(CURRENT) {
-        Some(holder) if holder == rotation.token => {
-            let message = format!("AWSCURRENT is on version {holder}: another call moved it.");
-            Ok(StepResult::new(Outcome::Finished, message))
-        }
+        Some(holder) if holder == rotation.token => Ok(Promoted::MovedByAnother),
         Some(holder) if holder != rotation.current.id => {
             let (token, holder) = (rotation.token.clone(), holder.to_owned());
             Err(RotationFault::CurrentMoved { token, holder }.of(&rotation.secret))

@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<
     let Some(rotation) = load(context, request).await? else {
         let message = "The version is already AWSCURRENT: nothing to do.".to_owned();
         let result = StepResult::new(Outcome::AlreadyCurrent, message);
-        return Ok(result.into_report(request, None, started.elapsed()));
+        return Ok(result.into_report(context, request, None, started.elapsed()));
     };
     let result = match request.step {
         Step::CreateSecret => create_secret::run(context, &rotation, request).await,
@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<
         Step::TestSecret => test_secret::run(context, &rotation).await,
         Step::FinishSecret => finish_secret::run(context, &rotation).await,
     }?;
-    Ok(result.into_report(request, Some(rotation.strategy), started.elapsed()))
+    Ok(result.into_report(context, request, Some(rotation.strategy), started.elapsed()))
 }
 
 /// Reads what the step needs, at the same time. `None` if the version is already AWSCURRENT.

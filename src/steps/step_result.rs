@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::context::Context;
 use crate::event::StepRequest;
 use crate::policy::Strategy;
 use crate::report::{Outcome, RequirementsReport, StepReport};
@@ -23,6 +24,7 @@ impl StepResult {
     /// The report on the requested step.
     pub(crate) fn into_report(
         self,
+        context: &Context<'_>,
         request: &StepRequest,
         strategy: Option<Strategy>,
         duration: Duration,
@@ -36,6 +38,7 @@ impl StepResult {
             message: self.message,
             warnings: self.warnings,
             checks: self.checks,
+            refused_logins: context.refused_logins.so_far(),
             duration,
         }
     }

@@ -1,35 +1,37 @@
-//! `testSecret`: logs in with the pending password as the application will, and compares the rights
-//! of alternating users.
+//! `testSecret`: logs in as the application will, checks what it must be able to do, and compares
+//! the rights of alternating users.
 
 use postgres_protocol::escape::escape_identifier;
 
 use super::step_result::StepResult;
 use crate::context::Context;
 use crate::database::parity::{self, Parity};
-use crate::database::{Purpose, Session, role};
+use crate::database::{Login, Purpose, Session, role};
 use crate::error::Error;
+use crate::policy::Strategy;
 use crate::report::{Outcome, RequirementsReport};
 use crate::rotation::passwords::Origin;
 use crate::rotation::requirements::{self, RequirementsCheck};
-use crate::rotation::{Rotation, strategy};
+use crate::rotation::{Rotation, rehearsal, strategy};
 
 /// The number of missing privileges that an error names.
 const EXAMPLES: u32 = 10;
 
-/// `RotateImmediately=false` may send a version without a value. Then the current credential is
-/// tested.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
-    let (version, origin, outcome, which) = match &rotation.pending {
-        Some(pending) => (pending, Origin::Pending, Outcome::Tested, "pending"),
-        None => (&rotation.current, Origin::Current, Outcome::CurrentTested, "current"),
-    };
-    let login = rotation.login(context, version, origin, Purpose::Application).await?;
-    let session = login.accepted()?;
-    let host = session.host().to_owned();
-    let tested = test(rotation, &session).await;
+    let Subject { session, password, rehearse } = subject(context, rotation).await?;
+    let (role, host) = (session.role().to_owned(), session.host().to_owned());
+    let mut tested = test(rotation, &session, password).await;
+    if rehearse && tested.is_ok() {
+        let rehearsed = async {
+            session.apply_admin_settings().await?;
+            rehearsal::rehearse(context, rotation, &session).await
+        };
+        if let Err(error) = rehearsed.await {
+            tested = Err(error);
+        }
+    }
     session.close().await;
     let LoginTest { acts_as, equal, checks, warnings } = tested?;
-    let role = &version.credentials.username;
     let acts_as =
         if acts_as == *role { String::new() } else { format!(" and acts as {acts_as:?}") };
     let can = if equal {
@@ -37,11 +39,48 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     } else {
         String::new()
     };
+    let (which, outcome) = match password {
+        Origin::Pending => ("pending", Outcome::Tested),
+        _ => ("current", Outcome::CurrentTested),
+    };
     let message = format!(
         "Role {role:?} logs in to {host} with the {which} password{acts_as}; {can}{}.",
         checks.text()
     );
     Ok(StepResult { warnings, checks: Some(checks), ..StepResult::new(outcome, message) })
+}
+
+/// What there is to test.
+struct Subject {
+    session: Session,
+    /// The password that opened the session: AWSCURRENT or AWSPENDING.
+    password: Origin,
+    /// `RotateImmediately=false` sends this step alone: then it also tries the change.
+    rehearse: bool,
+}
+
+/// Alternating users: the pending user, who is ready. A single user: the current password, which
+/// stays until `finishSecret`; or the pending one, where an earlier `finishSecret` was cut off.
+///
+/// `RotateImmediately=false` sends a version that is empty or a copy of AWSCURRENT.
+async fn subject(context: &Context<'_>, rotation: &Rotation) -> Result<Subject, Error> {
+    let (current, purpose) = (&rotation.current, Purpose::Application);
+    let single_user = rotation.strategy == Strategy::SingleUser;
+    let pending = rotation.pending.as_ref().filter(|pending| !pending.same_login(current));
+    let Some(pending) = pending else {
+        let login = rotation.login(context, current, Origin::Current, purpose).await?;
+        let session = login.accepted()?;
+        return Ok(Subject { session, password: Origin::Current, rehearse: single_user });
+    };
+    if single_user
+        && let Login::Accepted(session) =
+            rotation.login(context, current, Origin::Current, purpose).await?
+    {
+        return Ok(Subject { session, password: Origin::Current, rehearse: false });
+    }
+    let login = rotation.login(context, pending, Origin::Pending, purpose).await?;
+    let session = login.accepted()?;
+    Ok(Subject { session, password: Origin::Pending, rehearse: false })
 }
 
 /// What a session as the application showed.
@@ -53,32 +92,26 @@ struct LoginTest {
     warnings: Vec<String>,
 }
 
-async fn test(rotation: &Rotation, session: &Session) -> Result<LoginTest, Error> {
+async fn test(
+    rotation: &Rotation,
+    session: &Session,
+    password: Origin,
+) -> Result<LoginTest, Error> {
     let current = &rotation.current.credentials;
     let (login, host) = (session.role(), session.host());
     let standing = session.standing().await?;
-    if standing.session_user != login {
-        let problem = format!(
-            "the session belongs to role {:?}, so a proxy logs in to the database. Set \
-             rotation_host in ROTATION_POLICY to the database itself.",
-            standing.session_user
-        );
-        let (role, host) = (login.to_owned(), host.to_owned());
-        return Err(Error::UsersNotReady { role, host, problem });
-    }
+    requirements::ensure_direct(session, &standing)?;
     let checked = requirements::check(rotation, session, &standing).await;
     let acts_as = standing.current_user;
     if login == current.username {
-        let changed = rotation
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.credentials.password != current.password);
-        let (checks, warnings) = match checked {
-            // The database already has the pending password, so a halt would lock the application
-            // out. setSecret checked the same role before the change.
-            Ok(RequirementsCheck { report, problems }) if changed => (report, problems),
-            Err(error) if changed => (RequirementsReport::default(), vec![error.full_text()]),
-            checked => (checked?.complete(session)?, Vec::new()),
+        let (checks, warnings) = match (checked, password) {
+            // The database has the pending password already: a halt would lock the application out,
+            // and fix nothing.
+            (Ok(RequirementsCheck { report, problems }), Origin::Pending) => (report, problems),
+            (Err(error), Origin::Pending) => {
+                (RequirementsReport::default(), vec![error.full_text()])
+            }
+            (checked, _) => (checked?.complete(session)?, Vec::new()),
         };
         return Ok(LoginTest { acts_as, equal: false, checks, warnings });
     }

@@ -87,6 +87,14 @@ pub(crate) enum Value {
     Binary,
 }
 
+/// A version that was current or pending before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EarlierVersion {
+    pub(crate) id: String,
+    /// It carries AWSPREVIOUS, and not no label at all.
+    pub(crate) previous: bool,
+}
+
 /// Which version to read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum VersionSelector<'a> {
@@ -252,11 +260,14 @@ impl Store {
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }
 
-    /// The ids of the versions that carry no label any more, newest first.
+    /// AWSPREVIOUS and the versions that carry no label any more, newest first.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
-    pub(crate) async fn unlabelled_versions(&self, secret: &str) -> Result<Vec<String>, Error> {
+    pub(crate) async fn earlier_versions(
+        &self,
+        secret: &str,
+    ) -> Result<Vec<EarlierVersion>, Error> {
         let (mut versions, mut page) = (Vec::new(), None);
         // Secrets Manager keeps about 100 versions, and all of the last 24 hours: more than these
         // are of no rotation.
@@ -269,19 +280,25 @@ impl Store {
                 .max_results(100);
             let call = Box::pin(request.set_next_token(page.take()).send());
             let output = self.answer("ListSecretVersionIds", secret, call).await?;
-            let unlabelled = output
-                .versions
-                .unwrap_or_default()
-                .into_iter()
-                .filter(|version| version.version_stages().is_empty());
-            versions.extend(unlabelled);
+            versions.extend(output.versions.unwrap_or_default());
             page = output.next_token;
             if page.is_none() {
                 break;
             }
         }
-        versions.sort_by_key(|version| std::cmp::Reverse(version.created_date));
-        Ok(versions.into_iter().filter_map(|version| version.version_id).collect())
+        let previous = |labels: &[String]| labels.iter().any(|label| label == PREVIOUS);
+        versions.retain(|version| {
+            version.version_stages().is_empty() || previous(version.version_stages())
+        });
+        // Dates may be whole seconds: of the same second, an abandoned version comes first.
+        versions.sort_by_key(|version| {
+            (std::cmp::Reverse(version.created_date), previous(version.version_stages()))
+        });
+        let earlier = versions.into_iter().filter_map(|version| {
+            let previous = previous(version.version_stages());
+            version.version_id.map(|id| EarlierVersion { id, previous })
+        });
+        Ok(earlier.collect())
     }
 
     async fn answer<T, E>(

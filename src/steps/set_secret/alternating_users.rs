@@ -8,7 +8,7 @@ use crate::database::pair::{self, Names};
 use crate::database::{End, Purpose, Session};
 use crate::error::Error;
 use crate::report::Outcome;
-use crate::rotation::lock::ChangeSessions;
+use crate::rotation::lock::Changer;
 use crate::rotation::pair_plan::{Plan, Refusal, plan};
 use crate::rotation::passwords::{WorkingLogin, find_working_login};
 use crate::rotation::storage::storage;
@@ -49,27 +49,39 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     }
 }
 
+/// `session` is of the current user, where one of its passwords works.
 async fn by_admin(
     context: &Context<'_>,
     rotation: &Rotation,
-    secret_session: Option<&Session>,
-    host: &str,
-) -> Result<StepResult, Error> {
-    let change =
-        async |sessions: ChangeSessions<'_>| make_equal(context, rotation, sessions, host).await;
-    admin::as_admin(context, rotation, secret_session, change).await
-}
-
-async fn make_equal(
-    context: &Context<'_>,
-    rotation: &Rotation,
-    sessions: ChangeSessions<'_>,
+    session: Option<&Session>,
     host: &str,
 ) -> Result<StepResult, Error> {
     let password = &rotation.pending()?.credentials.password;
     let allowed = async || rotation.still_pending(context).await;
-    let (plan, storage) =
-        carry_out(rotation, sessions, host, password, allowed, End::Commit).await?;
+    let make_equal = async |changer: Changer<'_>, storage: Storage| {
+        let turn = Turn { rotation, host, password, storage };
+        Ok((turn.carry_out(changer, &allowed, End::Commit).await?, storage))
+    };
+    let (plan, storage) = match session {
+        Some(session) => {
+            let storage = storage(rotation, session).await?;
+            let lock = session.lock(rotation.lock_name()).await?;
+            let change = async |changer: Changer<'_>| make_equal(changer, storage).await;
+            let changed = admin::as_admin(context, rotation, &lock, change).await?;
+            let _ = lock.release().await;
+            changed
+        }
+        None => {
+            let change = async |changer: Changer<'_>| {
+                make_equal(changer, storage(rotation, changer.session()).await?).await
+            };
+            admin::as_admin_alone(context, rotation, change).await?
+        }
+    };
+    Ok(result(rotation, plan, storage))
+}
+
+fn result(rotation: &Rotation, plan: Plan, storage: Storage) -> StepResult {
     let Names { current, next_user, .. } = names(rotation);
     let Plan { change, warnings } = plan;
     let has = if change.create {
@@ -82,46 +94,41 @@ async fn make_equal(
     let mut result = StepResult::new(Outcome::PasswordSet, message);
     result.warnings.extend(warnings::of_storage(storage));
     result.warnings.extend(warnings);
-    Ok(result)
+    result
 }
 
-/// Makes the next user the current one's equal with that password, and rolls back. Returns the
-/// warnings of the change.
-///
-/// # Errors
-/// As the change itself.
-pub(crate) async fn rehearse(
-    rotation: &Rotation,
-    sessions: ChangeSessions<'_>,
-    host: &str,
-    password: &Password,
-) -> Result<Vec<String>, Error> {
-    let allowed = async || Ok(());
-    let carried = carry_out(rotation, sessions, host, password, allowed, End::RollBack).await?;
-    Ok(carried.0.warnings)
+/// The turn of the next user: it becomes the current user's equal, with that password.
+pub(crate) struct Turn<'a> {
+    pub(crate) rotation: &'a Rotation,
+    pub(crate) host: &'a str,
+    pub(crate) password: &'a Password,
+    pub(crate) storage: Storage,
 }
 
-async fn carry_out(
-    rotation: &Rotation,
-    sessions: ChangeSessions<'_>,
-    host: &str,
-    password: &Password,
-    allowed: impl AsyncFn() -> Result<(), Error>,
-    end: End,
-) -> Result<(Plan, Storage), Error> {
-    let (admin, names) = (sessions.changer(), names(rotation));
-    let storage = storage(rotation, admin).await?;
-    let stored_form = password.stored_form(names.next_user, storage);
-    let plan = sessions
-        .change_under_lock(rotation, allowed, async |transaction| {
-            let facts = pair::read(admin, names).await?;
-            let plan = plan(&facts, names, rotation.policy.create_users)
-                .map_err(|refusal| refused(rotation, host, admin, refusal))?;
-            pair::apply(transaction, names, &plan.change, &stored_form, storage).await?;
-            Ok((plan, end))
-        })
-        .await?;
-    Ok((plan, storage))
+impl Turn<'_> {
+    /// Carries the turn out, or rolls it back. Returns what was planned.
+    ///
+    /// # Errors
+    /// Those of `allowed`, and what the admin may not do or must not touch.
+    pub(crate) async fn carry_out(
+        &self,
+        changer: Changer<'_>,
+        allowed: &impl AsyncFn() -> Result<(), Error>,
+        end: End,
+    ) -> Result<Plan, Error> {
+        let Turn { rotation, host, password, storage } = *self;
+        let (admin, names) = (changer.session(), names(rotation));
+        let stored_form = password.stored_form(names.next_user, storage);
+        changer
+            .change(allowed, async |transaction| {
+                let facts = pair::read(admin, names).await?;
+                let plan = plan(&facts, names, rotation.policy.create_users)
+                    .map_err(|refusal| refused(rotation, host, admin, refusal))?;
+                pair::apply(transaction, names, &plan.change, &stored_form, storage).await?;
+                Ok((plan, end))
+            })
+            .await
+    }
 }
 
 fn names(rotation: &Rotation) -> Names<'_> {

@@ -1,42 +1,35 @@
-//! `setSecret` for a single user: logs in with any password of the secret that works, and sets the
-//! pending one.
+//! `setSecret` for a single user: rehearses the change that `finishSecret` makes, so that whatever
+//! would refuse it refuses here, where the application does not notice.
 
 use super::super::step_result::StepResult;
 use super::warnings;
 use crate::context::Context;
-use crate::database::{End, Purpose, Session, role};
+use crate::database::{Purpose, Session};
 use crate::error::Error;
 use crate::report::Outcome;
-use crate::rotation::lock::ChangeSessions;
+use crate::rotation::lock::Changer;
 use crate::rotation::passwords::{Origin, WorkingLogin, find_working_login};
+use crate::rotation::rehearsal::rehearse;
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, requirements};
-use crate::secret::password::{Password, Storage};
+use crate::rotation::{Rotation, admin, requirements, restoration};
+use crate::secret::password::Storage;
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
-    let address = rotation.database(context, &rotation.current)?.target.address();
-    // Declared rights are checked before the change. After it, a halt would lock the application
-    // out, because the database refuses AWSCURRENT then.
-    let declared = requirements::declared(rotation);
-    let purpose = if declared { Purpose::Application } else { Purpose::Administer };
-    match find_working_login(context, rotation, purpose).await? {
-        WorkingLogin::CurrentUser { session, origin } => {
-            if declared
-                && origin == Origin::Current
-                && let Err(error) = check(rotation, &session).await
-            {
-                session.close().await;
-                return Err(error);
-            }
-            let change = async |sessions: ChangeSessions<'_>| {
-                set_password(context, rotation, sessions).await
-            };
-            let changed = admin::as_role_or_admin(context, rotation, &session, change).await;
+    let role = &rotation.next_username;
+    match find_working_login(context, rotation, Purpose::Application).await? {
+        WorkingLogin::CurrentUser { session, origin: Origin::Current } => {
+            let rehearsed = check_and_rehearse(context, rotation, &session).await;
             session.close().await;
-            changed.map(|change| result(rotation, change, origin))
+            Ok(result(rotation, rehearsed?))
+        }
+        WorkingLogin::CurrentUser { session, origin } => {
+            let restored = restore_as_role(context, rotation, &session).await;
+            session.close().await;
+            restored?;
+            after_restoration(context, rotation, &origin.to_string()).await
         }
         WorkingLogin::Pending => {
-            let role = &rotation.next_username;
+            let address = rotation.database(context, &rotation.current)?.target.address();
             let message = format!(
                 "The database at {address} already accepts the pending password of role {role:?}."
             );
@@ -46,76 +39,82 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
         WorkingLogin::None { .. }
             if rotation.admin_secret().is_some() && rotation.policy.admin_reset =>
         {
-            let change = async |sessions: ChangeSessions<'_>| {
-                set_password(context, rotation, sessions).await
+            let restore = async |changer: Changer<'_>| {
+                let storage = storage(rotation, changer.session()).await?;
+                restore(context, rotation, changer, storage).await
             };
-            let changed = admin::as_admin(context, rotation, None, change).await;
-            changed.map(|change| result(rotation, change, Origin::Current))
+            admin::as_admin_alone(context, rotation, restore).await?;
+            after_restoration(context, rotation, "the admin secret").await
         }
         WorkingLogin::None { attempts } => {
+            let address = rotation.database(context, &rotation.current)?.target.address();
             Err(warnings::none_accepted(rotation, address, &attempts))
         }
     }
 }
 
-async fn check(rotation: &Rotation, session: &Session) -> Result<(), Error> {
-    let standing = session.standing().await?;
-    requirements::check(rotation, session, &standing).await?.complete(session)?;
-    session.apply_admin_settings().await
-}
-
-async fn set_password(
+/// The application was locked out: now that AWSCURRENT works again, the rotation goes on as always.
+async fn after_restoration(
     context: &Context<'_>,
     rotation: &Rotation,
-    sessions: ChangeSessions<'_>,
-) -> Result<(Storage, bool), Error> {
-    let pending = &rotation.pending()?.credentials;
-    let storage = storage(rotation, sessions.changer()).await?;
-    let stored_form = pending.password.stored_form(&pending.username, storage);
-    let allowed = async || rotation.still_pending(context).await;
-    sessions
-        .change_under_lock(rotation, allowed, async |transaction| {
-            role::change_password(transaction, &pending.username, &stored_form, storage).await?;
-            Ok(((), End::Commit))
-        })
-        .await?;
-    Ok((storage, sessions.by_an_admin()))
+    with: &str,
+) -> Result<StepResult, Error> {
+    let (current, purpose) = (&rotation.current, Purpose::Application);
+    let session = rotation.login(context, current, Origin::Current, purpose).await?.accepted()?;
+    let rehearsed = check_and_rehearse(context, rotation, &session).await;
+    session.close().await;
+    let mut result = result(rotation, rehearsed?);
+    let role = &rotation.current.credentials.username;
+    result.warnings.push(format!(
+        "the database refused AWSCURRENT. Role {role:?} was given that password again, with {with}."
+    ));
+    Ok(result)
 }
 
-/// Checks that the changer may change the password: sets a throwaway one and rolls back.
-pub(crate) async fn rehearse(
+/// Tries all that the later steps need: what the application must be able to do, and the change.
+async fn check_and_rehearse(
+    context: &Context<'_>,
     rotation: &Rotation,
-    sessions: ChangeSessions<'_>,
-    password: &Password,
-) -> Result<(), Error> {
-    let username = &rotation.current.credentials.username;
-    let storage = storage(rotation, sessions.changer()).await?;
-    let stored_form = password.stored_form(username, storage);
-    sessions
-        .change_under_lock(
-            rotation,
-            async || Ok(()),
-            async |transaction| {
-                role::change_password(transaction, username, &stored_form, storage).await?;
-                Ok(((), End::RollBack))
-            },
-        )
-        .await
+    session: &Session,
+) -> Result<Storage, Error> {
+    let standing = session.standing().await?;
+    requirements::ensure_direct(session, &standing)?;
+    requirements::check(rotation, session, &standing).await?.complete(session)?;
+    session.apply_admin_settings().await?;
+    rehearse(context, rotation, session).await
 }
 
-fn result(rotation: &Rotation, (storage, by_admin): (Storage, bool), origin: Origin) -> StepResult {
+async fn restore_as_role(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: &Session,
+) -> Result<(), Error> {
+    let storage = storage(rotation, session).await?;
+    let lock = session.lock(rotation.lock_name()).await?;
+    let restore = async |changer: Changer<'_>| restore(context, rotation, changer, storage).await;
+    admin::as_role_or_admin(context, rotation, &lock, restore).await?;
+    let _ = lock.release().await;
+    Ok(())
+}
+
+/// Gives the role AWSCURRENT's password, if the labels still are as they were.
+async fn restore(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    changer: Changer<'_>,
+    storage: Storage,
+) -> Result<(), Error> {
+    let allowed = async || rotation.still_pending(context).await;
+    restoration::restore(rotation, changer, storage, allowed).await
+}
+
+fn result(rotation: &Rotation, storage: Storage) -> StepResult {
     let role = &rotation.next_username;
-    let with = if by_admin { "the admin secret".to_owned() } else { origin.to_string() };
-    let message = format!("Role {role:?} now has the pending password (set with {with}).");
-    let mut result = StepResult::new(Outcome::PasswordSet, message);
+    let message = format!(
+        "Role {role:?} has what it needs, and its password can be changed: tried, and rolled \
+         back. finishSecret changes it."
+    );
+    let mut result = StepResult::new(Outcome::Rehearsed, message);
     result.warnings.extend(warnings::of_storage(storage));
-    if by_admin {
-        result.warnings.push(
-            "the role could not change its password with AWSCURRENT, so the admin secret was used."
-                .to_owned(),
-        );
-    } else {
-        result.warnings.extend(warnings::of_origin(origin));
-    }
     result
 }

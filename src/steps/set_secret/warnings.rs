@@ -3,19 +3,19 @@
 use crate::error::Error;
 use crate::rotation::Rotation;
 use crate::rotation::passwords::{LoginAttempts, Origin};
-use crate::secret::password::Storage;
+use crate::secret::password::{Hash, Storage};
 
 /// A warning if the password was stored as md5 or sent in clear.
 pub(super) fn of_storage(storage: Storage) -> Option<String> {
     match storage {
-        Storage::ScramSha256 => None,
-        Storage::Md5 => Some(
+        Storage { hash: Hash::ScramSha256 { .. }, cleartext: false } => None,
+        Storage { hash: Hash::Md5, cleartext: false } => Some(
             "the password is stored as an md5 hash, because of the server's password_encryption or \
              the policy's password_storage. PostgreSQL 18 deprecates md5. Move to scram-sha-256 \
              once every client can use it."
                 .to_owned(),
         ),
-        Storage::Cleartext => Some(
+        Storage { cleartext: true, .. } => Some(
             "the password was sent in clear, because of password_storage in ROTATION_POLICY. The \
              server's log may hold it."
             .to_owned(),

@@ -1,0 +1,241 @@
+//! How the server authenticated a login, read from the messages that it sends before a session is
+//! ready.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::tls::{ChannelBinding, TlsStream};
+
+/// The longest message that is looked into; longer ones are none of authentication.
+const LONGEST_MESSAGE: usize = 4096;
+/// The type and the length of a message of the server.
+const HEADER: usize = 5;
+
+/// What the server asked for before it let the role in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Nothing, or what is not a password: `trust`, `peer`, a certificate. Such a login proves no
+    /// password.
+    #[default]
+    NoPassword,
+    Cleartext,
+    Md5,
+    /// SCRAM-SHA-256, with the iterations of the stored verifier.
+    Scram {
+        iterations: u32,
+    },
+}
+
+/// How far the server's part of a login came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Authentication {
+    pub(crate) method: Method,
+    /// The server sent AuthenticationOk: it accepted the password, whatever it refused afterwards.
+    pub(crate) accepted: bool,
+    /// `in_hot_standby`, which servers report from PostgreSQL 14 on.
+    pub(crate) hot_standby: Option<bool>,
+}
+
+/// Reads the messages of a server as they come in, until the session is ready.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AuthenticationWatch(Arc<Mutex<Watch>>);
+
+#[derive(Debug, Default)]
+struct Watch {
+    seen: Authentication,
+    /// The beginning of a message, or the whole of one that is looked into.
+    message: Vec<u8>,
+    /// What is left of a message that is not.
+    skip: usize,
+    ready: bool,
+}
+
+impl AuthenticationWatch {
+    /// What was seen so far.
+    pub(super) fn seen(&self) -> Authentication {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
+    }
+
+    fn ready(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ready
+    }
+
+    fn read(&self, bytes: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).read(bytes);
+    }
+}
+
+impl Watch {
+    fn read(&mut self, mut bytes: &[u8]) {
+        while !self.ready && !bytes.is_empty() {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            if self.skip > 0 || bytes.is_empty() {
+                return;
+            }
+            let wanted = self.length().unwrap_or(HEADER);
+            let taken = wanted.saturating_sub(self.message.len()).min(bytes.len());
+            self.message.extend_from_slice(&bytes[..taken]);
+            bytes = &bytes[taken..];
+            match self.length() {
+                Some(length) if length > LONGEST_MESSAGE => {
+                    self.skip = length - self.message.len();
+                    self.message.clear();
+                }
+                Some(length) if self.message.len() >= length => {
+                    let message = std::mem::take(&mut self.message);
+                    self.understand(message[0], &message[HEADER..]);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The whole length of the message that has begun, once its header is there.
+    fn length(&self) -> Option<usize> {
+        let length = self.message.get(1..HEADER)?.try_into().ok()?;
+        // The length counts itself, and not the type.
+        Some((u32::from_be_bytes(length) as usize).max(4) + 1)
+    }
+
+    fn understand(&mut self, kind: u8, body: &[u8]) {
+        match kind {
+            b'R' => self.authentication(body),
+            b'S' => {
+                let mut texts = body.split(|byte| *byte == 0);
+                if texts.next() == Some(b"in_hot_standby") {
+                    self.seen.hot_standby = texts.next().map(|value| value == b"on");
+                }
+            }
+            b'Z' => self.ready = true,
+            _ => {}
+        }
+    }
+
+    fn authentication(&mut self, body: &[u8]) {
+        let Some((code, data)) = body.split_first_chunk::<4>() else { return };
+        match u32::from_be_bytes(*code) {
+            0 => self.seen.accepted = true,
+            3 => self.seen.method = Method::Cleartext,
+            5 => self.seen.method = Method::Md5,
+            10 => self.seen.method = Method::Scram { iterations: 0 },
+            11 => {
+                let attributes = data.split(|byte| *byte == b',');
+                let iterations = attributes
+                    .filter_map(|attribute| attribute.strip_prefix(b"i="))
+                    .find_map(|number| std::str::from_utf8(number).ok()?.parse().ok());
+                self.seen.method = Method::Scram { iterations: iterations.unwrap_or_default() };
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A stream whose incoming bytes are watched.
+#[derive(Debug)]
+pub(super) struct WatchedStream<S> {
+    stream: S,
+    watch: AuthenticationWatch,
+    ready: bool,
+}
+
+impl<S> WatchedStream<S> {
+    pub(super) fn new(stream: S, watch: AuthenticationWatch) -> Self {
+        Self { stream, watch, ready: false }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if !self.ready && matches!(polled, Poll::Ready(Ok(()))) {
+            self.watch.read(&buffer.filled()[before..]);
+            self.ready = self.watch.ready();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for WatchedStream<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.stream.channel_binding()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        [&[kind], length.as_slice(), body].concat()
+    }
+
+    fn authentication(code: u32, data: &[u8]) -> Vec<u8> {
+        message(b'R', &[code.to_be_bytes().as_slice(), data].concat())
+    }
+
+    #[test]
+    fn each_method_is_recognised_however_the_bytes_are_cut() {
+        let scram = [
+            authentication(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"),
+            authentication(11, b"r=nonce,s=c2FsdA==,i=20000"),
+            authentication(12, b"v=signature"),
+            authentication(0, b""),
+        ]
+        .concat();
+        let standby = message(b'S', b"in_hot_standby\0on\0");
+        let primary = message(b'S', b"in_hot_standby\0off\0");
+        let long = message(b'N', &vec![b'x'; 3 * LONGEST_MESSAGE]);
+        let ready = message(b'Z', b"I");
+        let late = authentication(3, b"");
+        for (bytes, method, accepted, hot_standby) in [
+            (scram.clone(), Method::Scram { iterations: 20_000 }, true, None),
+            (authentication(0, b""), Method::NoPassword, true, None),
+            (authentication(3, b""), Method::Cleartext, false, None),
+            (authentication(5, b"salt"), Method::Md5, false, None),
+            (
+                [scram, long, standby, ready, late].concat(),
+                Method::Scram { iterations: 20_000 },
+                true,
+                Some(true),
+            ),
+            ([authentication(0, b""), primary].concat(), Method::NoPassword, true, Some(false)),
+            (b"R\0\0\0\0".to_vec(), Method::NoPassword, false, None),
+        ] {
+            for size in [1, 2, 3, 7, 4096, bytes.len()] {
+                let watch = AuthenticationWatch::default();
+                bytes.chunks(size).for_each(|chunk| watch.read(chunk));
+                let expected = Authentication { method, accepted, hot_standby };
+                assert_eq!(watch.seen(), expected, "in pieces of {size}");
+            }
+        }
+    }
+}

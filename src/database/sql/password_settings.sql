@@ -1,0 +1,11 @@
+-- How the server stores passwords, and whether the session's own settings hold.
+-- Returns the search_path, the role that logged in, the role that it acts as, password_encryption,
+-- scram_iterations (NULL before PostgreSQL 16), and whether the source of a setting can be read.
+SELECT
+    pg_catalog.current_setting('search_path'),
+    SESSION_USER::pg_catalog.text,
+    CURRENT_USER::pg_catalog.text,
+    pg_catalog.current_setting('password_encryption'),
+    pg_catalog.current_setting('scram_iterations', true),
+    pg_catalog.has_table_privilege('pg_catalog.pg_settings', 'SELECT')
+    AND pg_catalog.has_function_privilege('pg_catalog.pg_show_all_settings()', 'EXECUTE')

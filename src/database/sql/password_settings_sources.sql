@@ -1,0 +1,7 @@
+-- Whether password_encryption and scram_iterations are the server's own, and not set for the role or
+-- the database: whoever owns those could weaken the password of a role that logs in there.
+SELECT
+    pg_catalog.bool_and(name <> 'password_encryption' OR source NOT IN ('database', 'user', 'database user')),
+    pg_catalog.bool_and(name <> 'scram_iterations' OR source NOT IN ('database', 'user', 'database user'))
+FROM pg_catalog.pg_settings
+WHERE name IN ('password_encryption', 'scram_iterations')

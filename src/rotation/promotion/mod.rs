@@ -1,0 +1,256 @@
+//! Single user: the change of the password and the move of AWSCURRENT in one go, with the way back
+//! open until the move.
+//!
+//! A role has one password. From the COMMIT of its change until AWSCURRENT moves, a login with
+//! AWSCURRENT is refused: so nothing but the proof stands between the two. `decision.rs` says what
+//! follows from the proof and from the move, `restoration.rs` is the way back.
+
+mod decision;
+mod proof;
+mod restoration;
+
+use std::time::Duration;
+
+use self::decision::{AfterMove, AfterProof, Move, Proof, after_move, after_proof};
+use super::labels::State;
+use super::lock::Changer;
+use super::passwords::Origin;
+use super::storage::storage;
+use super::{Rotation, SecretVersion, admin};
+use crate::context::Context;
+use crate::database::{Lock, Session, Transaction, role};
+use crate::error::{DatabaseFault, Error, Restoration, StoreFault};
+use crate::secret::password::Storage;
+use crate::secret::store::CURRENT;
+
+const OPERATION: &str = "setting the password";
+/// A change is begun only with this much time left: for the proof, and for the way back.
+const TIME_TO_BEGIN: Duration = Duration::from_secs(10);
+/// What the proof and the COMMIT leave for the way back.
+const TIME_TO_RESTORE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The promotion of one version of a single user's secret: from AWSCURRENT to that version.
+pub(crate) struct Promotion<'a> {
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) rotation: &'a Rotation,
+    /// What AWSCURRENT is to move to.
+    pub(crate) to: &'a SecretVersion,
+    pub(crate) origin: Origin,
+}
+
+/// What came of a promotion that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Promoted {
+    Moved,
+    /// Another invocation was faster.
+    MovedByAnother,
+}
+
+impl Promotion<'_> {
+    /// Changes the password, proves it, and moves AWSCURRENT. `session` was opened with AWSCURRENT.
+    /// `state` looks at the labels, and runs under the lock.
+    ///
+    /// # Errors
+    /// Any error before the change, and nothing was changed. Afterwards [`Error::NotPromoted`],
+    /// which says which password the role has.
+    pub(crate) async fn change_and_move(
+        &self,
+        session: &Session,
+        state: &impl AsyncFn() -> Result<State, Error>,
+    ) -> Result<Promoted, Error> {
+        let storage = storage(self.rotation, session).await?;
+        let lock = session.lock(self.rotation.lock_name()).await?;
+        if state().await? == State::AlreadyCurrent {
+            return Ok(Promoted::MovedByAnother);
+        }
+        if self.context.deadline.remaining(TIME_TO_BEGIN) < TIME_TO_BEGIN {
+            let detail = format!("less than {} s", TIME_TO_BEGIN.as_secs());
+            return Err(session.error(OPERATION, DatabaseFault::TooLittleTime, detail));
+        }
+        let change = async |changer: Changer<'_>| {
+            let attempt = Attempt { promotion: self, changer, storage };
+            attempt.run(&lock, state).await
+        };
+        admin::as_role_or_admin(self.context, self.rotation, &lock, change).await
+    }
+
+    /// Moves AWSCURRENT to a version whose password the database has already. `session` was opened
+    /// with it.
+    ///
+    /// # Errors
+    /// As [`change_and_move`](Self::change_and_move).
+    pub(crate) async fn move_only(
+        &self,
+        session: &Session,
+        state: &impl AsyncFn() -> Result<State, Error>,
+    ) -> Result<Promoted, Error> {
+        let storage = storage(self.rotation, session).await?;
+        let lock = session.lock(self.rotation.lock_name()).await?;
+        if state().await? == State::AlreadyCurrent {
+            return Ok(Promoted::MovedByAnother);
+        }
+        let changer = Changer::role(&lock);
+        Attempt { promotion: self, changer, storage }.move_current().await
+    }
+}
+
+/// A promotion with the sessions that carry it out.
+struct Attempt<'a> {
+    promotion: &'a Promotion<'a>,
+    /// Who changed the password, and would change it back.
+    changer: Changer<'a>,
+    storage: Storage,
+}
+
+impl Attempt<'_> {
+    async fn run(
+        &self,
+        lock: &Lock<'_>,
+        state: &impl AsyncFn() -> Result<State, Error>,
+    ) -> Result<Promoted, Error> {
+        let Promotion { context, to, .. } = *self.promotion;
+        let (username, storage) = (&to.credentials.username, self.storage);
+        let stored_form = to.credentials.password.stored_form(username, storage);
+        let allowed = async || Ok(());
+        let change = async |transaction: &Transaction<'_>| {
+            role::change_password(transaction, username, &stored_form, storage).await
+        };
+        let ((), transaction) = self.changer.attempt(allowed, change).await?;
+        match transaction.commit_before(context.deadline.earlier_by(TIME_TO_RESTORE)).await {
+            Ok(()) => self.prove_and_move().await,
+            Err(error) => self.find_out(lock, error, state).await,
+        }
+    }
+
+    /// The answer to COMMIT was lost: a login tells which password the role has.
+    async fn find_out(
+        &self,
+        lock: &Lock<'_>,
+        lost: Error,
+        state: &impl AsyncFn() -> Result<State, Error>,
+    ) -> Result<Promoted, Error> {
+        let Promotion { rotation, to, origin, .. } = *self.promotion;
+        let unknown = loop {
+            let pending = self.log_in(to, origin, Duration::ZERO).await;
+            match pending.proof {
+                Proof::Accepted => {
+                    let Some(session) = pending.session else {
+                        return Err(not_promoted(lost, Restoration::PendingStays, true));
+                    };
+                    return self.move_with_new_session(lock, &session, lost, state).await;
+                }
+                Proof::Refused => {
+                    let current =
+                        self.log_in(&rotation.current, Origin::Current, Duration::ZERO).await;
+                    if current.proof == Proof::Accepted {
+                        return Err(not_promoted(lost, Restoration::NothingToRestore, true));
+                    }
+                    break current.reason();
+                }
+                Proof::Unknown if self.time_left(TIME_TO_RESTORE) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Proof::Unknown => break pending.reason(),
+            }
+        };
+        Err(not_promoted(lost, Restoration::Unknown(unknown), true))
+    }
+
+    /// The lock went with the session that was lost, unless the admin made the change.
+    async fn move_with_new_session(
+        &self,
+        lock: &Lock<'_>,
+        session: &Session,
+        lost: Error,
+        state: &impl AsyncFn() -> Result<State, Error>,
+    ) -> Result<Promoted, Error> {
+        if self.changer.is_admin() {
+            let changer = Changer::role(lock);
+            return Attempt { changer, ..*self }.move_current().await;
+        }
+        let rotation = self.promotion.rotation;
+        let lock = match session.lock(rotation.lock_name()).await {
+            Ok(lock) => lock,
+            Err(_) => return Err(not_promoted(lost, Restoration::PendingStays, true)),
+        };
+        match state().await {
+            Ok(State::AlreadyCurrent) => Ok(Promoted::MovedByAnother),
+            Ok(State::Pending) => {
+                let changer = Changer::role(&lock);
+                Attempt { promotion: self.promotion, changer, storage: self.storage }
+                    .move_current()
+                    .await
+            }
+            Err(error) => Err(not_promoted(error, Restoration::PendingStays, true)),
+        }
+    }
+
+    async fn prove_and_move(&self) -> Result<Promoted, Error> {
+        let Promotion { to, origin, .. } = *self.promotion;
+        let proven = loop {
+            let login = self.log_in(to, origin, TIME_TO_RESTORE).await;
+            match after_proof(login.proof, self.time_left(TIME_TO_RESTORE)) {
+                AfterProof::Move => break login,
+                AfterProof::TryAgain => tokio::time::sleep(PAUSE).await,
+                AfterProof::Restore => return Err(self.restore(login.error, false).await),
+                AfterProof::RestoreAndRetry => {
+                    return Err(self.restore(login.error, true).await);
+                }
+            }
+        };
+        let moved = self.move_current().await;
+        proven.close().await;
+        moved
+    }
+
+    async fn move_current(&self) -> Result<Promoted, Error> {
+        let Promotion { context, rotation, to, .. } = *self.promotion;
+        let mut unanswered_before = false;
+        loop {
+            let answer =
+                context.store.move_current(&rotation.secret, &rotation.current.id, &to.id).await;
+            let Err(error) = answer else { return Ok(Promoted::Moved) };
+            let (moved, holder) = self.moved(&error).await;
+            match after_move(moved, unanswered_before, self.time_left(TIME_TO_RESTORE)) {
+                AfterMove::Done => return Ok(Promoted::MovedByAnother),
+                AfterMove::Repeat => tokio::time::sleep(PAUSE).await,
+                AfterMove::Restore => return Err(self.restore(Some(error), false).await),
+                AfterMove::LeaveToRetry => {
+                    return Err(not_promoted(error, Restoration::PendingStays, true));
+                }
+                AfterMove::FollowThirdVersion => {
+                    return Err(self.follow(holder.unwrap_or_default()).await);
+                }
+            }
+            unanswered_before |= moved == Move::Unanswered;
+        }
+    }
+
+    /// What an error of the move means, and which version AWSCURRENT is on.
+    async fn moved(&self, error: &Error) -> (Move, Option<String>) {
+        let Promotion { context, rotation, to, .. } = *self.promotion;
+        if error.retryable() {
+            return (Move::Unanswered, None);
+        }
+        let denied =
+            matches!(error, Error::SecretsManager { fault: StoreFault::AccessDenied { .. }, .. });
+        let Ok(description) = context.store.describe(&rotation.secret).await else {
+            return (if denied { Move::Refused } else { Move::Unanswered }, None);
+        };
+        match description.holder(CURRENT) {
+            Some(holder) if holder == to.id => (Move::Moved, None),
+            Some(holder) if holder == rotation.current.id => (Move::Refused, None),
+            Some(holder) => (Move::OnThirdVersion, Some(holder.to_owned())),
+            None => (Move::Unanswered, None),
+        }
+    }
+
+    fn time_left(&self, at_least: Duration) -> bool {
+        self.promotion.context.deadline.remaining(at_least) >= at_least
+    }
+}
+
+fn not_promoted(cause: Error, restoration: Restoration, retryable: bool) -> Error {
+    Error::NotPromoted { cause: Box::new(cause), restoration, retryable }
+}

@@ -1,0 +1,76 @@
+//! A login that shows whether a password is the one that the role has.
+
+use std::time::Duration;
+
+use super::Attempt;
+use super::decision::Proof;
+use crate::database::{self, Database, Purpose, Session};
+use crate::error::{DatabaseFault, Error};
+use crate::rotation::SecretVersion;
+use crate::rotation::passwords::Origin;
+use crate::secret::credentials::Credentials;
+
+/// What a login showed.
+pub(super) struct Login {
+    pub(super) proof: Proof,
+    /// Absent also where the server accepted the password, and refused the session afterwards.
+    pub(super) session: Option<Session>,
+    pub(super) error: Option<Error>,
+}
+
+impl Login {
+    /// Why there is no session.
+    pub(super) fn reason(&self) -> String {
+        self.error.as_ref().map(Error::full_text).unwrap_or_default()
+    }
+
+    pub(super) async fn close(self) {
+        if let Some(session) = self.session {
+            session.close().await;
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// Logs in at the address that the session with the lock is connected to: behind another
+    /// address of the same name a standby may lag, and refuse. It keeps `reserve` of the time.
+    pub(super) async fn log_in(
+        &self,
+        version: &SecretVersion,
+        origin: Origin,
+        reserve: Duration,
+    ) -> Login {
+        let (context, rotation) = (self.promotion.context, self.promotion.rotation);
+        let failed = |error| Login { proof: Proof::Unknown, session: None, error: Some(error) };
+        let database = match rotation.database(context, version) {
+            Ok(database) => database,
+            Err(error) => return failed(error),
+        };
+        let database = Database {
+            tls: database.tls,
+            target: database.target.pinned_to(self.changer.lock_holder().peer()),
+            deadline: context.deadline.earlier_by(reserve),
+        };
+        let Credentials { username, password, .. } = &version.credentials;
+        let purpose = Purpose::Application;
+        let (login, progress) =
+            database.watched_login(origin.login(), username, password, purpose).await;
+        match login {
+            Ok(database::Login::Accepted(session)) => {
+                Login { proof: Proof::Accepted, session: Some(session), error: None }
+            }
+            Ok(database::Login::Rejected(error)) => {
+                context.refused_logins.count();
+                Login { proof: Proof::Refused, session: None, error: Some(error) }
+            }
+            Err(error) if progress.authentication().accepted => {
+                Login { proof: Proof::Accepted, session: None, error: Some(error) }
+            }
+            Err(error) if error.is_database(DatabaseFault::HostNotPermitted) => {
+                context.refused_logins.count();
+                Login { proof: Proof::Refused, session: None, error: Some(error) }
+            }
+            Err(error) => failed(error),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The way back: the role gets the password again that applications read.
+
+use std::time::Duration;
+
+use super::decision::Proof;
+use super::{Attempt, PAUSE, not_promoted};
+use crate::database::{End, Transaction, role};
+use crate::error::{Error, Restoration, RotationFault};
+use crate::rotation::SecretVersion;
+use crate::rotation::passwords::Origin;
+use crate::secret::store::VersionSelector;
+
+const ONE_LOGIN: Duration = Duration::from_secs(1);
+
+impl Attempt<'_> {
+    /// Gives the role AWSCURRENT's password back. It is no guess: that password worked in this
+    /// invocation.
+    pub(super) async fn restore(&self, cause: Option<Error>, retryable: bool) -> Error {
+        let rotation = self.promotion.rotation;
+        let restoration = self.give(&rotation.current, Restoration::Restored).await;
+        let cause = cause.unwrap_or_else(|| {
+            RotationFault::Abandoned(rotation.token.clone()).of(&rotation.secret)
+        });
+        not_promoted(cause, restoration, retryable)
+    }
+
+    /// AWSCURRENT moved to a third version meanwhile: the role gets that version's password, where
+    /// it is for the same role, else AWSCURRENT's of before.
+    pub(super) async fn follow(&self, holder: String) -> Error {
+        let (context, rotation) = (self.promotion.context, self.promotion.rotation);
+        let read = context.store.read(&rotation.secret, VersionSelector::Id(&holder)).await;
+        let third = read.ok().flatten();
+        let third = third.and_then(|version| SecretVersion::parse(version, "AWSCURRENT").ok());
+        let restoration = match third.filter(|version| version.same_role(&rotation.current)) {
+            Some(version) => {
+                let followed = Restoration::FollowedThirdVersion(holder.clone());
+                self.give(&version, followed).await
+            }
+            None => self.give(&rotation.current, Restoration::Restored).await,
+        };
+        let token = self.promotion.to.id.clone();
+        let cause = RotationFault::CurrentMoved { token, holder }.of(&rotation.secret);
+        not_promoted(cause, restoration, false)
+    }
+
+    async fn give(&self, version: &SecretVersion, done: Restoration) -> Restoration {
+        let (username, storage) = (&version.credentials.username, self.storage);
+        let stored_form = version.credentials.password.stored_form(username, storage);
+        let allowed = async || Ok(());
+        let change = async |transaction: &Transaction<'_>| {
+            role::change_password(transaction, username, &stored_form, storage).await?;
+            Ok(((), End::Commit))
+        };
+        if self.changer.change(allowed, change).await.is_err() {
+            return self.look().await;
+        }
+        loop {
+            let login = self.log_in(version, Origin::Current, Duration::ZERO).await;
+            let reason = login.reason();
+            let proof = login.proof;
+            login.close().await;
+            match proof {
+                Proof::Accepted => return done,
+                Proof::Unknown if self.time_left(ONE_LOGIN) => tokio::time::sleep(PAUSE).await,
+                Proof::Refused | Proof::Unknown => return Restoration::NotProven(reason),
+            }
+        }
+    }
+
+    /// The session is gone that would have changed the password back: the server failed over, say,
+    /// and may have lost the change as well. A login tells.
+    async fn look(&self) -> Restoration {
+        let (rotation, to) = (self.promotion.rotation, self.promotion.to);
+        loop {
+            let current = self.log_in(&rotation.current, Origin::Current, Duration::ZERO).await;
+            match current.proof {
+                Proof::Accepted => return Restoration::NothingToRestore,
+                Proof::Unknown if self.time_left(ONE_LOGIN) => tokio::time::sleep(PAUSE).await,
+                Proof::Unknown => return Restoration::Unknown(current.reason()),
+                Proof::Refused => {
+                    let origin = self.promotion.origin;
+                    let pending = self.log_in(to, origin, Duration::ZERO).await;
+                    return match pending.proof {
+                        Proof::Accepted => Restoration::PendingStays,
+                        Proof::Refused | Proof::Unknown => Restoration::Unknown(pending.reason()),
+                    };
+                }
+            }
+        }
+    }
+}

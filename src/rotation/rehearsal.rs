@@ -1,0 +1,70 @@
+//! Single user: a change of the password that is rolled back, so that whatever would refuse it
+//! refuses while nothing has happened.
+
+use super::lock::Changer;
+use super::storage::storage;
+use super::{Rotation, admin};
+use crate::context::Context;
+use crate::database::{End, Session, Transaction, role};
+use crate::error::{DatabaseFault, Error};
+use crate::secret::password::{Hash, Password, Storage};
+
+/// Changes the password to a throwaway one, as the role or as the admin, and rolls back. The form in
+/// which the password would be stored.
+///
+/// # Errors
+/// As the change itself.
+pub(crate) async fn rehearse(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: &Session,
+) -> Result<Storage, Error> {
+    let throwaway = rotation.new_password(context)?;
+    let storage = storage(rotation, session).await?;
+    let lock = session.lock(rotation.lock_name()).await?;
+    let rehearsal = Rehearsal { throwaway: &throwaway, storage, way_back: true };
+    let change = async |changer: Changer<'_>| rehearsal.run(rotation, changer).await;
+    admin::as_role_or_admin(context, rotation, &lock, change).await?;
+    let _ = lock.release().await;
+    Ok(storage)
+}
+
+/// A change of the password that is rolled back. It never uses the pending password: an extension
+/// that keeps a history remembers what was rolled back, and would refuse it later.
+pub(crate) struct Rehearsal<'a> {
+    pub(crate) throwaway: &'a Password,
+    pub(crate) storage: Storage,
+    /// Whether AWSCURRENT's password is set as well, in clear where the policy says so: an
+    /// extension that refuses it would close the way back. It sees nothing of a verifier.
+    pub(crate) way_back: bool,
+}
+
+impl Rehearsal<'_> {
+    /// # Errors
+    /// As the change itself.
+    pub(crate) async fn run(&self, rotation: &Rotation, changer: Changer<'_>) -> Result<(), Error> {
+        let current = &rotation.current.credentials;
+        let role = &current.username;
+        // Nobody logs in with it, so one iteration is enough.
+        let storage = match self.storage {
+            Storage { hash: Hash::ScramSha256 { .. }, cleartext: false } => {
+                Storage { hash: Hash::ScramSha256 { iterations: 1 }, cleartext: false }
+            }
+            storage => storage,
+        };
+        let throwaway = self.throwaway.stored_form(role, storage);
+        let way_back = self.way_back && storage.cleartext;
+        let before = current.password.stored_form(role, storage);
+        let change = async |transaction: &Transaction<'_>| {
+            role::change_password(transaction, role, &throwaway, storage).await?;
+            if way_back {
+                let back = role::change_password(transaction, role, &before, storage).await;
+                back.map_err(|error| {
+                    error.instead_of(DatabaseFault::PasswordRefused, DatabaseFault::WayBackRefused)
+                })?;
+            }
+            Ok(((), End::RollBack))
+        };
+        changer.change(async || Ok(()), change).await
+    }
+}
