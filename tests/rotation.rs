@@ -54,7 +54,9 @@ async fn every_step_may_run_in_a_process_of_its_own() {
 async fn a_step_reports_what_it_did() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let token = application.begin().await;
-    for (step, outcome) in STEPS.into_iter().zip(["Created", "PasswordSet", "Tested", "Finished"]) {
+    for (step, outcome) in
+        STEPS.into_iter().zip(["Created", "Rehearsed", "CurrentTested", "Finished"])
+    {
         let report = application.step(&function, step, &token).await.unwrap();
         assert_eq!(report["Step"], step);
         assert_eq!(report["SecretId"], application.secret.as_str());
@@ -76,16 +78,16 @@ async fn a_healthy_rotation_fails_no_login_and_keeps_to_the_budget() {
     let calls: Vec<_> = proxy.calls().into_iter().map(|(operation, _)| operation).collect();
     assert!(calls.len() <= 12, "{} calls: {calls:?}", calls.len());
     let about = format!("|{}|", application.role);
-    let lines = eventually("the end of three sessions in the server's log", async || {
+    let lines = eventually("the end of four sessions in the server's log", async || {
         let log = world().postgres.log();
         let lines: Vec<_> =
             log.lines().filter(|line| line.contains(&about)).map(str::to_owned).collect();
-        (lines.iter().filter(|line| line.contains("disconnection")).count() >= 3).then_some(lines)
+        (lines.iter().filter(|line| line.contains("disconnection")).count() >= 4).then_some(lines)
     })
     .await;
     assert_eq!(
         lines.iter().filter(|line| line.contains("connection authorized")).count(),
-        3,
+        4,
         "{lines:#?}"
     );
     let trouble = ["FATAL", "ERROR", "WARNING", "could not", "unexpected EOF"];
@@ -208,7 +210,7 @@ async fn a_pending_copy_of_the_current_value_is_tested_too() {
         .put(&token, &application.document_with(&application.password), &["AWSPENDING"])
         .await;
     let report = application.step(&function, "testSecret", &token).await.unwrap();
-    assert_eq!(report["Outcome"], "Tested");
+    assert_eq!(report["Outcome"], "CurrentTested");
 }
 
 #[tokio::test]
@@ -229,37 +231,78 @@ async fn a_role_that_acts_as_an_owner_and_is_read_only_by_default_is_rotated() {
         application.stored_hash().await.unwrap().starts_with("SCRAM-SHA-256$"),
         "the role's own current_setting() was not called"
     );
-    let tested = function.await_log_event("the test", |event| event["outcome"] == "Tested").await;
+    let tested =
+        function.await_log_event("the test", |event| event["outcome"] == "CurrentTested").await;
     assert!(
         tested["message"].as_str().unwrap().contains(&format!("acts as \"{role}_owner\"")),
         "{tested}"
     );
 }
 
+/// Stores the application's password in another form, as an administrator would.
+async fn store_again(application: &Application, settings: &str) {
+    let password = application.password.replace('\'', "''");
+    let role = &application.role;
+    let sql = format!("{settings} ALTER ROLE {role} PASSWORD '{password}'");
+    crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
+}
+
 #[tokio::test]
-async fn the_servers_password_encryption_is_respected_with_a_warning_about_md5() {
+async fn a_role_or_a_database_cannot_weaken_how_its_password_is_stored() {
+    let function = Function::start(&[]);
+    for setting in ["password_encryption = 'md5'", "scram_iterations = 1"] {
+        if setting.starts_with("scram") && crate::world::postgres::version().await < 160_000 {
+            continue;
+        }
+        let application = Application::new().await;
+        let sql = format!("ALTER ROLE {} SET {setting}", application.role);
+        crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
+        let token = application.begin().await;
+        application.steps(&function, &STEPS, &token).await;
+        application.assert_rotated(&token, &application.password).await;
+        let stored = application.stored_hash().await.unwrap();
+        assert!(stored.starts_with("SCRAM-SHA-256$4096:"), "{setting}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_stored_as_md5_stays_so_with_a_warning() {
     let (application, function) = (Application::new().await, Function::start(&[]));
+    store_again(&application, "SET password_encryption = 'md5';").await;
     let sql = format!("ALTER ROLE {} SET password_encryption = 'md5'", application.role);
     crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
     let token = application.begin().await;
     application.steps(&function, &["createSecret"], &token).await;
     let report = application.step(&function, "setSecret", &token).await.unwrap();
     assert!(report["Warnings"][0].as_str().unwrap().contains("md5"), "{report}");
-    assert!(application.stored_hash().await.unwrap().starts_with("md5"));
     application.steps(&function, &["testSecret", "finishSecret"], &token).await;
     application.assert_rotated(&token, &application.password).await;
+    assert!(application.stored_hash().await.unwrap().starts_with("md5"));
 }
 
 #[tokio::test]
-async fn the_policy_may_ask_for_scram_where_the_server_says_md5() {
+async fn more_scram_iterations_than_by_default_are_kept() {
+    if crate::world::postgres::version().await < 160_000 {
+        return;
+    }
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    store_again(&application, "SET scram_iterations = 20000;").await;
+    let token = application.begin().await;
+    application.steps(&function, &STEPS, &token).await;
+    application.assert_rotated(&token, &application.password).await;
+    assert!(application.stored_hash().await.unwrap().starts_with("SCRAM-SHA-256$20000:"));
+}
+
+#[tokio::test]
+async fn the_policy_may_ask_for_scram_where_the_password_is_stored_as_md5() {
     let application = Application::new().await;
     let policy =
         json!({"secrets": {&application.name: {"password_storage": "scram-sha-256"}}}).to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
-    let sql = format!("ALTER ROLE {} SET password_encryption = 'md5'", application.role);
-    crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
+    store_again(&application, "SET password_encryption = 'md5';").await;
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
+    application.assert_rotated(&token, &application.password).await;
     assert!(application.stored_hash().await.unwrap().starts_with("SCRAM-SHA-256$"));
 }
 
@@ -303,7 +346,7 @@ async fn the_rotation_may_connect_by_another_name_than_the_application() {
 #[tokio::test]
 async fn a_warm_function_answers_one_event_after_another() {
     let function = Function::start(&[]);
-    function.set_timeout(Duration::from_secs(10));
+    function.set_timeout(Duration::from_secs(20));
     for _ in 0..3 {
         let application = Application::new().await;
         let token = application.begin().await;

@@ -33,7 +33,7 @@ pub(crate) enum Method {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Authentication {
     pub(crate) method: Method,
-    /// The server sent AuthenticationOk: it accepted the password, whatever it refused afterwards.
+    /// The server sent `AuthenticationOk`: it accepted the password, whatever it refused afterwards.
     pub(crate) accepted: bool,
     /// `in_hot_standby`, which servers report from PostgreSQL 14 on.
     pub(crate) hot_standby: Option<bool>,

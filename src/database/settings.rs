@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::session::STATEMENT_TIMEOUT;
 use crate::deadline::Deadline;
 
+/// A setting that means nothing to the server. A pooler that keeps start-up options to itself keeps
+/// this one as well, and so gives itself away.
+pub(super) const MARKER: &str = "postgres_secret_rotation.direct";
 /// What the server shows of our sessions in `pg_stat_activity`.
 pub(super) const APPLICATION_NAME: &str = "postgres-secret-rotation";
 /// The settings of a role that must not reach a session of ours.
@@ -31,7 +34,7 @@ pub(crate) enum Purpose {
 /// The options of the start-up packet.
 pub(super) fn startup_options(purpose: Purpose, deadline: Deadline) -> String {
     let timeouts = format!(
-        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c \
+        "-c {MARKER}=on -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c \
          default_transaction_deferrable=off",
         deadline.remaining(STATEMENT_TIMEOUT).as_millis().max(1),
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),

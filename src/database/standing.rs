@@ -1,9 +1,13 @@
 //! Who a session is, where it has landed, and what it has to leave or to check first.
 
+use tokio_postgres::types::Type;
+
 use super::session::Session;
-use super::settings::ADMINISTRATIVE;
+use super::settings::{ADMINISTRATIVE, MARKER};
 use super::sql;
 use crate::error::{DatabaseFault, Error};
+
+const OPTIONS_LOST: &str = "the options of the start-up packet did not reach the server";
 
 /// Who a session is, and where it has landed.
 #[derive(Debug)]
@@ -41,8 +45,17 @@ impl Session {
         const OPERATION: &str = "reading current_user";
         let sql = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text, \
                    pg_catalog.current_schemas(true)::pg_catalog.text[], \
-                   pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
-        let row = self.query_one(OPERATION, sql, &[]).await?;
+                   pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
+                   pg_catalog.current_setting($1, true)";
+        let row = self.query_one(OPERATION, sql, &[(&MARKER, Type::TEXT)]).await?;
+        let marker: Option<String> = self.column(&row, 4)?;
+        if marker.as_deref() != Some("on") {
+            return Err(self.error(
+                OPERATION,
+                DatabaseFault::ProxyInTheWay,
+                OPTIONS_LOST.to_owned(),
+            ));
+        }
         let version: i32 = self.column(&row, 3)?;
         if self.is_standby().await? {
             let detail = "the server is in recovery".to_owned();
@@ -90,8 +103,11 @@ impl Session {
         let (path, login, acts_as): (String, String, String) =
             (self.column(&row, 0)?, self.column(&row, 1)?, self.column(&row, 2)?);
         if path != "pg_catalog" || login != acts_as {
-            let detail = "the options of the start-up packet did not reach the server".to_owned();
-            return Err(self.error(OPERATION, DatabaseFault::ProxyInTheWay, detail));
+            return Err(self.error(
+                OPERATION,
+                DatabaseFault::ProxyInTheWay,
+                OPTIONS_LOST.to_owned(),
+            ));
         }
         let (encryption, iterations): (String, Option<String>) =
             (self.column(&row, 3)?, self.column(&row, 4)?);

@@ -17,6 +17,8 @@ use crate::secret::credentials::Credentials;
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::set_secret::alternating_users::Turn;
 
+/// What `finishSecret` needs of the invocation's time once it has logged in.
+const TIME_TO_CHANGE: Duration = Duration::from_secs(10);
 const ADMIN: &str = "login with the admin secret";
 
 /// Never fails: a failure is a check that did not pass.
@@ -87,9 +89,12 @@ async fn check_database(
 ) -> Option<()> {
     let database = rotation.database(context, &rotation.current).ok()?;
     let session = check_login(rotation, &database, checks).await?;
+    let standing = session.standing().await;
+    let standing = standing
+        .and_then(|standing| requirements::ensure_direct(&session, &standing).map(|()| standing));
+    let standing = checks.need("session as the application", standing)?;
     if requirements::declared(rotation) {
         let declared = async {
-            let standing = session.standing().await?;
             requirements::check(rotation, &session, &standing).await?.complete(&session).map(drop)
         };
         checks.run("declared grants and probes", declared).await;
@@ -147,6 +152,13 @@ async fn check_single_user(
     session: &Session,
     checks: &mut Checks,
 ) -> Option<()> {
+    let left = context.deadline.remaining(TIME_TO_CHANGE);
+    if left < TIME_TO_CHANGE {
+        let detail =
+            format!("{} s are left, and {} s are needed", left.as_secs(), TIME_TO_CHANGE.as_secs());
+        let error = session.error("changing the password", DatabaseFault::TooLittleTime, detail);
+        checks.need::<()>("the function's time-out", Err(error))?;
+    }
     let password = checks.need("new password", rotation.new_password(context))?;
     let started = Instant::now();
     let right = "right to change the password (tried and rolled back)";
@@ -171,8 +183,8 @@ async fn check_single_user(
     }
     let proof = Some(session).filter(|_| by_admin);
     let admin = checks.run(ADMIN, admin::session(context, rotation, proof)).await?;
-    let changer = Changer::admin(&lock, &admin);
-    let changed = async { rehearsal.run(rotation, changer).await.map_err(admin::lacks_right) };
+    let by_admin = rehearsal.run(rotation, Changer::admin(&lock, &admin));
+    let changed = async { by_admin.await.map_err(admin::lacks_right) };
     let right = "the admin's right to change the password (tried and rolled back)";
     checks.run(right, changed).await;
     admin.close().await;

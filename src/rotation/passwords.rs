@@ -47,6 +47,7 @@ impl fmt::Display for Origin {
 }
 
 /// What the database accepts.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum WorkingLogin {
     /// A password of the current user.
     CurrentUser { session: Session, origin: Origin },

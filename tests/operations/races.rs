@@ -65,14 +65,14 @@ async fn the_lock_holds_whichever_database_the_admin_is_in() {
     let token = application.begin().await;
     application.steps(&one, &STEPS[..1], &token).await;
     wire.arm_for("ALTER ROLE", wire::Fault::Refuse("42501"));
-    // Another session holds the role's row, so that setSecret waits between its check of the labels
-    // and its commit.
+    // Another session holds the role's row, so that finishSecret waits between its check of the
+    // labels and its commit.
     let other = admin().await;
     other
         .batch_execute(&format!("BEGIN; ALTER ROLE {} CONNECTION LIMIT 77", application.role))
         .await
         .unwrap();
-    let (set, recovered) = tokio::join!(application.step(&one, "setSecret", &token), async {
+    let (set, recovered) = tokio::join!(application.step(&one, "finishSecret", &token), async {
         let watch = admin().await;
         let waits = |event: &'static str| {
             format!(
@@ -96,17 +96,14 @@ async fn the_lock_holds_whichever_database_the_admin_is_in() {
     });
     assert_eq!(
         (set.unwrap()["Outcome"].clone(), recovered.unwrap_err().kind.as_str()),
-        (json!("PasswordSet"), "LoginRejected")
+        (json!("Finished"), "LoginRejected")
     );
     assert_eq!(
-        application.version_with("AWSPENDING").await,
+        application.version_with("AWSCURRENT").await,
         Some(token),
         "the only record of the database's password"
     );
-    assert_eq!(
-        operate(&two, "recover", &application, json!({})).await.unwrap()["Done"],
-        json!(["RollForward"])
-    );
+    assert_eq!(operate(&two, "recover", &application, json!({})).await.unwrap()["Done"], json!([]));
 }
 
 #[tokio::test]
@@ -114,9 +111,7 @@ async fn a_role_that_may_not_change_its_own_password_is_recovered_by_the_admin()
     let wire = Wire::idle();
     let (application, [function, _]) = create_restricted(&wire).await;
     for (lost, prefer) in [(false, "back"), (true, "forward")] {
-        let token = application.begin().await;
-        wire.arm_for("ALTER ROLE", wire::Fault::Refuse("42501"));
-        application.steps(&function, &STEPS[..2], &token).await;
+        application.cut_off_after_commit(&function).await;
         if lost {
             application.remove_pending_label().await;
         }
@@ -163,8 +158,7 @@ async fn the_label_stays_on_a_password_that_has_just_reached_the_database() {
 #[tokio::test]
 async fn a_current_value_that_a_person_writes_meanwhile_is_not_overruled() {
     let (application, function) = (Application::new().await, Function::start(&[]));
-    let token = application.begin().await;
-    application.steps(&function, &STEPS[..2], &token).await;
+    application.cut_off_after_commit(&function).await;
     let stored = application.stored_hash().await;
     let other = lock_role(&application.role).await;
     let (refused, ()) = tokio::join!(

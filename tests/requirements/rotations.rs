@@ -58,13 +58,15 @@ async fn a_single_user_is_checked_before_its_password_is_changed() {
 
     admin().await.batch_execute(&statement).await.unwrap();
     application.steps(&function, &["setSecret"], &token).await;
-    // From here a halt would lock the application out: a right that was revoked meanwhile is only a
-    // warning.
-    admin()
-        .await
-        .batch_execute(&declared.fill("REVOKE SELECT ON :s.orders FROM :r"))
-        .await
-        .unwrap();
+    // A right that was revoked meanwhile halts here, where the application has noticed nothing.
+    let revoke = declared.fill("REVOKE SELECT ON :s.orders FROM :r");
+    admin().await.batch_execute(&revoke).await.unwrap();
+    let before = application.snapshot().await;
+    let failed = application.step(&function, "testSecret", &token).await.unwrap_err();
+    assert!(failed.message.contains(&statement), "{}", failed.message);
+    assert_eq!(application.snapshot().await, before);
+    // Once the database has the pending password, to halt would lock the application out.
+    application.set_password(&application.password_in("AWSPENDING").await).await;
     let report = application.step(&function, "testSecret", &token).await.unwrap();
     assert!(report["Warnings"][0].as_str().unwrap().contains(&statement), "{report}");
     application.steps(&function, &["finishSecret"], &token).await;

@@ -107,6 +107,14 @@ impl Application {
         token
     }
 
+    /// What a `finishSecret` leaves behind that is cut off between its COMMIT and its move.
+    pub async fn cut_off_after_commit(&self, function: &Function) -> String {
+        let token = self.begin().await;
+        self.steps(function, &["createSecret"], &token).await;
+        self.set_password(&self.password_in("AWSPENDING").await).await;
+        token
+    }
+
     /// Begins another rotation after one got stuck: removes AWSPENDING first, as a person would.
     pub async fn abandon_and_begin(&self) -> String {
         self.remove_pending_label().await;

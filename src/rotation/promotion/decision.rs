@@ -6,7 +6,7 @@ pub(super) enum Proof {
     /// It opened a session, or the server accepted the password and then refused for another
     /// reason: no connection left, no right to connect, NOLOGIN.
     Accepted,
-    /// 28P01, or pg_hba.conf refuses the way in which the password would be checked.
+    /// 28P01, or `pg_hba.conf` refuses the way in which the password would be checked.
     Refused,
     /// Everything else says nothing about the password.
     Unknown,

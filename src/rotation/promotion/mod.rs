@@ -170,9 +170,8 @@ impl Attempt<'_> {
             return Attempt { changer, ..*self }.move_current().await;
         }
         let rotation = self.promotion.rotation;
-        let lock = match session.lock(rotation.lock_name()).await {
-            Ok(lock) => lock,
-            Err(_) => return Err(not_promoted(lost, Restoration::PendingStays, true)),
+        let Ok(lock) = session.lock(rotation.lock_name()).await else {
+            return Err(not_promoted(lost, Restoration::PendingStays, true));
         };
         match state().await {
             Ok(State::AlreadyCurrent) => Ok(Promoted::MovedByAnother),

@@ -62,21 +62,18 @@ async fn by_admin(
         let turn = Turn { rotation, host, password, storage };
         Ok((turn.carry_out(changer, &allowed, End::Commit).await?, storage))
     };
-    let (plan, storage) = match session {
-        Some(session) => {
-            let storage = storage(rotation, session).await?;
-            let lock = session.lock(rotation.lock_name()).await?;
-            let change = async |changer: Changer<'_>| make_equal(changer, storage).await;
-            let changed = admin::as_admin(context, rotation, &lock, change).await?;
-            let _ = lock.release().await;
-            changed
-        }
-        None => {
-            let change = async |changer: Changer<'_>| {
-                make_equal(changer, storage(rotation, changer.session()).await?).await
-            };
-            admin::as_admin_alone(context, rotation, change).await?
-        }
+    let (plan, storage) = if let Some(session) = session {
+        let storage = storage(rotation, session).await?;
+        let lock = session.lock(rotation.lock_name()).await?;
+        let change = async |changer: Changer<'_>| make_equal(changer, storage).await;
+        let changed = admin::as_admin(context, rotation, &lock, change).await?;
+        let _ = lock.release().await;
+        changed
+    } else {
+        let change = async |changer: Changer<'_>| {
+            make_equal(changer, storage(rotation, changer.session()).await?).await
+        };
+        admin::as_admin_alone(context, rotation, change).await?
     };
     Ok(result(rotation, plan, storage))
 }

@@ -16,6 +16,7 @@ use crate::secret::password::Storage;
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let role = &rotation.next_username;
+    rotation.pending()?;
     match find_working_login(context, rotation, Purpose::Application).await? {
         WorkingLogin::CurrentUser { session, origin: Origin::Current } => {
             let rehearsed = check_and_rehearse(context, rotation, &session).await;
