@@ -72,10 +72,12 @@ async fn a_death_right_after_each_write_to_secrets_manager_is_repaired_by_a_retr
 
 #[tokio::test]
 async fn a_connection_that_breaks_around_the_change_is_repaired_by_a_retry() {
-    for (fault, again) in
-        [(wire::Fault::BreakBefore, "PasswordSet"), (wire::Fault::BreakAfter, "AlreadySet")]
-    {
-        let wire = Wire::start("ALTER ROLE", fault);
+    for (statement, fault, again) in [
+        ("ALTER ROLE", wire::Fault::BreakBefore, "PasswordSet"),
+        ("ALTER ROLE", wire::Fault::BreakAfter, "PasswordSet"),
+        ("COMMIT", wire::Fault::BreakAfter, "AlreadySet"),
+    ] {
+        let wire = Wire::start(statement, fault);
         let application = wire.application(|_| {}).await;
         let policy = serde_json::json!({"defaults": {"allow_plaintext": true}}).to_string();
         let function = Function::start(&[("ROTATION_POLICY", &policy)]);

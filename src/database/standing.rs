@@ -1,18 +1,18 @@
-//! Who a session is, where it has landed, and what it has to leave or to check first.
+//! The standing of a session: its users, its server and its settings.
 
 use super::session::Session;
 use super::settings::ADMINISTRATIVE;
 use super::sql;
 use crate::error::{DatabaseFault, Error};
 
-/// Who a session is, and where it has landed.
+/// The users, the search path and the server's version of a session.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    /// The role that logged in, as PostgreSQL names it.
+    /// The role that logged in, according to the server.
     pub(crate) session_user: String,
     /// The role whose rights the session has.
     pub(crate) current_user: String,
-    /// The schemas in which names without one are looked up.
+    /// The schemas of the search path.
     pub(crate) path: Vec<String>,
     /// `server_version_num`.
     pub(crate) version: u32,
@@ -32,11 +32,11 @@ pub(crate) struct PasswordSettings {
 }
 
 impl Session {
-    /// Reads who a session of the application is. What it calls is qualified, since the
-    /// application's own `search_path` holds.
+    /// Reads the standing of a session of the application. All names in the query are qualified,
+    /// since the application's `search_path` applies.
     ///
     /// # Errors
-    /// [`Error::Database`], with `ReadOnly` where the session has landed on a standby.
+    /// [`Error::Database`], with `ReadOnly` if the server is a standby.
     pub(crate) async fn standing(&self) -> Result<Standing, Error> {
         const OPERATION: &str = "reading current_user";
         let sql = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text, \
@@ -111,8 +111,8 @@ impl Session {
         })
     }
 
-    /// Pins the `search_path` of a session of the application to `pg_catalog`. It keeps its role
-    /// and its rights.
+    /// Sets the `search_path` of a session of the application to `pg_catalog`. The session keeps
+    /// its role and its rights.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -121,23 +121,23 @@ impl Session {
         self.execute("setting search_path", sql).await
     }
 
-    /// Makes of a session of the application one of ours, as
-    /// [`Purpose::Administer`](super::Purpose::Administer) opens it.
+    /// Gives a session of the application the settings of
+    /// [`Purpose::Administer`](super::Purpose::Administer).
     ///
     /// # Errors
     /// [`Error::Database`].
     pub(crate) async fn apply_admin_settings(&self) -> Result<(), Error> {
         let sql = ADMINISTRATIVE.map(|(name, value)| format!("SET {name} = '{value}'")).join("; ");
-        self.execute("leaving the role's settings", &sql).await
+        self.execute("applying the admin settings", &sql).await
     }
 
-    /// The role that the session's user is set to act as in this database, where it may not act as
-    /// that one. The `search_path` is `pg_catalog`.
+    /// The role in the user's "role" setting, if the user may not assume it. The session's
+    /// `search_path` has to be `pg_catalog`.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub(crate) async fn role_it_cannot_assume(&self) -> Result<Option<String>, Error> {
-        let row = self.query_one("reading the setting role", sql::ACTING, &[]).await?;
+        let row = self.query_one("reading the role setting", sql::ACTING, &[]).await?;
         Ok(row.get(0))
     }
 }

@@ -1,4 +1,4 @@
-//! A transaction, and the advisory lock of a role: each a value that is consumed when it ends.
+//! Transactions and advisory locks. Each is a value that its end consumes.
 
 use postgres_protocol::escape::escape_literal;
 
@@ -12,7 +12,7 @@ const OPERATION: &str = "setting the password";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Commit,
-    /// It was a trial.
+    /// For a trial.
     RollBack,
 }
 
@@ -51,7 +51,7 @@ impl Session {
     /// those that lock in the same database.
     ///
     /// # Errors
-    /// [`Error::Database`], with `LockTimedOut` when another session does not release it.
+    /// [`Error::Database`], with `LockTimedOut` if another session keeps the lock.
     pub(crate) async fn lock(&self, name: &str) -> Result<Lock<'_>, Error> {
         let text = escape_literal(&format!("postgres-secret-rotation {name}"));
         let key = format!("pg_catalog.hashtextextended({text}, 0)");
@@ -62,12 +62,12 @@ impl Session {
 }
 
 impl<'a> Transaction<'a> {
-    /// The session that it is a transaction of.
+    /// The transaction's session.
     pub(crate) fn session(&self) -> &'a Session {
         self.session
     }
 
-    /// Ends it, with everything changed or nothing.
+    /// Commits or rolls back.
     ///
     /// # Errors
     /// [`Error::Database`]. Whether a commit took effect is then unknown.

@@ -214,7 +214,8 @@ impl RotationFault {
     }
 }
 
-/// A library's error with all its causes in one line. Most libraries name the cause only in `source`.
+/// A library's error with all its causes in one line. Most libraries name the cause only in
+/// `source`.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)

@@ -137,8 +137,8 @@ impl Remedy {
             Self::ReturnToPrevious => "Move AWSCURRENT back to AWSPREVIOUS.",
             Self::ManualInterventionRequired => {
                 "The secret does not hold the database's password, or the database accepts any \
-                 password. Store the right one with `aws secretsmanager put-secret-value`, or allow \
-                 admin_reset in ROTATION_POLICY."
+                 password. Store the right one with `aws secretsmanager put-secret-value`, or \
+                 allow admin_reset in ROTATION_POLICY."
             }
         }
     }

@@ -138,8 +138,8 @@ pub(crate) fn lacks_right(error: Error) -> Error {
     error.instead_of(DatabaseFault::PermissionDenied, DatabaseFault::AdminLacksRight)
 }
 
-/// The admin's server: its own secret names it, or the policy's `rotation_host`. Otherwise it is the
-/// rotated secret's host, which has to prove itself.
+/// The admin's server: its own secret names it, or the policy's `rotation_host`. Otherwise it is
+/// the rotated secret's host, which has to prove itself.
 fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Problem> {
     let server = &rotation.current.credentials.server;
     let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());

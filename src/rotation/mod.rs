@@ -109,8 +109,8 @@ impl Rotation {
     /// Checks a pending value, which a person may have written.
     ///
     /// # Errors
-    /// [`Error::Document`] for a value that is not a login, [`Error::Rotation`] for one that changes
-    /// more than the strategy allows.
+    /// [`Error::Document`] for a value that is not a login, [`Error::Rotation`] for one that
+    /// changes more than the strategy allows.
     pub(crate) fn admit(
         &self,
         pending: Version,

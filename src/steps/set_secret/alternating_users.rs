@@ -1,5 +1,5 @@
-//! `setSecret` for alternating users: the admin makes the next user the current one's equal and sets
-//! its pending password.
+//! `setSecret` for alternating users: the admin makes the next user the current one's equal and
+//! sets its pending password.
 
 use super::super::step_result::StepResult;
 use super::warnings;
