@@ -36,8 +36,8 @@ enum What {
 }
 
 impl Missing {
-    /// Describes it and the statement that grants it, to the role that the session acts as or to
-    /// the user that logged in.
+    /// Describes it, with the statement that grants it. The grantee is the role that the session
+    /// acts as, or the user that logged in.
     pub(crate) fn text(&self, acts_as: &str, login: &str) -> String {
         let (acts_as, login) = (escape_identifier(acts_as), escape_identifier(login));
         let shown = |text: &Option<String>| text.clone().unwrap_or_default();

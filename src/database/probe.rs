@@ -32,7 +32,7 @@ impl Refusal {
 /// Plans one statement with the role and the settings of the session. `None` means that the server
 /// would run it.
 ///
-/// PREPARE accepts only one statement that can be planned, however its text looks to us, and the
+/// PREPARE accepts only one statement that can be planned, however its text looks to us. The
 /// extended protocol accepts no second one. The plan is generic: a plan for NULL parameters could
 /// leave out tables.
 ///

@@ -16,8 +16,8 @@ pub(super) const CHANGE: &str = "setting the password";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Power {
     pub(crate) superuser: bool,
-    /// Whether it, or a role that it is a member of, has SUPERUSER, CREATEROLE, REPLICATION or
-    /// BYPASSRLS, or reaches the server itself.
+    /// Whether it has SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS or reaches the server itself,
+    /// directly or by membership.
     pub(crate) more_than_its_own: bool,
 }
 

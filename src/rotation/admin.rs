@@ -1,7 +1,7 @@
 //! The admin secret: when it may set the password of a role, and how the right server is proven.
 //!
 //! The rotated secret is not trusted here. Its writer could name a host of their own and wait there
-//! for the admin's password, or name a role of another team.
+//! for the admin's password. They could also name a role of another team.
 
 use super::lock::Changer;
 use super::{Rotation, labels};
@@ -107,7 +107,7 @@ pub(crate) async fn session(
     })?;
     if secret_session.is_none() && !names_the_same_server(rotation, &admin) {
         return Err(refused(format!(
-            "its server is {}, the secret's is {}:{}, and the secret holds no working password to \
+            "its server is {}, and the secret's is {}:{}. The secret holds no working password to \
              prove that the two are one.",
             target.address(),
             current.server.host,
@@ -209,8 +209,8 @@ fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
     } else if power.more_than_its_own && !proven {
         Some(
             "it is powerful, and no password in the secret proves that it is the secret's own. It \
-             has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of \
-             rds_superuser, or of a role that reaches the server's files.",
+             has CREATEROLE, REPLICATION or BYPASSRLS, directly or by membership. Or it is a member \
+             of rds_superuser or of a role that reaches the server's files.",
         )
     } else {
         None

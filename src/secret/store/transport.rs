@@ -112,9 +112,9 @@ impl Connectors {
             return;
         }
         tracing::warn!(
-            "the certificate of {} is not signed by one of Amazon's roots, so the function tries \
-             the system's roots, which makes each cold start slower. If a proxy is in the way, set \
-             {VARIABLE} to a file with the proxy's root.",
+            "no root of Amazon signed the certificate of {}, so the function tries the system's \
+             roots. This slows every cold start. If a proxy is in the way, set {VARIABLE} to a \
+             file with the proxy's root.",
             host(uri)
         );
     }
