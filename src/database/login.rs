@@ -146,8 +146,7 @@ impl Database<'_> {
 /// A fault and the message that may be shown with it.
 type Failure = (DatabaseFault, Detail);
 
-/// Resolves and connects here and not in the driver, so that a name, a route and a login that fail
-/// can be told apart.
+/// Resolves the name and connects. The driver would do both, but not tell the failures apart.
 async fn dial(target: &Target, progress: &Progress) -> Result<(TcpStream, SocketAddr), Failure> {
     let addresses: Vec<_> = match target.pinned_to {
         Some(address) => vec![address],

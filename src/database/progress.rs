@@ -10,7 +10,7 @@ use tokio_postgres::tls::TlsConnect;
 
 use super::authentication::{Authentication, AuthenticationWatch, WatchedStream};
 
-/// The parts of a login, in their order.
+/// The parts of a login, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Dns,
@@ -32,7 +32,7 @@ impl Progress {
         Self { reached, watch: AuthenticationWatch::default() }
     }
 
-    /// How the server authenticated the login, as far as it came.
+    /// What the server said about the authentication so far.
     pub(crate) fn authentication(&self) -> Authentication {
         self.watch.seen()
     }

@@ -38,14 +38,14 @@ pub(crate) async fn change_password(
     changed.map_err(|error| without_password(error, stored_form, storage))
 }
 
-/// Where the server hashes a password itself, it is told how: the settings of the role or of the
-/// database could weaken the hash.
+/// The settings for a password that the server hashes itself. Those of the role or the database
+/// could weaken the hash.
 pub(super) fn hash_settings(storage: Storage) -> String {
     match storage {
         Storage { cleartext: false, .. } => String::new(),
         Storage { hash: Hash::Md5, .. } => "SET LOCAL password_encryption = 'md5'; ".to_owned(),
         Storage { hash: Hash::ScramSha256 { iterations }, .. } => {
-            // Servers before PostgreSQL 16 do not know the second setting.
+            // The second setting exists from PostgreSQL 16 on.
             format!(
                 "SET LOCAL password_encryption = 'scram-sha-256'; \
                  SELECT pg_catalog.set_config('scram_iterations', '{iterations}', true) \
@@ -55,7 +55,7 @@ pub(super) fn hash_settings(storage: Storage) -> String {
     }
 }
 
-/// Takes the password from the session's own role: no password opens a session until it is given
+/// Removes the password of the session's own role, which cannot log in by password until it gets
 /// another.
 ///
 /// # Errors
@@ -121,7 +121,7 @@ pub(super) fn without_password(
     storage: Storage,
 ) -> Error {
     if storage.cleartext {
-        // A part of it may be quoted, too.
+        // The server may also quote a part of it.
         error.without_message()
     } else {
         error.replacing(stored_form.expose_secret(), "[hash]")

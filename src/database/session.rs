@@ -29,7 +29,7 @@ pub(crate) struct Session {
     deadline: Deadline,
 }
 
-/// A connection on which a login succeeded.
+/// The connection of a successful login.
 pub(super) struct Opened {
     pub(super) client: Client,
     pub(super) connection: JoinHandle<()>,
@@ -98,7 +98,7 @@ impl Session {
         })
     }
 
-    /// A column of an answer. What the server sends is not trusted to have the type it should have.
+    /// A column of an answer. The server may send a wrong type.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -137,10 +137,10 @@ impl Session {
         self.answer(operation, Phase::Statement, self.client.batch_execute(sql)).await
     }
 
-    /// As [`execute`](Self::execute), and waits for the answer until an earlier deadline.
+    /// Like [`execute`](Self::execute), with an earlier deadline.
     ///
     /// # Errors
-    /// [`Error::Database`] under the name of the operation.
+    /// [`Error::Database`] with the name of the operation.
     pub(super) async fn execute_before(
         &self,
         deadline: Deadline,
@@ -203,7 +203,7 @@ impl Session {
         }
     }
 
-    /// An error of this session, under the name of an operation.
+    /// An error of this session with the name of an operation.
     pub(crate) fn error(
         &self,
         operation: &'static str,

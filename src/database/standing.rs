@@ -18,16 +18,16 @@ pub(crate) struct Standing {
     pub(crate) version: u32,
 }
 
-/// What the server says about storing passwords.
+/// The server's settings for storing passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PasswordSettings {
-    /// `password_encryption` is md5, and not scram-sha-256.
+    /// Whether `password_encryption` is md5.
     pub(crate) md5: bool,
-    /// That is the server's own setting, and not one of the role or the database.
+    /// Whether that is the server's own setting, and not one of the role or the database.
     pub(crate) encryption_is_servers: bool,
-    /// `scram_iterations`, which servers know from PostgreSQL 16 on.
+    /// `scram_iterations`, which PostgreSQL 16 and newer have.
     pub(crate) iterations: Option<u32>,
-    /// That is the server's own setting, and not one of the role or the database.
+    /// Whether that is the server's own setting, and not one of the role or the database.
     pub(crate) iterations_are_servers: bool,
 }
 
@@ -56,8 +56,8 @@ impl Session {
         })
     }
 
-    /// Servers say so by themselves from PostgreSQL 14 on. Before, a function tells; where it was
-    /// taken from the role, the server is not known to be a standby.
+    /// Whether the server is a standby. PostgreSQL 14 and newer report it at the login. Before, a
+    /// function tells, and a role without that right takes the server for a primary.
     async fn is_standby(&self) -> Result<bool, Error> {
         if let Some(standby) = self.authentication().hot_standby {
             return Ok(standby);
@@ -70,27 +70,28 @@ impl Session {
         }
     }
 
-    /// Makes sure that the settings are those that the session asked for: a pooler may leave them
-    /// out, and names would then be looked up wherever the role or the database says.
+    /// Checks that the session has the settings that it asked for. A pooler may drop them, and the
+    /// role's or database's `search_path` would then apply.
     ///
     /// # Errors
-    /// [`Error::Database`], with `ProxyInTheWay` where they are not.
+    /// [`Error::Database`], with `ProxyInTheWay` if it has others.
     pub(crate) async fn ensure_pinned(&self) -> Result<(), Error> {
         self.password_settings().await.map(drop)
     }
 
-    /// What the server says about storing passwords. The session's settings are pinned.
+    /// Reads the server's settings for storing passwords, after the check of
+    /// [`ensure_pinned`](Self::ensure_pinned).
     ///
     /// # Errors
-    /// [`Error::Database`], with `ProxyInTheWay` where the settings are not those that the session
-    /// asked for.
+    /// [`Error::Database`], with `ProxyInTheWay` if the session lacks the settings that it asked
+    /// for.
     pub(crate) async fn password_settings(&self) -> Result<PasswordSettings, Error> {
         const OPERATION: &str = "reading password_encryption";
         let row = self.query_one(OPERATION, sql::PASSWORD_SETTINGS, &[]).await?;
         let (path, login, acts_as): (String, String, String) =
             (self.column(&row, 0)?, self.column(&row, 1)?, self.column(&row, 2)?);
         if path != "pg_catalog" || login != acts_as {
-            let detail = "the options of the start-up packet did not reach the server".to_owned();
+            let detail = "the session's start-up options did not reach the server".to_owned();
             return Err(self.error(OPERATION, DatabaseFault::ProxyInTheWay, detail));
         }
         let (encryption, iterations): (String, Option<String>) =
@@ -103,7 +104,7 @@ impl Session {
             (false, false)
         };
         Ok(PasswordSettings {
-            // Before PostgreSQL 14 "on" and "true" were other names of md5.
+            // Before PostgreSQL 14, "on" and "true" meant md5.
             md5: matches!(encryption.as_str(), "md5" | "on" | "true" | "yes" | "1"),
             encryption_is_servers,
             iterations: iterations.and_then(|iterations| iterations.parse().ok()),

@@ -17,7 +17,7 @@ pub(crate) struct Target {
     pub(super) server_name: Option<String>,
     /// Whether the server must prove that it knows the password, and that nothing is between.
     pub(super) proof_required: bool,
-    /// The one address to dial, in place of those that the name resolves to.
+    /// The address to connect to instead of those that the name resolves to.
     pub(super) pinned_to: Option<SocketAddr>,
 }
 
@@ -51,7 +51,7 @@ impl Target {
         Self { proof_required: true, ..self }
     }
 
-    /// The same server at this address, whatever its name resolves to by now.
+    /// The same server at this address, whatever its name resolves to.
     pub(crate) fn pinned_to(self, address: SocketAddr) -> Self {
         Self { pinned_to: Some(address), ..self }
     }

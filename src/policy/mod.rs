@@ -30,7 +30,7 @@ use crate::secret::password::StorageForm;
 
 /// Longer than most applications keep a secret.
 const RETIRE_AFTER: Duration = Duration::from_hours(24);
-/// More than any state of ours needs. Extensions may ban a role after three.
+/// Enough for every state that a rotation leaves. Extensions may ban a role after three.
 const MAX_REFUSED_LOGINS: usize = 5;
 
 /// `ROTATION_POLICY`, parsed once at cold start.
@@ -65,7 +65,7 @@ pub(crate) struct Policy {
     pub(crate) create_users: bool,
     /// The time that a previous user keeps its password, at least.
     pub(crate) retire_after: Duration,
-    /// Refused logins that one invocation may cause, in search of a password that works.
+    /// The most refused logins of one invocation, in search of a working password.
     pub(crate) max_refused_logins: usize,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
     pub(crate) rotation_host: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) struct Policy {
     pub(crate) tls_server_name: Option<String>,
     /// Whether a secret with `"ssl": false` is rotated without TLS.
     pub(crate) allow_plaintext: bool,
-    /// `None`: as the server's `password_encryption` says.
+    /// `None` means the server's `password_encryption`.
     pub(crate) password_storage: Option<StorageForm>,
     /// Whether the admin may set the password of a role for which the secret holds none that works.
     pub(crate) admin_reset: bool,

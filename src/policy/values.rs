@@ -64,7 +64,7 @@ impl TryFrom<String> for Period {
 }
 
 impl StorageName {
-    /// `None`: as the server says.
+    /// `None` means the server's choice.
     pub(super) fn storage(self) -> Option<StorageForm> {
         match self {
             Self::Server => None,

@@ -14,7 +14,7 @@ use crate::secret::document::Document;
 use crate::secret::store::{self, Value, VersionSelector};
 
 /// Makes a change as the role, or as the admin if the role may not and an admin exists. The role's
-/// own session holds the lock either way.
+/// own session holds the lock in both cases.
 ///
 /// # Errors
 /// Those of the change and of [`session`].
@@ -51,7 +51,7 @@ pub(crate) async fn as_admin<T>(
     changed.map_err(lacks_right)
 }
 
-/// Makes a change as the admin, where no password of the role works.
+/// Makes a change as the admin if no password of the role works.
 ///
 /// # Errors
 /// Those of the change and of [`session`]. A missing right is the admin's.
@@ -64,7 +64,7 @@ pub(crate) async fn as_admin_alone<T>(
     let changed = async {
         let lock = admin.lock(rotation.lock_name()).await?;
         let changed = change(Changer::admin_alone(&lock)).await?;
-        // The lock also ends with the session, and what was changed stays changed.
+        // The change is made. If the release fails, the lock ends with the session.
         let _ = lock.release().await;
         Ok(changed)
     };
@@ -209,8 +209,8 @@ fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
     } else if power.more_than_its_own && !proven {
         Some(
             "it is powerful, and no password in the secret proves that it is the secret's own. It \
-             has CREATEROLE, REPLICATION or BYPASSRLS, directly or by membership. Or it is a member \
-             of rds_superuser or of a role that reaches the server's files.",
+             has CREATEROLE, REPLICATION or BYPASSRLS, directly or by membership. Or it is a \
+             member of rds_superuser or of a role that reaches the server's files.",
         )
     } else {
         None

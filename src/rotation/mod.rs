@@ -136,10 +136,10 @@ impl Rotation {
         Err(fault.of(&self.secret))
     }
 
-    /// Checks the version before the current one, which is to be current again.
+    /// Checks the previous version, which becomes current again.
     ///
     /// # Errors
-    /// As [`admit`](Self::admit).
+    /// Those of [`admit`](Self::admit).
     pub(crate) fn admit_previous(&self, previous: Version) -> Result<SecretVersion, Error> {
         let previous = SecretVersion::parse(previous, store::PREVIOUS)?;
         let label = labels::version(store::PREVIOUS, &previous.id);

@@ -26,23 +26,23 @@ pub(crate) const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
 #[derive(Clone)]
 pub(crate) struct Password(SecretString);
 
-/// What a policy says about the form in which passwords are sent and stored.
+/// The form of passwords that a policy asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StorageForm {
     ScramSha256,
     Md5,
-    /// Sent in clear and hashed by the server, for an extension that insists on seeing it.
+    /// Sent in clear and hashed by the server, for extensions that have to see it.
     Cleartext,
 }
 
-/// How a password is stored, by the names of PostgreSQL's `password_encryption`.
+/// How a password is stored, like PostgreSQL's `password_encryption`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hash {
     ScramSha256 { iterations: u32 },
     Md5,
 }
 
-/// How a password is stored, and whether it is sent in clear for the server to hash.
+/// How a password is stored, and whether the server hashes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Storage {
     pub(crate) hash: Hash,
@@ -69,8 +69,7 @@ impl Password {
         self.0.expose_secret()
     }
 
-    /// What is sent to the server: a verifier as `psql`'s `\password` makes it, unless the storage
-    /// asks for the cleartext.
+    /// The form that is sent to the server: a hash like that of `psql`'s `\password`, or cleartext.
     pub(crate) fn stored_form(&self, role: &str, storage: Storage) -> SecretString {
         let cleartext = self.expose_secret();
         SecretString::from(match storage {

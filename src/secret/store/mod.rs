@@ -88,11 +88,11 @@ pub(crate) enum Value {
     Binary,
 }
 
-/// A version that was current or pending before.
+/// A version that was current or pending earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EarlierVersion {
     pub(crate) id: String,
-    /// It carries AWSPREVIOUS, and not no label at all.
+    /// Whether it carries AWSPREVIOUS; otherwise it has no label.
     pub(crate) previous: bool,
 }
 
@@ -260,7 +260,7 @@ impl Store {
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }
 
-    /// AWSPREVIOUS and the versions that carry no label any more, newest first.
+    /// AWSPREVIOUS and the versions without a label, newest first.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
@@ -290,7 +290,7 @@ impl Store {
         versions.retain(|version| {
             version.version_stages().is_empty() || previous(version.version_stages())
         });
-        // Dates may be whole seconds: of the same second, an abandoned version comes first.
+        // Dates may be whole seconds. Within a second, an abandoned version comes first.
         versions.sort_by_key(|version| {
             (std::cmp::Reverse(version.created_date), previous(version.version_stages()))
         });
