@@ -21,7 +21,7 @@ pub(crate) struct Config {
     pub(crate) policies: Policies,
     /// A PEM file whose certificates replace Amazon RDS's roots.
     pub(crate) ca_bundle_file: Option<PathBuf>,
-    /// Where Secrets Manager is, and as whom to call it.
+    /// The endpoint and the credentials for Secrets Manager.
     pub(crate) aws: Access,
 }
 
@@ -108,7 +108,7 @@ fn password_policy(
     PasswordPolicy::new(length, &excluded, exclude, require_each).map_err(invalid(LENGTH))
 }
 
-/// The SDK's own variables, and `SECRETS_MANAGER_ENDPOINT`, as AWS's rotation functions name it.
+/// Reads the SDK's variables, and `SECRETS_MANAGER_ENDPOINT`, which AWS's rotation functions use.
 fn access(variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Access, Error> {
     const ENDPOINTS: [&str; 3] =
         ["SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"];
@@ -134,7 +134,7 @@ fn checked_endpoint(name: &'static str, url: String) -> Result<String, Error> {
     if url.starts_with("https://") || url.starts_with("http://") {
         return Ok(url);
     }
-    Err(invalid(name)(format!("{url:?} is not a URL; expected https://HOST.")))
+    Err(invalid(name)(format!("{url:?} is not a URL. Set it to https://HOST.")))
 }
 
 fn switch(

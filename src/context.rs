@@ -1,4 +1,4 @@
-//! What every step and operation works with.
+//! What every step and operation gets.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,7 +7,7 @@ use crate::database::tls::Tls;
 use crate::deadline::Deadline;
 use crate::secret::store::Store;
 
-/// What every step and operation works with, for one invocation.
+/// What every step and operation of one invocation gets.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
@@ -17,17 +17,17 @@ pub(crate) struct Context<'a> {
     pub(crate) refused_logins: &'a RefusedLogins,
 }
 
-/// The failed logins that an invocation caused: each is a line in the server's log.
+/// Counts the failed logins of an invocation. Each is a line in the server's log.
 #[derive(Debug, Default)]
 pub(crate) struct RefusedLogins(AtomicU32);
 
 impl RefusedLogins {
-    /// One more.
+    /// Counts one failed login.
     pub(crate) fn count(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many there were so far.
+    /// The number of failed logins so far.
     pub(crate) fn so_far(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }

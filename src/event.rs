@@ -11,7 +11,8 @@ const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"
     \"setSecret\" | \"testSecret\" | \"finishSecret\", \"SecretId\": \"...\", \
     \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \"status\" | \"preflight\" \
     | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. status also takes \"Deep\": \
-    true; recover \"DryRun\": true and \"Prefer\": \"back\" | \"previous\"; retire \"Terminate\": true.";
+    true; recover takes \"DryRun\": true and \"Prefer\": \"back\" | \"previous\"; retire takes \
+    \"Terminate\": true.";
 
 /// What an invocation asks for.
 #[derive(Debug, Clone)]
@@ -31,8 +32,8 @@ pub(crate) struct OperationRequest {
 /// What a person or a schedule asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// Reports the state of the secret. Changes nothing. `deep` also tries older passwords, each of
-    /// which may be a failed login.
+    /// Reports the state of the secret. Changes nothing. `deep` also tries older passwords, and
+    /// each may cause a failed login.
     Status { deep: bool },
     /// Tries everything that a rotation needs. Changes nothing.
     Preflight,
@@ -52,7 +53,7 @@ pub(crate) enum Prefer {
     Forward,
     /// Restore AWSCURRENT's password.
     Back,
-    /// After the rotation: make AWSPREVIOUS current again.
+    /// After a rotation: make AWSPREVIOUS current again.
     Previous,
 }
 

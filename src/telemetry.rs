@@ -1,5 +1,5 @@
-//! The function's own log and metrics: one log event per step and operation with all its fields, and
-//! one metric per invocation in CloudWatch's embedded format.
+//! The function's own log and metrics: one log event per step and operation with all its fields,
+//! and one metric per invocation in CloudWatch's embedded format.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};

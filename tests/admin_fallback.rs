@@ -104,7 +104,7 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
     for (role, admin, reason) in [
         (roles[0].as_str(), &here, "has CREATEROLE"),
         (&roles[1], &here, "it is a superuser"),
-        (&roles[2], &here, "is a member of a role that has"),
+        (&roles[2], &here, "directly or by membership"),
         (&roles[3], &here, "reaches the server's files"),
         ("missing", &here, "it does not exist"),
         (ADMIN, &here, "it is the admin itself"),

@@ -18,7 +18,7 @@ async fn a_misconfigured_function_says_so_to_every_event() {
         ("SECRETS_MANAGER_ENDPOINT", "secretsmanager", "is not a URL"),
         ("AWS_USE_FIPS_ENDPOINT", "maybe", "neither true nor false"),
         ("AWS_CA_BUNDLE", "/no/such/file.pem", "cannot be read"),
-        ("AWS_CA_BUNDLE", "/dev/null", "holds no root certificate"),
+        ("AWS_CA_BUNDLE", "/dev/null", "holds no usable root certificate"),
     ] {
         let function = Function::start(&[(variable, value)]);
         let started = function

@@ -1,5 +1,5 @@
-//! `make drill`: a rotation is cut off after each step in turn, and one call repairs it. It fails if
-//! a repair fails.
+//! `make drill`: a rotation is cut off after each step in turn, and one call repairs it. It fails
+//! if a repair fails.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -243,7 +243,7 @@ async fn a_secret_that_another_service_manages_is_refused() {
         &["createSecret", "setSecret"],
         &random_hex(),
         "SecretManagedByService",
-        "managed by the service \"rds\"",
+        "the service \"rds\" manages",
     )
     .await;
 }

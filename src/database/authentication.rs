@@ -1,5 +1,4 @@
-//! How the server authenticated a login, read from the messages that it sends before a session is
-//! ready.
+//! The method by which the server authenticated a login, read from its messages during the login.
 
 use std::io;
 use std::pin::Pin;
@@ -9,16 +8,15 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
-/// The longest message that is looked into; longer ones are none of authentication.
+/// The longest message that is read. Longer ones do not belong to the authentication.
 const LONGEST_MESSAGE: usize = 4096;
-/// The type and the length of a message of the server.
+/// The size of a message's type and length.
 const HEADER: usize = 5;
 
-/// What the server asked for before it let the role in.
+/// What the server asked for at the login.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Method {
-    /// Nothing, or what is not a password: `trust`, `peer`, a certificate. Such a login proves no
-    /// password.
+    /// No password: `trust`, `peer` or a certificate. Such a login proves no password.
     #[default]
     NoPassword,
     Cleartext,
@@ -29,32 +27,32 @@ pub(crate) enum Method {
     },
 }
 
-/// How far the server's part of a login came.
+/// What the server said during a login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Authentication {
     pub(crate) method: Method,
     /// The server sent `AuthenticationOk`: it accepted the password, whatever it refused afterwards.
     pub(crate) accepted: bool,
-    /// `in_hot_standby`, which servers report from PostgreSQL 14 on.
+    /// `in_hot_standby`, which PostgreSQL 14 and newer report.
     pub(crate) hot_standby: Option<bool>,
 }
 
-/// Reads the messages of a server as they come in, until the session is ready.
+/// Reads the server's messages as they arrive, until the session is ready.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AuthenticationWatch(Arc<Mutex<Watch>>);
 
 #[derive(Debug, Default)]
 struct Watch {
     seen: Authentication,
-    /// The beginning of a message, or the whole of one that is looked into.
+    /// The message that is being read, as far as it has arrived.
     message: Vec<u8>,
-    /// What is left of a message that is not.
+    /// The bytes of a long message that still have to be skipped.
     skip: usize,
     ready: bool,
 }
 
 impl AuthenticationWatch {
-    /// What was seen so far.
+    /// What the server said so far.
     pub(super) fn seen(&self) -> Authentication {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
     }
@@ -95,10 +93,10 @@ impl Watch {
         }
     }
 
-    /// The whole length of the message that has begun, once its header is there.
+    /// The length of the present message with its header, once the header has arrived.
     fn length(&self) -> Option<usize> {
         let length = self.message.get(1..HEADER)?.try_into().ok()?;
-        // The length counts itself, and not the type.
+        // The length counts itself and not the type.
         Some((u32::from_be_bytes(length) as usize).max(4) + 1)
     }
 
@@ -135,7 +133,7 @@ impl Watch {
     }
 }
 
-/// A stream whose incoming bytes are watched.
+/// A stream that passes its incoming bytes to the watch.
 #[derive(Debug)]
 pub(super) struct WatchedStream<S> {
     stream: S,

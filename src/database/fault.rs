@@ -1,12 +1,11 @@
-//! The server's and the driver's errors, told apart. The SQLSTATE decides; texts may be in any
-//! language.
+//! Classifies the errors of the server and the driver. The SQLSTATE decides, because messages may
+//! be in any language.
 
 use tokio_postgres::error::{DbError, SqlState};
 
 use crate::error::{DatabaseFault, Detail, chain};
 
-/// What the server was doing when it failed: some codes mean one thing at the login and another
-/// later.
+/// What the server was doing when it failed. Some codes mean something else at a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Login,
@@ -14,7 +13,7 @@ pub(super) enum Phase {
     Statement,
 }
 
-/// What kind of failure it is, and the text that may be shown with it.
+/// The fault, and the message that may be shown with it.
 pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> (DatabaseFault, Detail) {
     if let Some(error) = error.as_db_error() {
         let fault = match phase {
@@ -28,8 +27,8 @@ pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> (Database
     let fault = if text.contains("server does not support TLS") {
         DatabaseFault::TlsNotOffered
     } else if text.contains("certificate verify failed") {
-        // OpenSSL's texts of X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH: the
-        // only place that tells.
+        // Only OpenSSL's texts tell X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
+        // from other failures.
         let name = ["hostname mismatch", "Hostname mismatch", "IP address mismatch"]
             .iter()
             .any(|reason| text.contains(reason));
@@ -47,8 +46,7 @@ pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> (Database
 }
 
 fn at_login(error: &DbError) -> Option<DatabaseFault> {
-    // The C function that reported the error: the same SQLSTATE stands for a role with NOLOGIN and
-    // for pg_hba.conf.
+    // The server's C function tells NOLOGIN from pg_hba.conf, which share a SQLSTATE.
     let routine = error.routine().unwrap_or_default();
     let code = error.code();
     if *code == SqlState::INVALID_PASSWORD {
@@ -64,7 +62,7 @@ fn at_login(error: &DbError) -> Option<DatabaseFault> {
     } else if *code == SqlState::INSUFFICIENT_PRIVILEGE && routine == "CheckMyDatabase" {
         Some(DatabaseFault::ConnectNotPermitted)
     } else if *code == SqlState::FEATURE_NOT_SUPPORTED || *code == SqlState::PROTOCOL_VIOLATION {
-        // What RDS Proxy and PgBouncer answer to options in the start-up packet.
+        // RDS Proxy and PgBouncer answer so to options in the start-up packet.
         Some(DatabaseFault::ProxyInTheWay)
     } else {
         None
@@ -72,8 +70,7 @@ fn at_login(error: &DbError) -> Option<DatabaseFault> {
 }
 
 fn at_setting_password(error: &DbError) -> Option<DatabaseFault> {
-    // passwordcheck raises the first, credcheck the next two, and a hook written in PL/pgSQL the
-    // last.
+    // passwordcheck raises the first, credcheck the next two, and a PL/pgSQL hook the last.
     let refused = [
         SqlState::INVALID_PARAMETER_VALUE,
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
@@ -106,7 +103,7 @@ fn of_server(error: &DbError) -> DatabaseFault {
         c if *c == SqlState::LOCK_NOT_AVAILABLE => DatabaseFault::LockTimedOut,
         c if *c == SqlState::QUERY_CANCELED => DatabaseFault::StatementTimedOut,
         c if *c == SqlState::UNDEFINED_OBJECT => DatabaseFault::RoleMissing,
-        // `tuple concurrently updated` has no code of its own.
+        // "tuple concurrently updated" has no code of its own.
         c if *c == SqlState::INTERNAL_ERROR && routine == "simple_heap_update" => {
             DatabaseFault::ConcurrentUpdate
         }
@@ -114,8 +111,8 @@ fn of_server(error: &DbError) -> DatabaseFault {
     }
 }
 
-/// Code and message; of a missing right also the detail that names it. Other details may quote
-/// values.
+/// Code and message, and for a missing right also the detail, which names it. Other details may
+/// quote values.
 fn server_detail(error: &DbError) -> Detail {
     let mut message = error.message().to_owned();
     if let (true, Some(detail)) =

@@ -1,4 +1,4 @@
-//! Whether a session has the privileges that a policy declares, computed from the catalogs.
+//! Computes from the catalogs whether a session has the declared privileges.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,29 +13,29 @@ use crate::policy::check::{Check, Kind};
 
 const OPERATION: &str = "checking the declared grants";
 
-/// What came of the checks.
+/// The result of the checks.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Grants {
-    /// How much is missing in all.
+    /// The number of all missing rights.
     pub(crate) total: usize,
-    /// As many of them as were asked for.
+    /// The first of them, as many as were requested.
     pub(crate) missing: Vec<Missing>,
-    /// Statements on views, which have to be planned to see what their owners lack.
+    /// Statements on views. The server has to plan them to show what a view's owner lacks.
     pub(crate) views: Vec<String>,
 }
 
-/// What a file for newer servers adds.
+/// What the file for newer servers adds.
 #[derive(Debug, Deserialize)]
 struct More {
     total: usize,
     missing: Vec<Missing>,
 }
 
-/// Looks up the types that the checks name, along the application's own `search_path`: the oid of
-/// each, by the text that names it. What is no type is left out.
+/// Looks up the types that the checks name, in the application's `search_path`: each oid by the
+/// type's text. Texts that are no type are left out.
 ///
 /// # Errors
-/// [`Error::Database`] when the server does not answer.
+/// [`Error::Database`] if the server does not answer.
 pub(crate) async fn types(
     session: &Session,
     checks: &[&Check],
@@ -44,7 +44,7 @@ pub(crate) async fn types(
     let written: BTreeSet<&String> =
         checks.iter().flat_map(|check| check.arguments.iter().flatten()).collect();
     for written in written {
-        // Before a type there may stand the argument's name.
+        // The argument's name may precede its type.
         let without_name = written.split_once(' ').map(|(_, of)| of);
         for text in std::iter::once(written.as_str()).chain(without_name) {
             match session
@@ -61,7 +61,7 @@ pub(crate) async fn types(
                         break;
                     }
                 }
-                // What is no type's name at all, or in a schema that is closed to the role.
+                // The text is no type's name, or the role may not use its schema.
                 Err(Error::Database {
                     fault:
                         DatabaseFault::PermissionDenied
@@ -76,8 +76,8 @@ pub(crate) async fn types(
     Ok(types)
 }
 
-/// Checks what the role of this session, whose `search_path` is `pg_catalog`, may do; `path` is the
-/// application's own.
+/// Checks the rights of the session's role. The session's `search_path` has to be `pg_catalog`;
+/// `path` is the application's.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -90,7 +90,7 @@ pub(crate) async fn check(
     examples: usize,
 ) -> Result<Grants, Error> {
     let of_parameters = checks.iter().any(|check| check.kind == Kind::Parameter);
-    // Plain values, which always can be written.
+    // These are plain values, which serialize without errors.
     let checks = serde_json::to_string(checks).unwrap_or_default();
     let types = serde_json::to_string(types).unwrap_or_default();
     let limit = i64::try_from(examples).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! A login that either proves a password, disproves it, or says why it could do neither.
+//! A login: the server accepts the password, refuses it, or an error says why neither is known.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,20 +22,19 @@ use crate::secret::password::Password;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the server makes of a password. Everything else is an error, and decides nothing.
+/// Whether the server accepts a password. Every other failure is an error and decides nothing.
 #[derive(Debug)]
 pub(crate) enum Login {
     Accepted(Session),
-    /// SQLSTATE 28P01: this password is not the one in the database (or the role has none that
-    /// works).
+    /// SQLSTATE 28P01: the database has another password for the role, or none that works.
     Rejected(Error),
 }
 
 impl Login {
-    /// The session, where only an accepted password will do.
+    /// The session of an accepted login.
     ///
     /// # Errors
-    /// [`Error::Database`] with `LoginRejected`.
+    /// [`Error::Database`] with `LoginRejected` if the password was refused.
     pub(crate) fn accepted(self) -> Result<Session, Error> {
         match self {
             Self::Accepted(session) => Ok(session),
@@ -44,7 +43,7 @@ impl Login {
     }
 }
 
-/// The way to one database, for one invocation.
+/// A database that an invocation can log in to.
 #[derive(Debug)]
 pub(crate) struct Database<'a> {
     pub(crate) tls: &'a Tls,
@@ -53,11 +52,11 @@ pub(crate) struct Database<'a> {
 }
 
 impl Database<'_> {
-    /// Logs in; `operation` says in errors whose password it was.
+    /// Logs in. `operation` names the login in errors.
     ///
     /// # Errors
-    /// [`Error::Database`] for everything but a refused password: name, route, TLS, `pg_hba.conf`,
-    /// limits, time.
+    /// [`Error::Database`] for every failure but a refused password: name, route, TLS,
+    /// `pg_hba.conf`, limits, time.
     pub(crate) async fn login(
         &self,
         operation: &'static str,
@@ -68,7 +67,7 @@ impl Database<'_> {
         self.watched_login(operation, role, password, purpose).await.0
     }
 
-    /// Logs in, and says how far the attempt came.
+    /// Logs in, and returns how far the attempt came.
     pub(crate) async fn watched_login(
         &self,
         operation: &'static str,
@@ -144,11 +143,10 @@ impl Database<'_> {
     }
 }
 
-/// A fault, and the words that may be shown with it.
+/// A fault and the message that may be shown with it.
 type Failure = (DatabaseFault, Detail);
 
-/// Resolves and connects here and not in the driver, so that a name, a route and a login that fail
-/// can be told apart.
+/// Resolves the name and connects. The driver would do both, but not tell the failures apart.
 async fn dial(target: &Target, progress: &Progress) -> Result<(TcpStream, SocketAddr), Failure> {
     let addresses: Vec<_> = match target.pinned_to {
         Some(address) => vec![address],
@@ -163,7 +161,7 @@ async fn dial(target: &Target, progress: &Progress) -> Result<(TcpStream, Socket
     for address in addresses {
         match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // A request is a packet of its own; waiting to fill it would only delay each.
+                // Each request is one small packet, which must not wait for more.
                 let _ = stream.set_nodelay(true);
                 progress.reached(Part::Tcp);
                 return Ok((stream, address));
@@ -185,6 +183,6 @@ fn serve<S, T>(connection: Connection<S, T>) -> JoinHandle<()>
 where
     Connection<S, T>: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
 {
-    // Its error also reaches every caller that waits for an answer of the session, and is told there.
+    // The error also reaches the caller that waits for an answer, which reports it.
     tokio::spawn(async move { drop(connection.await) })
 }

@@ -1,9 +1,9 @@
-//! What a role lacks, in words, with the statement that mends it.
+//! Describes what a role lacks, with the statement that grants it.
 
 use postgres_protocol::escape::escape_identifier;
 use serde::Deserialize;
 
-/// One thing that a role lacks.
+/// One right or setting that a role lacks.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Missing {
     what: What,
@@ -26,7 +26,7 @@ enum What {
     Mapping,
     Default,
     Member,
-    /// The role that a session acts as has the rights of another.
+    /// Membership of the role that the session acts as.
     InheritedRole,
     Attribute,
     Setting,
@@ -36,8 +36,8 @@ enum What {
 }
 
 impl Missing {
-    /// What it is, and the statement that mends it: for the role that the session acts as, or for
-    /// the user that has logged in.
+    /// Describes it, with the statement that grants it. The grantee is the role that the session
+    /// acts as, or the user that logged in.
     pub(crate) fn text(&self, acts_as: &str, login: &str) -> String {
         let (acts_as, login) = (escape_identifier(acts_as), escape_identifier(login));
         let shown = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -76,16 +76,15 @@ impl Missing {
                 )
             }
             What::Policy => format!(
-                "the rows that policy {identity} hides from {acts_as} (take {name} out of its \
+                "the rows that policy {identity} hides from {acts_as} (remove {name} from its \
                  roles)"
             ),
             What::Mapping => format!(
                 "the user mapping for server {name} (CREATE USER MAPPING FOR {acts_as} SERVER \
-                 {quoted} OPTIONS (...), with the options that role {privilege} has)"
+                 {quoted} OPTIONS (...), with the options of role {privilege})"
             ),
             What::Default => format!(
-                "default privileges {identity} (ALTER DEFAULT PRIVILEGES for, or to, role \
-                 {acts_as})"
+                "default privileges {identity} (ALTER DEFAULT PRIVILEGES for or to role {acts_as})"
             ),
             What::Member => format!("membership in role {name} (GRANT {quoted} TO {login})"),
             What::InheritedRole if self.grantable => format!(
@@ -95,8 +94,7 @@ impl Missing {
                 format!("the rights of role {name} (GRANT {quoted} TO {acts_as})")
             }
             What::Attribute => {
-                // These are those of the role that a session acts as; the others those of the one
-                // that logs in.
+                // These count for the role that a session acts as, all others for the user.
                 let of_actor =
                     ["SUPERUSER", "CREATEROLE", "CREATEDB", "BYPASSRLS"].contains(&name.as_str());
                 format!(
@@ -105,11 +103,11 @@ impl Missing {
                 )
             }
             What::Absent => format!("{name} does not exist"),
-            What::Unsupported => format!("{privilege} is known from PostgreSQL {name} on"),
+            What::Unsupported => format!("{privilege} exists only from PostgreSQL {name} on"),
             What::RowSecurity => {
                 format!(
-                    "row-level security lets no INSERT into {kind} {identity} through (CREATE \
-                     POLICY ... ON {identity} FOR INSERT TO {acts_as})"
+                    "row-level security blocks every INSERT into {kind} {identity} (CREATE POLICY \
+                     ... ON {identity} FOR INSERT TO {acts_as})"
                 )
             }
             What::Setting => format!("the same setting {name} (ALTER ROLE {login} SET)"),
@@ -117,7 +115,7 @@ impl Missing {
     }
 }
 
-/// What GRANT calls an object of that type.
+/// The keyword for this kind of object in GRANT.
 fn keyword(kind: &str) -> String {
     match kind {
         "view" | "materialized view" | "foreign table" | "partitioned table" => "TABLE".to_owned(),

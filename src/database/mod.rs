@@ -1,4 +1,4 @@
-//! PostgreSQL, and the only place that uses its driver: logins, sessions, and what they ask and do.
+//! PostgreSQL: logins, sessions and their SQL. Only this folder uses the driver.
 
 pub(crate) mod authentication;
 pub(crate) mod fault;

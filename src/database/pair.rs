@@ -1,5 +1,5 @@
-//! The two users of an application that take turns: what the catalogs say of them, and the
-//! statements that make one the other's equal.
+//! The two alternating users of an application: the catalogs' facts about them, and the statements
+//! that make one the other's equal.
 
 use std::fmt::Write;
 
@@ -15,11 +15,11 @@ use super::transaction::Transaction;
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Storage;
 
-/// Whom [`read`] asks about.
+/// The roles that [`read`] asks about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names<'a> {
     pub(crate) current: &'a str,
-    /// The user whose turn is next.
+    /// The user that becomes current next.
     pub(crate) next_user: &'a str,
     /// The policy's `owner_role`.
     pub(crate) owner: Option<&'a str>,
@@ -29,7 +29,7 @@ pub(crate) struct Names<'a> {
     pub(crate) dbname: &'a str,
 }
 
-/// What the catalogs say of two users, their owner role and the admin.
+/// The catalogs' facts about two users, their owner role and the admin.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Facts {
     /// `server_version_num`.
@@ -37,33 +37,31 @@ pub(crate) struct Facts {
     pub(crate) admin: Role,
     pub(crate) current: Option<Role>,
     pub(crate) next_user: Option<Role>,
-    /// The policy's owner role, else the role that the current user is set to act as, else the base
+    /// The policy's owner role, else the role in the current user's "role" setting, else the base
     /// user.
     pub(crate) owner_name: String,
     pub(crate) owner_exists: bool,
-    /// The role that the current user acts as only because the database sets it for all users.
+    /// The role that the current user acts as because of a setting for all users of the database.
     pub(crate) role_of_all_users: Option<String>,
-    /// The role that the current user acts as in its database, which may be itself.
+    /// The role that the current user acts as in its database, possibly itself.
     pub(crate) current_acts_as: String,
-    /// Whether it does so by a setting of its own for that database, which is copied like any
-    /// other.
+    /// Whether that comes from the user's own setting for that database, which is copied too.
     pub(crate) by_database: bool,
     /// Whether the current user may act as the owner role.
     pub(crate) current_may_act: Option<bool>,
-    /// Whether it has the owner role's rights without acting as it.
+    /// Whether the current user inherits the owner role's rights.
     pub(crate) current_inherits: Option<bool>,
-    /// Whether a role that may say so made the next user a second user.
+    /// Whether a trusted role made the next user the second user of this pair.
     pub(crate) next_user_is_second: Option<bool>,
-    /// Whether the next user may act as the owner role, with the owner's rights inherited.
+    /// Whether the next user may act as the owner role and inherits its rights.
     pub(crate) next_user_may_act: Option<bool>,
     pub(crate) admin_option_on_next_user: Option<bool>,
     pub(crate) admin_option_on_owner: Option<bool>,
-    /// Memberships of the current user that the next user lacks, and does not get through the
-    /// owner role.
+    /// Memberships of the current user that the next user lacks, also through the owner role.
     pub(crate) lacking: Vec<Membership>,
-    /// Roles that the next user is a member of, and the current user is not.
+    /// Memberships that only the next user has.
     pub(crate) surplus: Vec<Surplus>,
-    /// Names of settings in which the two differ.
+    /// Names of the settings in which the two users differ.
     pub(crate) settings: Vec<String>,
     /// Open sessions of the next user.
     pub(crate) sessions: u32,
@@ -83,10 +81,11 @@ pub(crate) struct Role {
     pub(crate) replication: bool,
     pub(crate) bypass_rls: bool,
     pub(crate) inherit: bool,
-    /// -1: no limit.
+    /// -1 means no limit.
     pub(crate) connection_limit: i32,
     pub(crate) valid_until: Option<String>,
-    /// What it can do to the server, by itself or through a role that it may act as.
+    /// The powerful attributes and memberships that it has, directly or through a role it can act
+    /// as.
     pub(crate) powers: Vec<String>,
 }
 
@@ -97,43 +96,43 @@ pub(crate) struct Membership {
     pub(crate) admin: bool,
     pub(crate) inherit: bool,
     pub(crate) set: bool,
-    /// Whether the admin has ADMIN OPTION on it.
+    /// Whether the admin has ADMIN OPTION on the role.
     pub(crate) grantable: bool,
 }
 
-/// A membership that the next user has alone.
+/// A membership that only the next user has.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Surplus {
     pub(crate) role: String,
     pub(crate) grantor: String,
 }
 
-/// What makes the next user the current one's equal. The server compares and copies the settings.
+/// The change that makes the next user the current one's equal. The server copies the settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Change {
     pub(crate) create: bool,
-    /// As `ALTER ROLE` takes them, such as `CONNECTION LIMIT 5`.
+    /// In the form of `ALTER ROLE`, such as `CONNECTION LIMIT 5`.
     pub(crate) attributes: Vec<String>,
-    /// The role to act as; `None` where that is the next user itself.
+    /// The role to act as. `None` means the next user itself.
     pub(crate) act_as: Option<String>,
-    /// What follows GRANT.
+    /// Each without the word GRANT.
     pub(crate) grants: Vec<String>,
     pub(crate) settings: bool,
 }
 
 impl Facts {
-    /// Whether memberships have options, and CREATEROLE is not enough to change a role.
+    /// Whether memberships have options, and a change of a role needs more than CREATEROLE.
     pub(crate) fn needs_admin_option(&self) -> bool {
         self.version >= 160_000
     }
 }
 
 impl Membership {
-    /// What follows GRANT to give it to a role.
+    /// The GRANT to a role, without the word GRANT.
     pub(crate) fn grant(&self, to: &str, options: bool) -> String {
         let grant = format!("{} TO {}", escape_identifier(&self.role), escape_identifier(to));
         match (options, self.admin) {
-            // What is not named stays as it is.
+            // An option that is not named does not change.
             (true, admin) => format!(
                 "{grant} WITH {}INHERIT {}, SET {}",
                 if admin { "ADMIN true, " } else { "" },
@@ -146,7 +145,7 @@ impl Membership {
     }
 }
 
-/// Reads everything that a change has to know, while the lock of the pair is held.
+/// Reads all facts that a change needs. The caller holds the pair's lock.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -162,11 +161,11 @@ pub(crate) async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Err
         .await
 }
 
-/// Carries a change out.
+/// Makes the change.
 ///
 /// # Errors
-/// [`Error::Database`], with `ConcurrentUpdate` when another session was changing one of the
-/// roles: roll back, and begin again.
+/// [`Error::Database`], with `ConcurrentUpdate` if another session is changing one of the roles:
+/// roll back and retry.
 pub(crate) async fn apply(
     transaction: &Transaction<'_>,
     names: Names<'_>,
@@ -214,7 +213,7 @@ pub(crate) async fn apply(
                 *fault = DatabaseFault::SettingNotPermitted;
                 error
             }
-            // The server quotes a value that is not valid any more.
+            // The server quotes a value that is no longer valid.
             _ => error.without_message(),
         })?;
     }

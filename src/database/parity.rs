@@ -1,4 +1,4 @@
-//! Whether one user can do all that another one can, computed from the catalogs.
+//! Computes from the catalogs whether one user can do all that another can.
 
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
@@ -8,60 +8,59 @@ use super::session::Session;
 use super::sql;
 use crate::error::Error;
 
-const OPERATION: &str = "comparing what the two users can do";
+const OPERATION: &str = "comparing the rights of the two users";
 
-/// What a user can do that this session cannot.
+/// What the current user can do and this session cannot.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Parity {
-    /// Whether there is such a user.
+    /// Whether the current user exists.
     pub(crate) current_exists: bool,
-    /// The role that this session's user is set to act as; its own rights are all it has where it
-    /// may not.
+    /// The role in the "role" setting of this session's user.
     pub(crate) wanted: Option<String>,
-    /// The role that the current user is set to act as.
+    /// The role in the "role" setting of the current user.
     pub(crate) current_wanted: Option<String>,
     /// The role that this session acts as.
     pub(crate) acts_as: String,
-    /// How much is missing in all.
+    /// The number of all differences.
     pub(crate) total: u64,
-    /// As many of them as were asked for.
+    /// The first of them, as many as were requested.
     pub(crate) missing: Vec<Missing>,
-    /// What one of the two users owns itself, so that it is not the other's.
+    /// What one of the two users owns itself, and the other does not.
     pub(crate) directly_owned: Vec<DirectlyOwned>,
-    /// Privileges that one of the two users was granted itself. It acts as another role, and so
-    /// does not have them.
+    /// Privileges of one of the two users itself, which its sessions cannot use because they act as
+    /// another role.
     pub(crate) ineffective_grants: Vec<IneffectiveGrants>,
 }
 
-/// What a user owns itself.
+/// The objects that a user owns itself.
 #[derive(Debug, Deserialize)]
 pub(crate) struct DirectlyOwned {
     /// The user.
     pub(crate) role: String,
-    /// Objects in this database, or of the whole cluster.
+    /// The number in this database and of the whole cluster.
     pub(crate) here: u64,
-    /// Objects in other databases.
+    /// The number in other databases.
     pub(crate) elsewhere: u64,
 }
 
-/// What a user was granted itself, and does not have as the role that it acts as.
+/// The privileges of a user itself, which its sessions cannot use.
 #[derive(Debug, Deserialize)]
 pub(crate) struct IneffectiveGrants {
     /// The user.
     pub(crate) role: String,
-    /// Objects, in all databases.
+    /// The number of objects in all databases.
     pub(crate) grants: u64,
 }
 
-/// What a file for newer servers adds.
+/// What the file for newer servers adds.
 #[derive(Debug, Deserialize)]
 struct More {
     total: u64,
     missing: Vec<Missing>,
 }
 
-/// Compares this session, whose `search_path` is `pg_catalog`, with the sessions of the user
-/// `current`; at most `examples` of what is missing are described.
+/// Compares the rights of this session with those of sessions of the user `current`. The session's
+/// `search_path` has to be `pg_catalog`. At most `examples` differences are described.
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -1,4 +1,4 @@
-//! Has the server plan a statement, which checks what it takes to run it, and never runs it.
+//! Has the server plan a statement. That checks most rights that it needs, and never runs it.
 
 use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::types::{Kind, Type};
@@ -9,36 +9,35 @@ use crate::error::{DatabaseFault, Detail, Error};
 const OPERATION: &str = "planning a probe";
 const NAME: &str = "postgres_secret_rotation_probe";
 const END_PREPARED: &str = "ROLLBACK; DEALLOCATE postgres_secret_rotation_probe";
-/// What a refusal of these says is a name or a right, and no value that a statement holds.
+/// The messages of these codes hold names and rights, and no value of a statement.
 const NAMES_ONLY: [&str; 4] = ["42501", "42P01", "42703", "42883"];
 
-/// What the server said of a statement that it could not plan.
+/// The server's refusal to plan a statement.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// The role lacks a right, and not the statement sense.
+    /// Whether the role lacks a right; otherwise the statement is wrong.
     pub(crate) permission: bool,
-    /// What the server said.
+    /// The server's message.
     pub(crate) detail: Detail,
 }
 
 impl Refusal {
-    /// The server's words without what it may have quoted of the statement's values.
+    /// The server's message, unless it may quote a value of the statement.
     pub(crate) fn without_values(self) -> Detail {
         let names_only = self.detail.sqlstate().is_some_and(|code| NAMES_ONLY.contains(&code));
         if names_only { self.detail } else { self.detail.without_message() }
     }
 }
 
-/// Plans one statement, as the role and under the settings of the session; `None` when the server
+/// Plans one statement with the role and the settings of the session. `None` means that the server
 /// would run it.
 ///
-/// PREPARE takes one statement that can be planned, and nothing else, whatever its text looks like
-/// to us; the extended protocol takes no second one. A generic plan, since one for parameters that
-/// are NULL would leave out what they make superfluous.
+/// PREPARE accepts only one statement that can be planned, however its text looks to us. The
+/// extended protocol accepts no second one. The plan is generic: a plan for NULL parameters could
+/// leave out tables.
 ///
 /// # Errors
-/// [`Error::Database`] when it is not known whether the role could run it: no answer in time, a
-/// lock that somebody holds.
+/// [`Error::Database`] if the answer is unknown: no answer in time, or another session's lock.
 pub(crate) async fn plan(session: &Session, statement: &str) -> Result<Option<Refusal>, Error> {
     let begin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; SET LOCAL \
         plan_cache_mode = force_generic_plan";
@@ -55,7 +54,7 @@ pub(crate) async fn plan(session: &Session, statement: &str) -> Result<Option<Re
         }
         Err(_) => Ok(()),
     };
-    // A prepared statement outlives the transaction.
+    // A prepared statement outlives its transaction.
     session.execute(OPERATION, if prepared.is_ok() { END_PREPARED } else { "ROLLBACK" }).await?;
     match prepared.map(drop).and(planned) {
         Ok(()) => Ok(None),
@@ -66,8 +65,8 @@ pub(crate) async fn plan(session: &Session, statement: &str) -> Result<Option<Re
     }
 }
 
-/// How many parameters it has. Their types are those that the server takes them for, told so that
-/// it does not have to guess again.
+/// Prepares the statement; the number of its parameters. PREPARE names the types that the server
+/// inferred, since it would not infer all of them again.
 async fn prepare(session: &Session, statement: &str) -> Result<usize, Error> {
     let types = session.parameter_types(OPERATION, &format!("EXPLAIN {statement}")).await?;
     let names: Vec<_> = types.iter().map(type_name).collect();
@@ -76,7 +75,7 @@ async fn prepare(session: &Session, statement: &str) -> Result<usize, Error> {
     Ok(types.len())
 }
 
-/// A domain's base type in its place, which takes NULL.
+/// The type's name. A domain is replaced by its base type, which accepts NULL.
 fn type_name(of: &Type) -> String {
     match of.kind() {
         Kind::Domain(base) => type_name(base),

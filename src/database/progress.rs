@@ -1,4 +1,4 @@
-//! How far an attempt to log in has come: what tells a slow name server from a slow handshake.
+//! The progress of a login, which tells a slow name server from a slow handshake.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use tokio_postgres::tls::TlsConnect;
 
 use super::authentication::{Authentication, AuthenticationWatch, WatchedStream};
 
-/// The parts of a login, in their order.
+/// The parts of a login, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Dns,
@@ -19,7 +19,7 @@ pub(crate) enum Part {
     Login,
 }
 
-/// What has been reached so far, and how long each part took.
+/// The parts that were reached, and the time that each took.
 #[derive(Debug)]
 pub(crate) struct Progress {
     reached: Mutex<(Instant, Vec<(Part, Duration)>)>,
@@ -32,7 +32,7 @@ impl Progress {
         Self { reached, watch: AuthenticationWatch::default() }
     }
 
-    /// How the server authenticated the login, as far as it came.
+    /// What the server said about the authentication so far.
     pub(crate) fn authentication(&self) -> Authentication {
         self.watch.seen()
     }
@@ -44,14 +44,14 @@ impl Progress {
         state.1.push((part, took));
     }
 
-    /// The parts that were reached, and for how long the next one has been under way.
+    /// The parts that were reached, and the time that the next one has taken so far.
     pub(crate) fn into_parts(self) -> (Vec<(Part, Duration)>, Duration) {
         let (since, parts) = self.reached.into_inner().unwrap_or_else(PoisonError::into_inner);
         (parts, since.elapsed())
     }
 }
 
-/// A handshake that says when it is done.
+/// A TLS handshake that reports its end.
 pub(super) struct Watched<'a> {
     pub(super) connector: TlsConnector,
     pub(super) progress: &'a Progress,

@@ -1,4 +1,4 @@
-//! Roles: changing a password, and what has to be known of a role before an admin touches it.
+//! Roles: their passwords, and what an admin has to know before it changes one.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::{ExposeSecret, SecretString};
@@ -12,20 +12,20 @@ use crate::secret::password::{Hash, Storage};
 
 pub(super) const CHANGE: &str = "setting the password";
 
-/// How much a role can do, by itself or through its memberships.
+/// The power of a role, including that of its memberships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Power {
     pub(crate) superuser: bool,
-    /// It has, or is a member of a role that has, SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS,
-    /// or is one of those that reach the server itself.
+    /// Whether it has SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS or reaches the server itself,
+    /// directly or by membership.
     pub(crate) more_than_its_own: bool,
 }
 
-/// Sets the password. Only its stored form is sent.
+/// Sets the password. Sends only its stored form.
 ///
 /// # Errors
-/// [`Error::Database`], with `ConcurrentUpdate` when another session was changing the role: roll
-/// back, and begin again.
+/// [`Error::Database`], with `ConcurrentUpdate` if another session is changing the role: roll back
+/// and retry.
 pub(crate) async fn change_password(
     transaction: &Transaction<'_>,
     role: &str,
@@ -38,14 +38,14 @@ pub(crate) async fn change_password(
     changed.map_err(|error| without_password(error, stored_form, storage))
 }
 
-/// Where the server hashes a password itself, it is told how: the settings of the role or of the
-/// database could weaken the hash.
+/// The settings for a password that the server hashes itself. Those of the role or the database
+/// could weaken the hash.
 pub(super) fn hash_settings(storage: Storage) -> String {
     match storage {
         Storage { cleartext: false, .. } => String::new(),
         Storage { hash: Hash::Md5, .. } => "SET LOCAL password_encryption = 'md5'; ".to_owned(),
         Storage { hash: Hash::ScramSha256 { iterations }, .. } => {
-            // Servers before PostgreSQL 16 do not know the second setting.
+            // The second setting exists from PostgreSQL 16 on.
             format!(
                 "SET LOCAL password_encryption = 'scram-sha-256'; \
                  SELECT pg_catalog.set_config('scram_iterations', '{iterations}', true) \
@@ -55,19 +55,19 @@ pub(super) fn hash_settings(storage: Storage) -> String {
     }
 }
 
-/// Takes the password from the session's own role: no password opens a session until it is given
+/// Removes the password of the session's own role, which cannot log in by password until it gets
 /// another.
 ///
 /// # Errors
-/// [`Error::Database`], with `ConcurrentUpdate` when another session was changing the role: roll
-/// back, and begin again.
+/// [`Error::Database`], with `ConcurrentUpdate` if another session is changing the role: roll back
+/// and retry.
 pub(crate) async fn drop_own_password(transaction: &Transaction<'_>) -> Result<(), Error> {
     let session = transaction.session();
     let sql = format!("ALTER ROLE {} PASSWORD NULL", escape_identifier(session.role()));
-    session.execute("taking the password away", &sql).await
+    session.execute("removing the password", &sql).await
 }
 
-/// What the admin has to know of a role; `None` when there is no such role.
+/// The power of a role; `None` if the role does not exist.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -80,9 +80,9 @@ pub(crate) async fn power(session: &Session, role: &str) -> Result<Option<Power>
         .map(|(superuser, more_than_its_own)| Power { superuser, more_than_its_own }))
 }
 
-/// Whether two sessions are on one server, and `own` really is of the role that it claims: the one
-/// takes a lock under a random number, and the other has to see that role hold it. The system
-/// identifier proves less, since every copy of a cluster keeps it.
+/// Whether two sessions are on the same server, and `own` really belongs to its role: `own` takes a
+/// lock with a random number, and the admin has to see that role hold it. The system identifier
+/// proves less: every copy of a cluster has the same.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -100,7 +100,7 @@ pub(crate) async fn same_server(admin: &Session, own: &Session) -> Result<bool, 
     Ok(row.get::<_, i64>(0) > 0)
 }
 
-/// The statement that lets sessions of a user act as a role, once it may.
+/// The statement that makes sessions of a user act as a role.
 pub(crate) fn act_as(user: &str, role: &str) -> String {
     format!(
         "ALTER ROLE {} SET role = {}",
@@ -114,14 +114,14 @@ pub(crate) fn grant(role: &str, to: &str) -> String {
     format!("GRANT {} TO {}", escape_identifier(role), escape_identifier(to))
 }
 
-/// The error without what the server quotes of the password it was sent: not even its hash is shown.
+/// Removes the stored form from an error: the server may quote it, and even a hash is not shown.
 pub(super) fn without_password(
     error: Error,
     stored_form: &SecretString,
     storage: Storage,
 ) -> Error {
     if storage.cleartext {
-        // A part of it may be quoted, too.
+        // The server may also quote a part of it.
         error.without_message()
     } else {
         error.replacing(stored_form.expose_secret(), "[hash]")

@@ -1,4 +1,4 @@
-//! An open session: statements under the invocation's deadline, and their errors told apart.
+//! An open session: runs statements under the invocation's deadline and classifies their errors.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,12 +13,11 @@ use super::fault::{self, Phase};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Detail, Error};
 
-/// Longer than any statement of ours takes, short enough to be told before Lambda's usual 30 s are
-/// over.
+/// Longer than our statements take, and short enough to report within Lambda's usual 30 s.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An open session. Dropping it breaks the connection off; [`close`](Self::close) ends it politely.
+/// An open session. A drop cuts the connection; [`close`](Self::close) ends it properly.
 #[derive(Debug)]
 pub(crate) struct Session {
     client: Client,
@@ -30,7 +29,7 @@ pub(crate) struct Session {
     deadline: Deadline,
 }
 
-/// A connection on which a login succeeded.
+/// The connection of a successful login.
 pub(super) struct Opened {
     pub(super) client: Client,
     pub(super) connection: JoinHandle<()>,
@@ -81,10 +80,10 @@ impl Session {
         &self.host
     }
 
-    /// One row of one query, in a single round trip.
+    /// Runs a query and returns its first row, in one round trip.
     ///
     /// # Errors
-    /// [`Error::Database`] under the name of the operation.
+    /// [`Error::Database`] with the name of the operation.
     pub(crate) async fn query_one(
         &self,
         operation: &'static str,
@@ -99,7 +98,7 @@ impl Session {
         })
     }
 
-    /// A column of an answer. What the server sends is not trusted to have the type it should have.
+    /// A column of an answer. The server may send a wrong type.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -115,7 +114,7 @@ impl Session {
     /// The one JSON text that a query returns, in a single round trip.
     ///
     /// # Errors
-    /// [`Error::Database`] under the name of the operation.
+    /// [`Error::Database`] with the name of the operation.
     pub(super) async fn query_json<T: DeserializeOwned>(
         &self,
         operation: &'static str,
@@ -130,18 +129,18 @@ impl Session {
             .map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))
     }
 
-    /// Statements that take effect together or not at all, in a single round trip.
+    /// Runs statements in one round trip. They take effect together or not at all.
     ///
     /// # Errors
-    /// [`Error::Database`] under the name of the operation.
+    /// [`Error::Database`] with the name of the operation.
     pub(crate) async fn execute(&self, operation: &'static str, sql: &str) -> Result<(), Error> {
         self.answer(operation, Phase::Statement, self.client.batch_execute(sql)).await
     }
 
-    /// As [`execute`](Self::execute), and waits for the answer until an earlier deadline.
+    /// Like [`execute`](Self::execute), with an earlier deadline.
     ///
     /// # Errors
-    /// [`Error::Database`] under the name of the operation.
+    /// [`Error::Database`] with the name of the operation.
     pub(super) async fn execute_before(
         &self,
         deadline: Deadline,
@@ -161,8 +160,7 @@ impl Session {
         self.answer(operation, Phase::SettingPassword, self.client.batch_execute(sql)).await
     }
 
-    /// The types that the server takes a statement's parameters for; the statement is parsed, and
-    /// not run.
+    /// The types that the server infers for a statement's parameters. Parses and does not run it.
     pub(super) async fn parameter_types(
         &self,
         operation: &'static str,
@@ -172,7 +170,7 @@ impl Session {
         Ok(statement.params().to_vec())
     }
 
-    /// One statement and no more, by the extended protocol; what it returns is of no interest.
+    /// Runs exactly one statement, by the extended protocol. Ignores what it returns.
     pub(super) async fn query_nothing(
         &self,
         operation: &'static str,
@@ -181,7 +179,7 @@ impl Session {
         self.answer(operation, Phase::Statement, self.client.query_typed(sql, &[])).await.map(drop)
     }
 
-    /// Ends the session, so that the server does not log a connection that broke off.
+    /// Ends the session, so that the server does not log a lost connection.
     pub(crate) async fn close(self) {
         let Self { client, mut connection, deadline, .. } = self;
         drop(client);
@@ -205,7 +203,7 @@ impl Session {
         }
     }
 
-    /// An error of this session, under the name of an operation.
+    /// An error of this session with the name of an operation.
     pub(crate) fn error(
         &self,
         operation: &'static str,

@@ -1,4 +1,4 @@
-//! Who has a session open, and how the server stores what they logged in with.
+//! The open sessions of users, and the form in which the server stores their passwords.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::error::Error;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Client {
     pub(crate) application: Option<String>,
-    /// `None` where the role that looks may not see it.
+    /// `None` if the role may not see it.
     pub(crate) address: Option<String>,
     pub(crate) sessions: u64,
     pub(crate) oldest_seconds: Option<u64>,
 }
 
-/// How many sessions of each of these users are open, beside ours.
+/// The number of open sessions of each user, without ours.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -34,9 +34,8 @@ pub(crate) async fn count(
     session.query_json("counting the open sessions", sql::SESSIONS_COUNT, &parameters).await
 }
 
-/// The sessions of a user, but this one, by application and address; with `age`, those that were
-/// opened longer ago than that. Any role may give a session the name of ours: ours is not told by
-/// that.
+/// The sessions of a user except this one, by application and address. `age` limits them to those
+/// opened longer ago. Our application name does not matter: any role may use it.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -50,11 +49,11 @@ pub(crate) async fn clients(
     session.query_json("reading the open sessions", sql::SESSIONS_CLIENTS, &parameters).await
 }
 
-/// Ends those sessions; how many were told to end.
+/// Terminates those sessions; their number.
 ///
 /// # Errors
-/// [`Error::Database`], with `PermissionDenied` where they are of a role that this one neither is
-/// nor may act as.
+/// [`Error::Database`], with `PermissionDenied` if they belong to a role that this session cannot
+/// act as.
 pub(crate) async fn terminate(
     session: &Session,
     user: &str,
@@ -62,12 +61,13 @@ pub(crate) async fn terminate(
 ) -> Result<u64, Error> {
     let age = age.map(|age| age.as_secs_f64());
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&user, Type::TEXT), (&age, Type::FLOAT8)];
-    let row = session.query_one("ending sessions", sql::SESSIONS_TERMINATE, &parameters).await?;
+    let row =
+        session.query_one("terminating sessions", sql::SESSIONS_TERMINATE, &parameters).await?;
     Ok(row.get::<_, i64>(0).unsigned_abs())
 }
 
-/// How the server stores the passwords of these users; nothing where the session may not see it, as
-/// is usual. No hash is read.
+/// The form in which the server stores each user's password. Empty if the session may not see it,
+/// which is usual. No hash is read.
 ///
 /// # Errors
 /// [`Error::Database`].

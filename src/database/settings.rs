@@ -1,4 +1,4 @@
-//! The settings that our sessions ask for, whatever the role or the database has set.
+//! The settings of our sessions, which override those of the role and the database.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::deadline::Deadline;
 pub(super) const MARKER: &str = "postgres_secret_rotation.direct";
 /// What the server shows of our sessions in `pg_stat_activity`.
 pub(super) const APPLICATION_NAME: &str = "postgres-secret-rotation";
-/// The settings of a role that must not reach a session of ours.
+/// Settings that a role must not impose on our sessions, with our values.
 pub(super) const ADMINISTRATIVE: [(&str, &str); 4] = [
     ("search_path", "pg_catalog"),
     ("role", "none"),
@@ -18,27 +18,26 @@ pub(super) const ADMINISTRATIVE: [(&str, &str); 4] = [
     ("datestyle", "ISO"),
 ];
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than a transaction waits for anything but the server: a login, a call to Secrets Manager.
+/// Longer than a login or a call of Secrets Manager during a transaction.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Under whose settings a session runs.
+/// Whose settings a session has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Ours: neither the role's `search_path`, nor its `role`, nor its read-only default may reach
-    /// what we send.
+    /// Ours: the role's `search_path`, `role` and read-only default do not apply.
     Administer,
-    /// The application's own, as it will find them.
+    /// The application's.
     Application,
 }
 
-/// The options of the start-up packet.
+/// The options in the start-up packet.
 pub(super) fn startup_options(purpose: Purpose, deadline: Deadline) -> String {
     let timeouts = format!(
         "-c {MARKER}=on -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c \
          default_transaction_deferrable=off",
         deadline.remaining(STATEMENT_TIMEOUT).as_millis().max(1),
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
-        // A session that is cut off keeps its locks, and nothing continues it after the invocation.
+        // A session that is cut off would keep its locks after the invocation.
         deadline.remaining(TRANSACTION_TIMEOUT).as_millis().max(1),
     );
     match purpose {

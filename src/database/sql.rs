@@ -1,16 +1,15 @@
-//! The SQL files: one statement each, valid by itself, so that psql and an editor can read it.
+//! The SQL files. Each holds one complete statement, which psql and an editor can read.
 //!
-//! Nothing is filled in. Parameters are `$1`, `$2`; what a file takes and returns stands in its
-//! first lines. Names are looked up in `pg_catalog` alone: the session's `search_path` is that.
+//! Parameters are `$1`, `$2` and so on. The first lines of a file say what it takes and returns.
+//! The session's `search_path` is `pg_catalog`, so names need no schema.
 //!
-//! # What files share
-//! A common table expression that several files need stands in each of them, between `-- shared:
-//! <name>` and `-- end of shared`. `tests/sql.rs` keeps the copies the same.
+//! # Shared parts
+//! A common table expression that several files need is in each of them, between `-- shared:
+//! <name>` and `-- end of shared`. `tests/sql.rs` checks that the copies are equal.
 //!
 //! # Versions of PostgreSQL
-//! What only newer servers can parse has a file of its own, whose first line says from which
-//! version on it holds. [`from_15`] is what decides whether that file is sent. All other files suit
-//! every version from 13 on.
+//! Every file suits PostgreSQL 13 and newer, unless its first line names another version.
+//! [`from_15`] decides whether a file for PostgreSQL 15 is sent.
 
 pub(super) const ACTING: &str = include_str!("sql/acting.sql");
 pub(super) const GRANTS: &str = include_str!("sql/grants.sql");
@@ -28,7 +27,7 @@ pub(super) const SESSIONS_TERMINATE: &str = include_str!("sql/sessions_terminate
 pub(super) const SETTINGS: &str = include_str!("sql/settings.sql");
 pub(super) const STORED_AS: &str = include_str!("sql/stored_as.sql");
 
-/// Whether a server of this `server_version_num` knows privileges on parameters.
+/// Whether the server has privileges on parameters, by its `server_version_num`.
 pub(super) fn from_15(version: u32) -> bool {
     version >= 150_000
 }

@@ -1,4 +1,4 @@
-//! Who a session is, where it has landed, and what it has to leave or to check first.
+//! The standing of a session: its users, its server and its settings.
 
 use tokio_postgres::types::Type;
 
@@ -12,35 +12,35 @@ const OPTIONS_LOST: &str = "the options of the start-up packet did not reach the
 /// Who a session is, and where it has landed.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    /// The role that logged in, as PostgreSQL names it.
+    /// The role that logged in, according to the server.
     pub(crate) session_user: String,
     /// The role whose rights the session has.
     pub(crate) current_user: String,
-    /// The schemas in which names without one are looked up.
+    /// The schemas of the search path.
     pub(crate) path: Vec<String>,
     /// `server_version_num`.
     pub(crate) version: u32,
 }
 
-/// What the server says about storing passwords.
+/// The server's settings for storing passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PasswordSettings {
-    /// `password_encryption` is md5, and not scram-sha-256.
+    /// Whether `password_encryption` is md5.
     pub(crate) md5: bool,
-    /// That is the server's own setting, and not one of the role or the database.
+    /// Whether that is the server's own setting, and not one of the role or the database.
     pub(crate) encryption_is_servers: bool,
-    /// `scram_iterations`, which servers know from PostgreSQL 16 on.
+    /// `scram_iterations`, which PostgreSQL 16 and newer have.
     pub(crate) iterations: Option<u32>,
-    /// That is the server's own setting, and not one of the role or the database.
+    /// Whether that is the server's own setting, and not one of the role or the database.
     pub(crate) iterations_are_servers: bool,
 }
 
 impl Session {
-    /// Reads who a session of the application is. What it calls is qualified, since the
-    /// application's own `search_path` holds.
+    /// Reads the standing of a session of the application. All names in the query are qualified,
+    /// since the application's `search_path` applies.
     ///
     /// # Errors
-    /// [`Error::Database`], with `ReadOnly` where the session has landed on a standby.
+    /// [`Error::Database`], with `ReadOnly` if the server is a standby.
     pub(crate) async fn standing(&self) -> Result<Standing, Error> {
         const OPERATION: &str = "reading current_user";
         let sql = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text, \
@@ -69,8 +69,8 @@ impl Session {
         })
     }
 
-    /// Servers say so by themselves from PostgreSQL 14 on. Before, a function tells; where it was
-    /// taken from the role, the server is not known to be a standby.
+    /// Whether the server is a standby. PostgreSQL 14 and newer report it at the login. Before, a
+    /// function tells, and a role without that right takes the server for a primary.
     async fn is_standby(&self) -> Result<bool, Error> {
         if let Some(standby) = self.authentication().hot_standby {
             return Ok(standby);
@@ -83,20 +83,21 @@ impl Session {
         }
     }
 
-    /// Makes sure that the settings are those that the session asked for: a pooler may leave them
-    /// out, and names would then be looked up wherever the role or the database says.
+    /// Checks that the session has the settings that it asked for. A pooler may drop them, and the
+    /// role's or database's `search_path` would then apply.
     ///
     /// # Errors
-    /// [`Error::Database`], with `ProxyInTheWay` where they are not.
+    /// [`Error::Database`], with `ProxyInTheWay` if it has others.
     pub(crate) async fn ensure_pinned(&self) -> Result<(), Error> {
         self.password_settings().await.map(drop)
     }
 
-    /// What the server says about storing passwords. The session's settings are pinned.
+    /// Reads the server's settings for storing passwords, after the check of
+    /// [`ensure_pinned`](Self::ensure_pinned).
     ///
     /// # Errors
-    /// [`Error::Database`], with `ProxyInTheWay` where the settings are not those that the session
-    /// asked for.
+    /// [`Error::Database`], with `ProxyInTheWay` if the session lacks the settings that it asked
+    /// for.
     pub(crate) async fn password_settings(&self) -> Result<PasswordSettings, Error> {
         const OPERATION: &str = "reading password_encryption";
         let row = self.query_one(OPERATION, sql::PASSWORD_SETTINGS, &[]).await?;
@@ -119,7 +120,7 @@ impl Session {
             (false, false)
         };
         Ok(PasswordSettings {
-            // Before PostgreSQL 14 "on" and "true" were other names of md5.
+            // Before PostgreSQL 14, "on" and "true" meant md5.
             md5: matches!(encryption.as_str(), "md5" | "on" | "true" | "yes" | "1"),
             encryption_is_servers,
             iterations: iterations.and_then(|iterations| iterations.parse().ok()),
@@ -127,8 +128,8 @@ impl Session {
         })
     }
 
-    /// Pins the `search_path` of a session of the application to `pg_catalog`. It keeps its role
-    /// and its rights.
+    /// Sets the `search_path` of a session of the application to `pg_catalog`. The session keeps
+    /// its role and its rights.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -137,23 +138,23 @@ impl Session {
         self.execute("setting search_path", sql).await
     }
 
-    /// Makes of a session of the application one of ours, as
-    /// [`Purpose::Administer`](super::Purpose::Administer) opens it.
+    /// Gives a session of the application the settings of
+    /// [`Purpose::Administer`](super::Purpose::Administer).
     ///
     /// # Errors
     /// [`Error::Database`].
     pub(crate) async fn apply_admin_settings(&self) -> Result<(), Error> {
         let sql = ADMINISTRATIVE.map(|(name, value)| format!("SET {name} = '{value}'")).join("; ");
-        self.execute("leaving the role's settings", &sql).await
+        self.execute("applying the admin settings", &sql).await
     }
 
-    /// The role that the session's user is set to act as in this database, where it may not act as
-    /// that one. The `search_path` is `pg_catalog`.
+    /// The role in the user's "role" setting, if the user may not assume it. The session's
+    /// `search_path` has to be `pg_catalog`.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub(crate) async fn role_it_cannot_assume(&self) -> Result<Option<String>, Error> {
-        let row = self.query_one("reading the setting role", sql::ACTING, &[]).await?;
+        let row = self.query_one("reading the role setting", sql::ACTING, &[]).await?;
         Ok(row.get(0))
     }
 }

@@ -1,4 +1,4 @@
-//! Where to log in, and how the server has to prove that it is the right one.
+//! The server to log in to, and how it has to prove its identity.
 
 use std::net::SocketAddr;
 
@@ -6,30 +6,29 @@ use crate::error::Problem;
 use crate::policy::Policy;
 use crate::secret::credentials::Server;
 
-/// A database on a server, and the proof that is asked of the server.
+/// A database on a server, and the proof that the server has to give.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) dbname: String,
-    /// The name that the certificate must carry; `None` where the policy allows plaintext and the
-    /// secret asks for it.
+    /// The name that the certificate must carry. `None` means plaintext: the secret asks for it,
+    /// and the policy allows it.
     pub(super) server_name: Option<String>,
-    /// Whether the server must prove, before it is sent anything, that it knows the password, and
-    /// that nothing stands between.
+    /// Whether the server must prove that it knows the password, and that nothing is between.
     pub(super) proof_required: bool,
-    /// The one address to dial, in place of those that the name resolves to.
+    /// The address to connect to instead of those that the name resolves to.
     pub(super) pinned_to: Option<SocketAddr>,
 }
 
 impl Target {
-    /// The secret's server, seen through the policy.
+    /// The secret's server with the policy's changes.
     ///
     /// # Errors
-    /// A sentence, when the secret asks for plaintext and the policy does not allow it.
+    /// A [`Problem`] if the secret asks for plaintext and the policy forbids it.
     pub(crate) fn new(server: &Server, policy: &Policy) -> Result<Self, Problem> {
         if !server.ssl && !policy.allow_plaintext {
-            return Err("\"ssl\" is false, but passwords are sent over TLS only. Remove the key, \
+            return Err("\"ssl\" is false, but passwords are sent only over TLS. Remove the key, \
                  or set allow_plaintext in ROTATION_POLICY for this secret."
                 .into());
         }
@@ -46,13 +45,13 @@ impl Target {
         })
     }
 
-    /// The same server, which must authenticate by SCRAM with channel binding: any other method
-    /// would hand the password, or what it can be found from, to whatever answers.
+    /// Requires SCRAM with channel binding. Any other method would show the password, or a hash to
+    /// guess it from, to a wrong server.
     pub(crate) fn requiring_proof(self) -> Self {
         Self { proof_required: true, ..self }
     }
 
-    /// The same server at this address, whatever its name resolves to by now.
+    /// The same server at this address, whatever its name resolves to.
     pub(crate) fn pinned_to(self, address: SocketAddr) -> Self {
         Self { pinned_to: Some(address), ..self }
     }

@@ -1,5 +1,5 @@
-//! Which roots a server's certificate is checked against: Amazon RDS's of its region, or those of
-//! `CA_BUNDLE_FILE`. There is no unverified way.
+//! TLS: a server's certificate is always verified, against Amazon RDS's roots of its region or
+//! those in `CA_BUNDLE_FILE`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,34 +14,32 @@ use postgres_openssl::TlsConnector;
 
 use crate::error::Error;
 
-/// Each certificate under a line `# region`; `make roots` writes the file.
+/// The roots, each under a line `# region`. `make roots` writes the file.
 const RDS_ROOTS: &str = include_str!("rds_roots.pem");
 const VARIABLE: &str = "CA_BUNDLE_FILE";
-/// The line that a certificate begins with in a PEM file, or ends with: `-----BEGIN X509
-/// CERTIFICATE-----` and `-----BEGIN TRUSTED CERTIFICATE-----` are others.
+/// The end of the line that starts or ends a certificate in a PEM file, in every spelling.
 const PEM_CERTIFICATE: &str = "CERTIFICATE-----";
 
-/// How certificates are verified.
+/// The roots that certificates are verified against.
 pub(crate) struct Tls {
     bundle: Option<Bundle>,
     region: Option<String>,
-    /// What was built so far, by region; the bundle's under no region.
+    /// The connectors built so far, by region; the bundle's has no region.
     connectors: Mutex<HashMap<String, SslConnector>>,
 }
 
-/// The file that `CA_BUNDLE_FILE` names. It is parsed at the first login, which not every process
-/// comes to.
+/// The file in `CA_BUNDLE_FILE`. It is parsed at the first login, which not every process needs.
 struct Bundle {
     path: String,
     pem: String,
 }
 
 impl Tls {
-    /// Reads `CA_BUNDLE_FILE` where it is set. Without it, hosts that do not name their region are
-    /// taken to be in `region`.
+    /// Reads the bundle if there is one. Without it, a host whose name has no region is assumed to
+    /// be in `region`.
     ///
     /// # Errors
-    /// [`Error::Configuration`] when the file cannot be read or holds no certificate.
+    /// [`Error::Configuration`] if the file cannot be read or holds no certificate.
     pub(crate) fn new(bundle: Option<&Path>, region: Option<String>) -> Result<Self, Error> {
         let invalid =
             |problem: String| Error::Configuration { variable: VARIABLE, problem: problem.into() };
@@ -49,11 +47,10 @@ impl Tls {
         Ok(Self { bundle, region, connectors: Mutex::default() })
     }
 
-    /// What makes a handshake with the server whose certificate has to carry `name`.
+    /// The connector for a server whose certificate must carry `name`.
     ///
     /// # Errors
-    /// A sentence, when no roots are known for the host's region, or when `CA_BUNDLE_FILE` cannot
-    /// be parsed.
+    /// A message, if no roots are built in for the host's region, or the bundle cannot be parsed.
     pub(super) fn connector_for(&self, name: &str) -> Result<TlsConnector, String> {
         let region = match &self.bundle {
             Some(_) => "",
@@ -61,8 +58,7 @@ impl Tls {
                 .or(self.region.as_deref())
                 .ok_or("neither the host nor AWS_REGION names a region")?,
         };
-        // A context costs more than the handshakes of a whole rotation, and a process answers
-        // several events.
+        // A context costs more than all handshakes of a rotation, so it is kept for later events.
         let mut built = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let connector = match built.get(region) {
             Some(connector) => connector.clone(),
@@ -76,11 +72,11 @@ impl Tls {
         if let Some(Bundle { path, pem }) = &self.bundle {
             return connector(pem).map_err(|error| format!("{VARIABLE}: {path}: {error}"));
         }
-        // Parsing all the roots would cost more time and memory than the rest of the cold start; a
-        // region has three.
+        // Only the region's three roots: parsing all would cost more than the rest of the cold
+        // start.
         let pem = rds_roots(region);
         if pem.is_empty() {
-            return Err(format!("no roots of Amazon RDS for {region:?} are built in"));
+            return Err(format!("no roots of Amazon RDS are built in for {region:?}"));
         }
         connector(&pem)
     }
@@ -97,7 +93,7 @@ impl fmt::Debug for Tls {
 }
 
 impl Bundle {
-    /// Makes sure that there is a certificate in the file, without the cost of parsing it.
+    /// Checks that the file holds a certificate, without the cost of parsing it.
     fn read(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
         let pem = std::fs::read_to_string(path)
@@ -109,7 +105,7 @@ impl Bundle {
     }
 }
 
-/// Trusts these roots and no others: the system's, which OpenSSL may know of, are left out.
+/// A connector that trusts only these roots, and not those of the system.
 fn connector(pem: &str) -> Result<SslConnector, String> {
     let roots = X509::stack_from_pem(pem.as_bytes()).map_err(|error| error.to_string())?;
     if roots.is_empty() {
@@ -128,7 +124,7 @@ fn connector(pem: &str) -> Result<SslConnector, String> {
     build().map_err(|error| error.to_string())
 }
 
-/// The region in a host name that RDS gave: `NAME.ID.REGION.rds.amazonaws.com`, in China
+/// The region in RDS's host names: `NAME.ID.REGION.rds.amazonaws.com`, in China
 /// `NAME.ID.rds.REGION.amazonaws.com.cn`.
 fn region_of(host: &str) -> Option<&str> {
     let labels: Vec<_> = host.trim_end_matches('.').split('.').collect();

@@ -1,4 +1,4 @@
-//! A transaction, and the advisory lock of a role: each a value that is consumed when it ends.
+//! Transactions and advisory locks. Each is a value that its end consumes.
 
 use postgres_protocol::escape::escape_literal;
 
@@ -12,24 +12,24 @@ const OPERATION: &str = "setting the password";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Commit,
-    /// It was a trial.
+    /// For a trial.
     RollBack,
 }
 
-/// An open transaction of a session. Dropped, it ends unchanged with its session.
+/// An open transaction of a session. If it is dropped, it is rolled back at the session's end.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Transaction<'a> {
     session: &'a Session,
-    /// What follows COMMIT and ROLLBACK: the session of a lock begins the next transaction at once.
+    /// Follows COMMIT and ROLLBACK. " AND CHAIN" begins the next transaction at once.
     chain: &'static str,
 }
 
-/// The advisory lock under a name. It outlives the transactions of its session, and ends with the
-/// session at the latest.
+/// An advisory lock with a name. It outlives its session's transactions, and ends with the session
+/// at the latest.
 ///
-/// The session is in a transaction all the time: so the server itself ends a session that is cut
-/// off, by `idle_in_transaction_session_timeout`, on every version of PostgreSQL.
+/// The session is always in a transaction. If the connection is cut, the server therefore ends the
+/// session by `idle_in_transaction_session_timeout`, on every version of PostgreSQL.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Lock<'a> {
@@ -47,11 +47,10 @@ impl Session {
         Ok(Transaction { session: self, chain: "" })
     }
 
-    /// Takes the lock under which one invocation at a time changes what `name` stands for, among
-    /// those that lock in the same database.
+    /// Takes the lock with this name. It excludes only sessions of the same database.
     ///
     /// # Errors
-    /// [`Error::Database`], with `LockTimedOut` when another session does not release it.
+    /// [`Error::Database`], with `LockTimedOut` if another session keeps the lock.
     pub(crate) async fn lock(&self, name: &str) -> Result<Lock<'_>, Error> {
         let text = escape_literal(&format!("postgres-secret-rotation {name}"));
         let key = format!("pg_catalog.hashtextextended({text}, 0)");
@@ -62,12 +61,12 @@ impl Session {
 }
 
 impl<'a> Transaction<'a> {
-    /// The session that it is a transaction of.
+    /// The transaction's session.
     pub(crate) fn session(&self) -> &'a Session {
         self.session
     }
 
-    /// Ends it, with everything changed or nothing.
+    /// Commits or rolls back.
     ///
     /// # Errors
     /// [`Error::Database`]. Whether a commit took effect is then unknown.
@@ -81,10 +80,10 @@ impl<'a> Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    /// Commits, and waits for the answer until an earlier deadline.
+    /// Commits, with an earlier deadline for the answer.
     ///
     /// # Errors
-    /// [`Error::Database`]. Whether it took effect is then unknown.
+    /// [`Error::Database`]. Whether the commit took effect is then unknown.
     pub(crate) async fn commit_before(self, deadline: Deadline) -> Result<(), Error> {
         let sql = format!("COMMIT{}", self.chain);
         self.session.execute_before(deadline, OPERATION, &sql).await
@@ -92,17 +91,17 @@ impl Transaction<'_> {
 }
 
 impl<'a> Lock<'a> {
-    /// The session that holds it.
+    /// The session that holds the lock.
     pub(crate) fn session(&self) -> &'a Session {
         self.session
     }
 
-    /// The transaction that its session is in.
+    /// The transaction that the session is in.
     pub(crate) fn transaction(&self) -> Transaction<'a> {
         Transaction { session: self.session, chain: " AND CHAIN" }
     }
 
-    /// Lets the next one have it.
+    /// Releases the lock.
     ///
     /// # Errors
     /// [`Error::Database`].

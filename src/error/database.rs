@@ -76,18 +76,18 @@ pub(crate) enum DatabaseFault {
     )]
     ServerNotProven,
     #[error(
-        "the server stores passwords with more SCRAM iterations than a login here can do. Lower \
+        "the server wants more SCRAM iterations than this function can log in with. Lower \
          scram_iterations on the server."
     )]
     TooManyIterations,
     #[error(
-        "the server's password policy refuses to set AWSCURRENT's password again, so a rotation that \
-         fails could not go back. Allow the reuse of the last password."
+        "the server's password policy refuses to set AWSCURRENT's password again, so a failed \
+         rotation could not go back. Allow the reuse of the last password."
     )]
     WayBackRefused,
     #[error(
-        "too little time is left to change a password and prove it. Set the function's time-out to \
-         at least 30 s. A retry starts again."
+        "too little time is left to change the password and prove it. Set the function's time-out \
+         to at least 30 s, and retry."
     )]
     TooLittleTime,
     #[error(

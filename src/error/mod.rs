@@ -93,7 +93,7 @@ pub(crate) enum Error {
     )]
     PrivilegesMissing { role: String, host: String, current: String, total: u64, missing: String },
 
-    /// The single user's password was changed, or may have been, and AWSCURRENT was not moved.
+    /// AWSCURRENT was not moved after a single user's password changed or may have changed.
     #[error("{cause} {restoration}")]
     NotPromoted { cause: Box<Error>, restoration: Restoration, retryable: bool },
 }
@@ -174,8 +174,8 @@ impl Error {
         self
     }
 
-    /// The server's or the library's own words, where there are any: enough where the operation and
-    /// the role are known.
+    /// A short reason for reports that already name the operation and the role: the server's or
+    /// library's message, if there is one.
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::Database { detail, .. } => detail.to_string(),
@@ -183,7 +183,7 @@ impl Error {
         }
     }
 
-    /// If the error is a fault of the database of one kind, makes it one of another kind.
+    /// Replaces one fault of the database with another.
     pub(crate) fn instead_of(mut self, fault: DatabaseFault, by: DatabaseFault) -> Self {
         if let Self::Database { fault: known, .. } = &mut self
             && *known == fault
@@ -214,7 +214,8 @@ impl RotationFault {
     }
 }
 
-/// A library's error with all its causes in one line. Most libraries name the cause only in `source`.
+/// A library's error with all its causes in one line. Most libraries name the cause only in
+/// `source`.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)

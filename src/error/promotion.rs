@@ -1,13 +1,13 @@
-//! Why the password of a single user was not promoted, and which one the role has now.
+//! The password that a single user's role has after a failed promotion.
 
-/// Which password the role has after a promotion that failed.
+/// The password that the role has after a failed promotion.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Restoration {
     #[error("The role has AWSCURRENT's password again; a login with it worked.")]
     Restored,
     #[error("The role still has AWSCURRENT's password; a login with it worked.")]
     NothingToRestore,
-    #[error("The role now has the password of version {0}, to which AWSCURRENT has moved.")]
+    #[error("The role now has the password of version {0}, to which AWSCURRENT moved.")]
     FollowedThirdVersion(String),
     #[error(
         "The role has the pending password. A retry of finishSecret, or the operation \"recover\", \
@@ -20,8 +20,8 @@ pub(crate) enum Restoration {
     )]
     NotProven(String),
     #[error(
-        "Which password the role has is unknown: {0} AWSPENDING stays on its version. A retry, or \
-         the operation \"recover\", finds out."
+        "The password of the role is unknown: {0} AWSPENDING stays on its version. A retry, or the \
+         operation \"recover\", finds out."
     )]
     Unknown(String),
 }

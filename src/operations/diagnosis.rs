@@ -22,7 +22,7 @@ pub(crate) struct Findings {
     pub(crate) strategy: Strategy,
     pub(crate) current: Verdict,
     pub(crate) pending: Pending,
-    /// The best verdict on older passwords of the current user. `None`: they were not tried.
+    /// The best verdict on older passwords of the current user. `None` if none was tried.
     pub(crate) older: Option<Verdict>,
     /// Whether the admin may set a lost password.
     pub(crate) admin_reset: bool,

@@ -1,5 +1,5 @@
-//! `recover` with `"Prefer": "previous"`: after a rotation has ended, makes the version before
-//! current again.
+//! `recover` with `"Prefer": "previous"`: makes the previous version current again after a
+//! rotation.
 
 use super::inspection::{Depth, inspect};
 use super::operation_result::OperationResult;
@@ -14,8 +14,8 @@ use crate::rotation::promotion::Promotion;
 use crate::rotation::{Rotation, SecretVersion};
 use crate::secret::store::{self, VersionSelector};
 
-/// Alternating users: AWSCURRENT moves back once a login has proven AWSPREVIOUS. A single user's
-/// password is changed back first, as `finishSecret` changes it.
+/// Alternating users: a login proves AWSPREVIOUS, then AWSCURRENT moves back. Single user: the
+/// password is changed back first, in the way of `finishSecret`.
 pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<OperationResult, Error> {
     let description = context.store.describe(secret).await?;
     labels::not_managed(&description)

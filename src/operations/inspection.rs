@@ -15,16 +15,16 @@ use crate::rotation::passwords::{LoginAttempts, Origin, find_older_login};
 use crate::rotation::{Admission, Rotation, SecretVersion, labels};
 use crate::secret::store::{self, Description, Version, VersionSelector};
 
-/// How far passwords are tried.
+/// How many passwords an inspection tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// Two refused logins at most: AWSCURRENT, and one more.
+    /// At most two refused logins: AWSCURRENT and one more.
     Shallow,
-    /// Older passwords too, up to `max_refused_logins`.
+    /// Also older passwords, up to `max_refused_logins`.
     Deep,
 }
 
-/// Refused logins that a shallow inspection may cause.
+/// The most refused logins of a shallow inspection.
 const SHALLOW_REFUSALS: u32 = 2;
 
 /// All facts about a secret, and the sessions that were opened to find them.
@@ -39,7 +39,8 @@ pub(super) struct Inspection {
     pub(super) sessions: Sessions,
 }
 
-/// What is good to know, and nothing rests on: what cannot be seen is said, and stops nothing.
+/// Facts for a person, on which no decision rests. What cannot be read is reported and stops
+/// nothing.
 #[derive(Default)]
 struct Surroundings {
     sessions: BTreeMap<String, u64>,
@@ -158,7 +159,7 @@ async fn older_verdict(
     }
 }
 
-/// Open sessions and forms of storage, as far as the first session that there is may see them.
+/// The open sessions and forms of storage, as far as the first open session may read them.
 async fn look_around(rotation: &Rotation, sessions: &Sessions) -> Surroundings {
     let mut seen = Surroundings::default();
     let session = [&sessions.current, &sessions.pending, &sessions.older].into_iter().flatten();
@@ -254,7 +255,7 @@ async fn pending_state(
             let report = reported(Verdict::Unknown, current.reason.clone());
             Ok((Pending::Value(Verdict::Unknown), report))
         }
-        // A role has one password.
+        // A role has only one password.
         Verdict::Accepted if single_user => {
             let reason = "not tried: the database accepts AWSCURRENT".to_owned();
             let report =
@@ -271,11 +272,11 @@ async fn pending_state(
     }
 }
 
-/// What a login showed.
+/// The result of a login.
 struct TriedLogin {
     verdict: Verdict,
     session: Option<Session>,
-    /// Why it is unknown.
+    /// Why the verdict is unknown.
     reason: Option<String>,
 }
 

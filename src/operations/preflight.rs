@@ -167,7 +167,7 @@ async fn check_single_user(
         Ok((storage, session.lock(rotation.lock_name()).await?))
     };
     let (storage, lock) = checks.need(right, prepared.await)?;
-    // AWSCURRENT's own password is not sent here: under `cleartext` the server's log may hold it.
+    // AWSCURRENT's own password is not sent: with `cleartext`, the server's log could hold it.
     let rehearsal = Rehearsal { throwaway: &password, storage, way_back: false };
     let own = rehearsal.run(rotation, Changer::role(&lock)).await;
     let has_admin = rotation.admin_secret().is_some();

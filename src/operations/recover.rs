@@ -1,4 +1,5 @@
-//! `recover`: inspects and decides like `status`, acts, and starts over until nothing is left to do.
+//! `recover`: inspects and decides like `status`, acts, and starts over until nothing is left to
+//! do.
 
 use super::diagnosis::decide;
 use super::inspection::{Depth, Inspection, inspect};

@@ -1,24 +1,24 @@
-//! One privilege on one object, and which privileges there are of each kind of object.
+//! One privilege on one object, and the privileges of each kind of object.
 
 use serde::Serialize;
 
 use super::lexer::Token;
 
-/// One privilege on one object, or on all of a schema.
+/// One privilege on one object, or on all objects of a schema.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Check {
     pub(crate) kind: Kind,
-    /// `None`: where the application's `search_path` leads, or what has no schema.
+    /// `None` means the application's `search_path`, or an object that has no schema.
     pub(crate) schema: Option<String>,
-    /// Absent where all objects of the schema are meant.
+    /// `None` means all objects of the schema.
     pub(crate) name: Option<String>,
-    /// Types of a function's arguments; `None`: the function has but one form.
+    /// The types of a function's arguments. `None` means the only function of that name.
     pub(crate) arguments: Option<Vec<String>>,
     pub(crate) column: Option<String>,
-    /// `None`: membership in the role `name`.
+    /// `None` means membership in the role `name`.
     pub(crate) privilege: Option<&'static str>,
     pub(crate) grantable: bool,
-    /// It is a part of ALL, which does not have it on servers that do not know it.
+    /// Whether it comes from ALL, which leaves out what an older server does not know.
     pub(crate) implied: bool,
 }
 
@@ -62,10 +62,10 @@ pub(super) const PRIVILEGES: [(Kind, &[&str]); 14] = [
     (Kind::Parameter, &["SET", "ALTER SYSTEM"]),
     (Kind::LargeObject, &["SELECT", "UPDATE"]),
 ];
-/// Those that may be had on a single column.
+/// The privileges that a single column can have.
 pub(super) const OF_COLUMNS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "REFERENCES"];
 
-/// The name of a privilege that is one word; TEMP is short for TEMPORARY.
+/// The name of a privilege of one word. TEMP is short for TEMPORARY.
 pub(super) fn privilege_name(token: &Token<'_>) -> Option<&'static str> {
     if token.is("TEMP") {
         return Some("TEMPORARY");

@@ -1,5 +1,4 @@
-//! The keys of a policy, as they are written: in `ROTATION_POLICY`, or in the secret's own
-//! `rotation` object.
+//! The keys of a policy, in `ROTATION_POLICY` and in a secret's own `rotation` object.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU8;
@@ -13,7 +12,7 @@ use super::strategy::Strategy;
 use super::values::{Period, RoleName, StorageName};
 use crate::error::Problem;
 
-/// What an entry says; what it leaves out comes from elsewhere.
+/// The fields of one entry. An absent field comes from a more general entry.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fields {
@@ -32,8 +31,8 @@ pub(super) struct Fields {
     pub(super) admin_reset: Option<bool>,
 }
 
-/// What the secret's own `rotation` object chooses. Errors show keys and places only: what stands
-/// there is a secret's value.
+/// Parses the secret's own `rotation` object. Errors show only keys and places, since the rest is a
+/// secret's value.
 pub(super) fn own_fields(own: &RawValue) -> Result<Fields, Problem> {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(own.get()).map_err(|_| {
         "\"rotation\" is not an object such as {\"strategy\": \"single-user\"}.".to_owned()
@@ -55,8 +54,8 @@ pub(super) fn own_fields(own: &RawValue) -> Result<Fields, Problem> {
             "probes" => fields.probes = Some(own_list(value, "probes", Probe::parse)?),
             _ => {
                 return Err(format!(
-                    "\"rotation\" has the key {key:?}; the secret itself may set \"strategy\", \
-                     \"grants\" and \"probes\", the rest is for ROTATION_POLICY."
+                    "\"rotation\" has the key {key:?}, which only ROTATION_POLICY may set. The \
+                     secret itself may set \"strategy\", \"grants\" and \"probes\"."
                 )
                 .into());
             }

@@ -1,13 +1,13 @@
-//! The grammar of what follows GRANT, read word by word, so that a mistake can be pointed at.
+//! The grammar of a declared grant: the words that follow GRANT, without TO.
 
 use super::check::{Check, Kind, OF_COLUMNS, PRIVILEGES, privilege_name};
 use super::lexer::Mistake;
 use super::parser::Parser;
 
-/// What one declaration may come to.
+/// The largest number of checks of one declaration.
 const MOST_CHECKS: usize = 1000;
 
-/// A privilege as it was written, with its columns; `None`: ALL.
+/// A privilege as it was written, with its columns. The name `None` means ALL.
 struct Privilege {
     name: Option<&'static str>,
     columns: Vec<String>,
@@ -22,23 +22,21 @@ struct Object {
     arguments: Option<Vec<String>>,
 }
 
-/// The checks that a text stands for.
+/// The checks of a declaration.
 pub(super) fn checks(text: &str) -> Result<Vec<Check>, Mistake> {
     let mut parser = Parser::new(text)?;
     if parser.peek_word("GRANT") {
-        return Err(parser.mistake("expected what follows GRANT, without the word itself"));
+        return Err(parser.mistake("expected what follows GRANT, without that word"));
     }
     let checks = if parser.has_word("ON") { parser.privileges_on()? } else { parser.roles()? };
     if parser.peek_word("TO") {
-        return Err(parser.mistake(
-            "expected the end: leave TO out, it is always the rotated user that is meant",
-        ));
+        return Err(parser
+            .mistake("expected the end: leave TO out, the grant is always to the rotated user"));
     }
     match parser.peek() {
         Some(_) => Err(parser.mistake("expected the end, or a comma before another name")),
         None if checks.len() > MOST_CHECKS => Err(parser.mistake(&format!(
-            "expected no more than {MOST_CHECKS} privileges times objects; name \
-                a schema's ALL TABLES in their place"
+            "expected at most {MOST_CHECKS} privileges times objects; use ALL TABLES IN SCHEMA"
         ))),
         None => Ok(checks),
     }
@@ -88,8 +86,10 @@ impl Parser<'_> {
                     || names.iter().any(|name| !OF_COLUMNS.contains(name))
                     || objects.iter().any(|o| o.name.is_none()))
             {
-                let expected =
-                    format!("expected ON; columns go with {} on a table", OF_COLUMNS.join(", "));
+                let expected = format!(
+                    "expected ON; only {} on a table can have columns",
+                    OF_COLUMNS.join(", ")
+                );
                 return Err(Mistake::new("(", privilege.columns_at, &expected));
             }
             for object in &objects {
@@ -200,9 +200,9 @@ impl Parser<'_> {
         }
         let object = Object { schema: Some(first), name: Some(self.name()?), arguments: None };
         if self.peek_word(".") {
-            return Err(self.mistake(
-                "expected schema.name; columns stand in parentheses after the privilege",
-            ));
+            return Err(
+                self.mistake("expected schema.name; columns go in parentheses after the privilege")
+            );
         }
         Ok(object)
     }
@@ -220,8 +220,8 @@ impl Parser<'_> {
         Ok(function)
     }
 
-    /// A type, maybe with the argument's name before it, up to the next comma or the end of the
-    /// arguments, in one spelling.
+    /// An argument's type, which its name may precede, up to the next comma or the closing
+    /// parenthesis. The result has one spelling.
     fn data_type(&mut self) -> Result<String, Mistake> {
         for mode in ["IN", "INOUT", "VARIADIC"] {
             self.take(&[mode]);
@@ -231,13 +231,13 @@ impl Parser<'_> {
             match token.name() {
                 _ if token.is(",") || token.is(")") => break,
                 None if token.is("(") => {
-                    return Err(self.mistake("expected the type alone, without its length"));
+                    return Err(self.mistake("expected only the type, without its length"));
                 }
                 Some(_) => {
                     if !name.is_empty() && !name.ends_with('.') {
                         name.push(' ');
                     }
-                    // An unquoted word reads the same in any case; a quoted one keeps its quotes.
+                    // An unquoted word is folded to lower case, a quoted one keeps its quotes.
                     name.push_str(&if token.quoted {
                         token.text.to_owned()
                     } else {

@@ -1,4 +1,4 @@
-//! What a policy declares that the application needs, in the words that follow GRANT: `SELECT,
+//! Declared grants: rights that the application needs, written as after GRANT, such as `SELECT,
 //! INSERT ON TABLE app.orders`.
 
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use super::grammar;
 use super::lexer::Mistake;
 use crate::error::Problem;
 
-/// One declaration, and what has to be checked for it.
+/// One declaration and its checks.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Grant {
@@ -19,7 +19,7 @@ impl Grant {
     /// Parses what follows GRANT, without TO.
     ///
     /// # Errors
-    /// What points at the word that is wrong.
+    /// A [`Mistake`] that points at the wrong word.
     pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
         grammar::checks(text).map(|checks| Self { checks })
     }
@@ -155,10 +155,10 @@ mod tests {
             ("USAGE ON TABLE t", "at \"USAGE\" (character 1): expected one of SELECT, INSERT"),
             ("SELECT ON SCHEMA app", "at \"SELECT\" (character 1): expected one of CREATE, USAGE"),
             ("SELECT (id ON t", "at \"ON\" (character 12): expected )"),
-            ("DELETE (id) ON t", "at \"(\" (character 8): expected ON; columns go with"),
+            ("DELETE (id) ON t", "at \"(\" (character 8): expected ON; only SELECT"),
             (
                 "SELECT (id) ON ALL TABLES IN SCHEMA app",
-                "at \"(\" (character 8): expected ON; columns go with",
+                "at \"(\" (character 8): expected ON; only SELECT",
             ),
             ("SELECT ON a.b.c", "at \".\" (character 14): expected schema.name"),
             ("SELECT ON t TO app", "at \"TO\" (character 13): expected the end: leave TO out"),
@@ -168,7 +168,7 @@ mod tests {
             ("SELECT ON ALL TABLES SCHEMA app", "at \"SCHEMA\" (character 22): expected IN"),
             (
                 "EXECUTE ON FUNCTION f(numeric(10))",
-                "at \"(\" (character 30): expected the type alone",
+                "at \"(\" (character 30): expected only the type",
             ),
             ("EXECUTE ON FUNCTION f(int,)", "at \")\" (character 27): expected a type"),
             ("SELECT ON LARGE OBJECT big", "at \"big\" (character 24): expected the number"),

@@ -1,4 +1,4 @@
-//! SQL text as words, with the place of each, so that a mistake can be pointed at.
+//! Splits SQL text into words with their places, so that an error can point at one.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Token<'a> {
     pub(crate) text: &'a str,
-    /// The character it begins at, counted from 1.
+    /// The position of its first character, counted from 1.
     pub(crate) at: usize,
-    /// A name in double quotes.
+    /// Whether it is a name in double quotes.
     pub(crate) quoted: bool,
 }
 
@@ -25,7 +25,7 @@ impl Mistake {
         Self { found: found.to_owned(), at, expected: expected.to_owned() }
     }
 
-    /// The place and what was expected there, without what stands there: it may be a secret's.
+    /// The place and what was expected, without the text itself, which may be a secret's value.
     pub(crate) fn place(&self) -> String {
         format!("character {}: {}", self.at, self.expected)
     }
@@ -47,8 +47,7 @@ impl Token<'_> {
         !self.quoted && self.text.eq_ignore_ascii_case(word)
     }
 
-    /// The name that it stands for: PostgreSQL folds what is not quoted to lower case, in UTF-8 of
-    /// ASCII alone.
+    /// The name that it stands for. PostgreSQL folds unquoted ASCII letters to lower case.
     pub(super) fn name(&self) -> Option<String> {
         if self.quoted {
             return Some(self.text[1..self.text.len() - 1].replace("\"\"", "\""));
@@ -61,7 +60,7 @@ impl Token<'_> {
     }
 }
 
-/// The words of a text that holds no literals, which nothing that follows GRANT does.
+/// Splits a text into words. It must hold no literals, which a grant never does.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
     let mut tokens = Vec::new();
     let mut rest =

@@ -1,8 +1,8 @@
-//! What the rotation of one secret has to respect: defaults, then the function's `ROTATION_POLICY`,
-//! then the secret's own `rotation` object.
+//! The policy of a secret: defaults, then the function's `ROTATION_POLICY`, then the secret's own
+//! `rotation` object.
 //!
-//! Whatever widens power is the function's to say: whoever may write the secret is trusted with no
-//! more than its own role.
+//! Only the function's policy can widen power. The writer of a secret is trusted with its own role
+//! and no more.
 
 pub(crate) mod check;
 mod fields;
@@ -28,9 +28,9 @@ use self::values::{Period, RoleName, StorageName};
 use crate::error::Problem;
 use crate::secret::password::StorageForm;
 
-/// Longer than applications keep a secret, as a rule.
+/// Longer than most applications keep a secret.
 const RETIRE_AFTER: Duration = Duration::from_hours(24);
-/// More than any state of ours needs. Extensions may ban a role after three.
+/// Enough for every state that a rotation leaves. Extensions may ban a role after three.
 const MAX_REFUSED_LOGINS: usize = 5;
 
 /// `ROTATION_POLICY`, parsed once at cold start.
@@ -39,42 +39,41 @@ const MAX_REFUSED_LOGINS: usize = 5;
 pub(crate) struct Policies {
     #[serde(default)]
     defaults: Fields,
-    /// By ARN, by name, or by a prefix of either that ends in `*`.
+    /// By ARN, by name, or by a prefix of either, followed by `*`.
     #[serde(default)]
     secrets: BTreeMap<String, Fields>,
 }
 
 /// The policy of one secret.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent switches")]
 pub(crate) struct Policy {
-    /// `None`: alternating users where the secret names an admin secret, else a single user.
+    /// `None` means alternating users if there is an admin secret, else a single user.
     strategy: Option<Strategy>,
-    /// The admin secret; takes the place of the secret's own `masterarn`.
+    /// The admin secret, which overrides the secret's `masterarn`.
     pub(crate) admin_secret: Option<String>,
-    /// The role that both users of a pair act as; `None`: the one that the current user acts as
-    /// already.
+    /// The role that both users of a pair act as. `None` means the role that the current user acts
+    /// as.
     pub(crate) owner_role: Option<String>,
-    /// What the application needs, checked before a credential is promoted.
+    /// The rights that the application needs, checked before a credential is promoted.
     pub(crate) grants: Vec<Grant>,
     /// Statements that the application runs, planned before a credential is promoted.
     pub(crate) probes: Vec<Probe>,
-    /// Whether the secret itself has set these.
+    /// Whether the probes come from the secret itself.
     pub(crate) probes_of_secret: bool,
-    /// Whether a second user that does not exist is created, and memberships that it lacks are
-    /// granted.
+    /// Whether the admin may create the second user and grant it memberships.
     pub(crate) create_users: bool,
-    /// How long a user that is not current any more keeps its password, at least.
+    /// The time that a previous user keeps its password, at least.
     pub(crate) retire_after: Duration,
-    /// Refused logins that one invocation may cause, in search of a password that works.
+    /// The most refused logins of one invocation, in search of a working password.
     pub(crate) max_refused_logins: usize,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
     pub(crate) rotation_host: Option<String>,
-    /// The name that the server's certificate has to carry in place of the host's.
+    /// The name that the server's certificate must carry instead of the host's.
     pub(crate) tls_server_name: Option<String>,
-    /// Whether a secret with `"ssl": false` is spoken to without TLS.
+    /// Whether a secret with `"ssl": false` is rotated without TLS.
     pub(crate) allow_plaintext: bool,
-    /// `None`: as the server's `password_encryption` says.
+    /// `None` means the server's `password_encryption`.
     pub(crate) password_storage: Option<StorageForm>,
     /// Whether the admin may set the password of a role for which the secret holds none that works.
     pub(crate) admin_reset: bool,
@@ -84,9 +83,9 @@ impl Policies {
     /// Parses the value of `ROTATION_POLICY`.
     ///
     /// # Errors
-    /// A sentence that names the key or the value that is wrong.
+    /// A [`Problem`] that names the wrong key or value.
     pub(crate) fn parse(json: &str) -> Result<Self, Problem> {
-        // serde takes a list for the members in their order, which nobody means.
+        // serde would accept a list of the members in order.
         if !json.trim_start().starts_with('{') {
             return Err(
                 "it is not a JSON object. Expected {\"defaults\": {...}, \"secrets\": {\"<ARN, \
@@ -99,8 +98,8 @@ impl Policies {
             let fixed = pattern.strip_suffix('*').unwrap_or(pattern);
             if fixed.is_empty() || fixed.contains('*') {
                 return Err(format!(
-                    "secrets: {pattern:?} is neither an ARN, a name, nor a prefix followed by one \
-                     \"*\"."
+                    "secrets: {pattern:?} is neither an ARN nor a name, nor a prefix followed by \
+                     one \"*\"."
                 )
                 .into());
             }
@@ -108,11 +107,11 @@ impl Policies {
         Ok(policies)
     }
 
-    /// The policy of a secret: the entry that fits it best over the defaults, and the secret's own
-    /// object over both.
+    /// The policy of a secret. The best-fitting entry overrides the defaults, and the secret's own
+    /// object overrides both.
     ///
     /// # Errors
-    /// A sentence that names the key of the secret's own object that is wrong.
+    /// A [`Problem`] that names the wrong key of the secret's own object.
     pub(crate) fn resolve(
         &self,
         arn: &str,
@@ -157,7 +156,7 @@ impl Policies {
 }
 
 impl Policy {
-    /// The strategy for a secret that names that admin secret, or none.
+    /// The strategy for a secret with this `masterarn`.
     pub(crate) fn strategy(&self, masterarn: Option<&str>) -> Strategy {
         match (self.strategy, self.admin(masterarn)) {
             (Some(strategy), _) => strategy,
@@ -166,13 +165,13 @@ impl Policy {
         }
     }
 
-    /// The admin secret: the function's own word before the secret's.
+    /// The admin secret: the policy's, else the secret's `masterarn`.
     pub(crate) fn admin<'a>(&'a self, masterarn: Option<&'a str>) -> Option<&'a str> {
         self.admin_secret.as_deref().or(masterarn)
     }
 }
 
-/// How well a pattern fits: a whole ARN or name best, then the longest prefix.
+/// How well a pattern fits: a whole ARN or name fits best, then the longest prefix.
 fn fit(pattern: &str, arn: &str, name: &str) -> Option<usize> {
     match pattern.strip_suffix('*') {
         None => (pattern == arn || pattern == name).then_some(usize::MAX),
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_the_safest() {
+    fn the_defaults_are_the_safest_choice() {
         let policy = resolve("{}", None).unwrap();
         assert!(policy.create_users && policy.owner_role.is_none());
         assert!(

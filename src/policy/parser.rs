@@ -1,23 +1,23 @@
-//! Reads a text word by word: what every rule of the grammar is made of.
+//! Reads a text word by word, for the rules of the grammar.
 
 use super::lexer::{Mistake, Token, tokens};
 use crate::secret::credentials::MAX_NAME_BYTES;
 
-/// A text, and how far it was read.
+/// A text and how far it was read.
 pub(super) struct Parser<'a> {
     tokens: Vec<Token<'a>>,
     next: usize,
-    /// Where the text ends, counted as [`Token::at`].
+    /// The end of the text, counted like [`Token::at`].
     end: usize,
 }
 
 impl<'a> Parser<'a> {
-    /// Ready to read a text from its beginning.
+    /// A parser at the beginning of a text.
     pub(super) fn new(text: &'a str) -> Result<Self, Mistake> {
         Ok(Self { tokens: tokens(text)?, next: 0, end: text.chars().count() + 1 })
     }
 
-    /// Goes on to the next word.
+    /// Skips a word.
     pub(super) fn skip(&mut self) {
         self.next += 1;
     }
@@ -34,7 +34,7 @@ impl<'a> Parser<'a> {
         self.tokens[self.next..].iter().any(|token| token.is(word))
     }
 
-    /// Takes these words, if they come next.
+    /// Skips these words if they come next; whether they did.
     pub(super) fn take(&mut self, words: &[&str]) -> bool {
         let come = words
             .iter()

@@ -1,23 +1,24 @@
-//! A statement that the application runs, which `testSecret` has the server plan and never run.
+//! Declared probes: statements that the application runs, which the server only plans.
 
 use serde::Deserialize;
 
 use crate::error::Problem;
 
-/// One statement, without parameters' values: `UPDATE app.orders SET total = $1 WHERE id = $2`.
+/// One statement, without the values of parameters: `UPDATE app.orders SET total = $1 WHERE id =
+/// $2`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Probe(String);
 
-/// What EXPLAIN can plan.
+/// The statements that EXPLAIN can plan.
 const STATEMENTS: [&str; 8] =
     ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE"];
 
 impl Probe {
-    /// Takes one statement that can be planned without being run.
+    /// Accepts one statement that the server can plan without running it.
     ///
     /// # Errors
-    /// A sentence that says what was expected, and shows nothing of the text.
+    /// A [`Problem`] that says what was expected and shows nothing of the text.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let code = code(text)?;
         let ends = |c: char| c == ';' || c.is_whitespace();
@@ -26,7 +27,7 @@ impl Probe {
             return Err("it holds no statement.".into());
         }
         if statement.contains(';') {
-            return Err("it holds several statements; make each a probe of its own.".into());
+            return Err("it holds several statements. Declare a probe for each.".into());
         }
         let words: Vec<_> = statement
             .split(|c: char| !(c.is_alphanumeric() || c == '_'))
@@ -37,7 +38,9 @@ impl Probe {
             .windows(2)
             .any(|pair| is(pair[1], "INTO") && !is(pair[0], "INSERT") && !is(pair[0], "MERGE"))
         {
-            return Err("SELECT INTO makes a table; declare CREATE ON SCHEMA in its place.".into());
+            return Err(
+                "SELECT INTO creates a table. Declare the grant CREATE ON SCHEMA instead.".into()
+            );
         }
         let first: String = statement
             .trim_start_matches(['(', ' ', '\n', '\t'])
@@ -46,8 +49,8 @@ impl Probe {
             .collect();
         if !STATEMENTS.contains(&first.to_uppercase().as_str()) {
             return Err(format!(
-                "it does not begin with one of {}, which are all that can be planned without being \
-                 run; declare a grant in its place.",
+                "it does not begin with one of {}. Nothing else can be planned without being run. \
+                 Declare a grant instead.",
                 STATEMENTS.join(", ")
             )
             .into());
@@ -69,8 +72,8 @@ impl TryFrom<String> for Probe {
     }
 }
 
-/// The text with literals, quoted names and comments blanked out. It only has to be right about a
-/// statement that is meant well: the server itself takes no more than one.
+/// The text without literals, quoted names and comments. This only has to be right for an honest
+/// statement: the server itself accepts only one.
 fn code(text: &str) -> Result<String, Problem> {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -81,7 +84,7 @@ fn code(text: &str) -> Result<String, Problem> {
         } else if rest.starts_with("/*") {
             comment(rest).ok_or("a comment is not closed.")?
         } else if c == '\'' || c == '"' {
-            // After E, a backslash keeps the next character from ending it.
+            // After E, a backslash escapes the next character.
             let mut back = code.chars().rev();
             let escapes = c == '\''
                 && matches!(back.next(), Some('e' | 'E'))
@@ -147,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_statement_that_can_be_planned_is_taken() {
+    fn one_statement_that_can_be_planned_is_accepted() {
         for text in [
             "SELECT 1",
             "select * from app.orders where id = $1 and note <> ';'",
@@ -192,7 +195,7 @@ mod tests {
             ("ANALYZE SELECT 1", "does not begin with one of"),
             ("(ANALYZE) SELECT 1", "does not begin with one of"),
             ("--\rANALYZE SELECT 1\nSELECT 2", "does not begin with one of"),
-            ("SELECT * INTO more FROM t", "SELECT INTO makes a table"),
+            ("SELECT * INTO more FROM t", "SELECT INTO creates a table"),
             ("SELECTED", "does not begin with one of"),
             ("SET ROLE x", "does not begin with one of"),
         ] {

@@ -1,14 +1,14 @@
-//! How a new password comes into use.
+//! The two strategies of rotation.
 
 use serde::Deserialize;
 
-/// How a new password comes into use.
+/// How a new password replaces the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Strategy {
-    /// The role's own password is changed.
+    /// The password of the one role is changed.
     SingleUser,
-    /// Two roles take turns, so that the old password works until the next turn.
+    /// Two roles alternate, so that the old password works until the next rotation.
     AlternatingUsers,
 }
 

@@ -1,4 +1,4 @@
-//! The types of a policy's values: what a name, a period and a form of storage may be.
+//! The types of a policy's values: names, periods and forms of storage.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::error::Problem;
 use crate::secret::credentials::MAX_NAME_BYTES;
 use crate::secret::password::StorageForm;
 
-/// A name that PostgreSQL would not cut off.
+/// A role's name, short enough that PostgreSQL keeps all of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct RoleName(pub(super) String);
@@ -18,7 +18,7 @@ pub(super) struct RoleName(pub(super) String);
 #[serde(try_from = "String")]
 pub(super) struct Period(pub(super) Duration);
 
-/// How the server stores a password; `Server`: as its `password_encryption` says.
+/// How the server stores a password. `Server` means its `password_encryption`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum StorageName {
@@ -35,7 +35,7 @@ impl TryFrom<String> for RoleName {
     fn try_from(name: String) -> Result<Self, Problem> {
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
             return Err(format!(
-                "a role's name has 1 to {MAX_NAME_BYTES} bytes, and no NUL among them"
+                "a role's name has 1 to {MAX_NAME_BYTES} bytes and no NUL character"
             )
             .into());
         }
@@ -57,14 +57,14 @@ impl TryFrom<String> for Period {
         };
         let number = text[..split].parse::<u32>().ok().filter(|_| unit > 0);
         let number = number.ok_or_else(|| {
-            format!("{text:?} is not a number and one of s, m, h, d, such as \"24h\"")
+            format!("{text:?} is not a number followed by s, m, h or d, such as \"24h\"")
         })?;
         Ok(Self(Duration::from_secs(u64::from(number) * unit)))
     }
 }
 
 impl StorageName {
-    /// `None`: as the server says.
+    /// `None` means the server's choice.
     pub(super) fn storage(self) -> Option<StorageForm> {
         match self {
             Self::Server => None,

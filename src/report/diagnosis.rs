@@ -23,7 +23,7 @@ pub(crate) struct Diagnosis {
     /// Empty if the role may not see it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) password_stored_as: BTreeMap<String, String>,
-    /// What could not be seen, and why; it stops nothing.
+    /// What could not be read, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) not_visible: BTreeMap<&'static str, String>,
     pub(crate) schedule: Schedule,
@@ -85,9 +85,9 @@ pub(crate) enum Remedy {
     Wait,
     /// A person has to find the password that the database has.
     ManualInterventionRequired,
-    /// The database refuses what `status` has tried; `recover` tries older passwords, too.
+    /// The database refuses the passwords that `status` tried. `recover` also tries older ones.
     TryOlderPasswords,
-    /// The version that was current before is wanted again.
+    /// A person wants the previous version back.
     ReturnToPrevious,
 }
 
@@ -99,7 +99,7 @@ impl Remedy {
             Self::RemovePendingLabel => "AWSPENDING was removed",
             Self::RestoreCurrent => "AWSCURRENT's password was set again",
             Self::ResetByAdmin => "the admin set AWSCURRENT's password",
-            Self::ReturnToPrevious => "AWSCURRENT was moved back to the version before",
+            Self::ReturnToPrevious => "AWSCURRENT was moved back to the previous version",
             Self::Nothing
             | Self::Wait
             | Self::TryOlderPasswords
@@ -131,14 +131,14 @@ impl Remedy {
                  beside the version."
             }
             Self::TryOlderPasswords => {
-                "The database refuses the passwords that were tried. \"recover\" tries older ones and \
-                 sets AWSCURRENT's again; \"status\" with \"Deep\": true only tries them."
+                "The database refuses the passwords that were tried. \"recover\" tries older ones \
+                 and sets AWSCURRENT's again. \"status\" with \"Deep\": true only tries them."
             }
             Self::ReturnToPrevious => "Move AWSCURRENT back to AWSPREVIOUS.",
             Self::ManualInterventionRequired => {
                 "The secret does not hold the database's password, or the database accepts any \
-                 password. Store the right one with `aws secretsmanager put-secret-value`, or allow \
-                 admin_reset in ROTATION_POLICY."
+                 password. Store the right one with `aws secretsmanager put-secret-value`, or \
+                 allow admin_reset in ROTATION_POLICY."
             }
         }
     }

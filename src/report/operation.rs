@@ -23,7 +23,7 @@ pub(crate) struct OperationReport {
     pub(crate) message: String,
     #[serde(flatten)]
     pub(crate) details: Details,
-    /// The failed logins that the operation caused in the server's log.
+    /// The number of failed logins that the operation caused.
     pub(crate) refused_logins: u32,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
     pub(crate) duration: Duration,

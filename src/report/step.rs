@@ -27,7 +27,7 @@ pub(crate) struct StepReport {
     /// Only for `testSecret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checks: Option<RequirementsReport>,
-    /// The failed logins that the invocation caused so far in the server's log.
+    /// The number of failed logins that the invocation caused so far.
     pub(crate) refused_logins: u32,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
     pub(crate) duration: Duration,
@@ -52,7 +52,7 @@ pub(crate) enum Outcome {
     Created,
     /// The version already had a value, which stays.
     Kept,
-    /// Single user: the change of the password was tried and rolled back; `finishSecret` makes it.
+    /// Single user: the change was tried and rolled back. `finishSecret` makes it.
     Rehearsed,
     /// Alternating users: the database now accepts the pending password.
     PasswordSet,
@@ -60,8 +60,8 @@ pub(crate) enum Outcome {
     AlreadySet,
     /// The pending credential works.
     Tested,
-    /// The current credential works: the version has no value yet, or the single user's password is
-    /// not changed before `finishSecret`.
+    /// The current credential works. The version has no value, or a single user's password changes
+    /// only in `finishSecret`.
     CurrentTested,
     /// AWSCURRENT is now on the version.
     Finished,

@@ -1,7 +1,7 @@
 //! The admin secret: when it may set the password of a role, and how the right server is proven.
 //!
 //! The rotated secret is not trusted here. Its writer could name a host of their own and wait there
-//! for the admin's password, or name a role of another team.
+//! for the admin's password. They could also name a role of another team.
 
 use super::lock::Changer;
 use super::{Rotation, labels};
@@ -14,7 +14,7 @@ use crate::secret::document::Document;
 use crate::secret::store::{self, Value, VersionSelector};
 
 /// Makes a change as the role, or as the admin if the role may not and an admin exists. The role's
-/// own session holds the lock either way.
+/// own session holds the lock in both cases.
 ///
 /// # Errors
 /// Those of the change and of [`session`].
@@ -51,7 +51,7 @@ pub(crate) async fn as_admin<T>(
     changed.map_err(lacks_right)
 }
 
-/// Makes a change as the admin, where no password of the role works.
+/// Makes a change as the admin if no password of the role works.
 ///
 /// # Errors
 /// Those of the change and of [`session`]. A missing right is the admin's.
@@ -64,7 +64,7 @@ pub(crate) async fn as_admin_alone<T>(
     let changed = async {
         let lock = admin.lock(rotation.lock_name()).await?;
         let changed = change(Changer::admin_alone(&lock)).await?;
-        // The lock also ends with the session, and what was changed stays changed.
+        // The change is made. If the release fails, the lock ends with the session.
         let _ = lock.release().await;
         Ok(changed)
     };
@@ -107,7 +107,7 @@ pub(crate) async fn session(
     })?;
     if secret_session.is_none() && !names_the_same_server(rotation, &admin) {
         return Err(refused(format!(
-            "its server is {}, the secret's is {}:{}, and the secret holds no working password to \
+            "its server is {}, and the secret's is {}:{}. The secret holds no working password to \
              prove that the two are one.",
             target.address(),
             current.server.host,
@@ -138,8 +138,8 @@ pub(crate) fn lacks_right(error: Error) -> Error {
     error.instead_of(DatabaseFault::PermissionDenied, DatabaseFault::AdminLacksRight)
 }
 
-/// The admin's server: its own secret names it, or the policy's `rotation_host`. Otherwise it is the
-/// rotated secret's host, which has to prove itself.
+/// The admin's server: its own secret names it, or the policy's `rotation_host`. Otherwise it is
+/// the rotated secret's host, which has to prove itself.
 fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Problem> {
     let server = &rotation.current.credentials.server;
     let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());
@@ -209,8 +209,8 @@ fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
     } else if power.more_than_its_own && !proven {
         Some(
             "it is powerful, and no password in the secret proves that it is the secret's own. It \
-             has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of \
-             rds_superuser, or of a role that reaches the server's files.",
+             has CREATEROLE, REPLICATION or BYPASSRLS, directly or by membership. Or it is a \
+             member of rds_superuser or of a role that reaches the server's files.",
         )
     } else {
         None

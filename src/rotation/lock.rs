@@ -1,5 +1,5 @@
-//! One change of a role at a time: who makes it while the lock is held, and what happens when
-//! another session changes the same role.
+//! One change of a role at a time, under a lock. If a foreign session changes the same role, the
+//! change is retried.
 
 use std::time::Duration;
 
@@ -12,34 +12,34 @@ use crate::error::{DatabaseFault, Error};
 const ATTEMPTS: usize = 5;
 const PAUSE_MS: std::ops::Range<u64> = 20..120;
 
-/// Who makes a change while a lock is held. Advisory locks are those of one database, and the
-/// admin's may be another than the secret's: so the role's own session holds the lock, where there
-/// is one.
+/// The session that makes a change while a lock is held. An advisory lock exists in one database
+/// only, and the admin may be in another one. Therefore the role's own session holds the lock, if
+/// one exists.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Changer<'a> {
     lock: &'a Lock<'a>,
-    /// Another session than the one that holds the lock.
+    /// The changing session, if it is not the one that holds the lock.
     other: Option<&'a Session>,
     by_admin: bool,
 }
 
 impl<'a> Changer<'a> {
-    /// The session that holds the lock, which is the role's own.
+    /// The role changes itself, and its session holds the lock.
     pub(crate) fn role(lock: &'a Lock<'a>) -> Self {
         Self { lock, other: None, by_admin: false }
     }
 
-    /// Another role's session, while the role's own holds the lock.
+    /// Another role makes the change. The current role's session holds the lock.
     pub(crate) fn other(lock: &'a Lock<'a>, session: &'a Session) -> Self {
         Self { lock, other: Some(session), by_admin: false }
     }
 
-    /// The admin's session, while the role's own holds the lock.
+    /// The admin makes the change. The role's session holds the lock.
     pub(crate) fn admin(lock: &'a Lock<'a>, session: &'a Session) -> Self {
         Self { lock, other: Some(session), by_admin: true }
     }
 
-    /// The admin's session, which holds the lock itself.
+    /// The admin makes the change and holds the lock.
     pub(crate) fn admin_alone(lock: &'a Lock<'a>) -> Self {
         Self { lock, other: None, by_admin: true }
     }
@@ -54,16 +54,15 @@ impl<'a> Changer<'a> {
         self.other.unwrap_or(self.lock.session())
     }
 
-    /// Whether the admin makes the change, and not the role itself.
+    /// Whether the admin makes the change.
     pub(crate) fn is_admin(self) -> bool {
         self.by_admin
     }
 
-    /// Carries a change out in a transaction, if `allowed` holds then. The change says how its
-    /// transaction ends.
+    /// Checks `allowed` and makes a change in a transaction. The change returns how it ends.
     ///
     /// # Errors
-    /// Those of `allowed` and `change`, and [`Error::Database`]. Nothing was changed then.
+    /// Those of `allowed` and `change`, and [`Error::Database`]. Nothing is changed then.
     pub(crate) async fn change<T>(
         self,
         allowed: impl AsyncFn() -> Result<(), Error>,
@@ -74,10 +73,10 @@ impl<'a> Changer<'a> {
         Ok(changed)
     }
 
-    /// Carries a change out in a transaction that the caller ends.
+    /// Checks `allowed` and makes a change in a transaction that the caller ends.
     ///
     /// # Errors
-    /// As [`change`](Self::change).
+    /// Those of [`change`](Self::change).
     pub(crate) async fn attempt<T>(
         self,
         allowed: impl AsyncFn() -> Result<(), Error>,
@@ -99,7 +98,7 @@ impl<'a> Changer<'a> {
                         return Err(error);
                     }
                 }
-                // No answer from the server: the transaction ends with the session.
+                // The server does not answer. The transaction ends with the session.
                 Err(error) => return Err(error),
             }
             attempt += 1;

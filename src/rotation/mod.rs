@@ -109,8 +109,8 @@ impl Rotation {
     /// Checks a pending value, which a person may have written.
     ///
     /// # Errors
-    /// [`Error::Document`] for a value that is not a login, [`Error::Rotation`] for one that changes
-    /// more than the strategy allows.
+    /// [`Error::Document`] for a value that is not a login, [`Error::Rotation`] for one that
+    /// changes more than the strategy allows.
     pub(crate) fn admit(
         &self,
         pending: Version,
@@ -136,10 +136,10 @@ impl Rotation {
         Err(fault.of(&self.secret))
     }
 
-    /// Checks the version before the current one, which is to be current again.
+    /// Checks the previous version, which becomes current again.
     ///
     /// # Errors
-    /// As [`admit`](Self::admit).
+    /// Those of [`admit`](Self::admit).
     pub(crate) fn admit_previous(&self, previous: Version) -> Result<SecretVersion, Error> {
         let previous = SecretVersion::parse(previous, store::PREVIOUS)?;
         let label = labels::version(store::PREVIOUS, &previous.id);

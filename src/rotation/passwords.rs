@@ -1,4 +1,4 @@
-//! Which of the passwords that the secret holds the database accepts now.
+//! Finds the password of the secret that the database accepts.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::secret::credentials::Credentials;
 use crate::secret::password::Password;
 use crate::secret::store::{self, Value, VersionSelector};
 
-/// Earlier versions that are read to find a password that works.
+/// The number of earlier versions that are read to find a working password.
 const MOST_READ: usize = 20;
 
-/// Where a password comes from.
+/// The version that a password comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Current,
@@ -24,13 +24,13 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// What an error calls a login with this password.
+    /// The name of a login with it in errors.
     pub(super) fn login(self) -> &'static str {
         match self {
             Self::Current => "login with AWSCURRENT",
             Self::Pending => "login with AWSPENDING",
             Self::Previous => "login with AWSPREVIOUS",
-            Self::Unlabelled => "login with a version without label",
+            Self::Unlabelled => "login with an unlabelled version",
         }
     }
 }
@@ -41,7 +41,7 @@ impl fmt::Display for Origin {
             Self::Current => store::CURRENT,
             Self::Pending => store::PENDING,
             Self::Previous => store::PREVIOUS,
-            Self::Unlabelled => "a version without label",
+            Self::Unlabelled => "an unlabelled version",
         })
     }
 }
@@ -51,9 +51,9 @@ impl fmt::Display for Origin {
 pub(crate) enum WorkingLogin {
     /// A password of the current user.
     CurrentUser { session: Session, origin: Origin },
-    /// The pending password: an earlier attempt set it.
+    /// Only the pending password: an earlier attempt set it.
     Pending,
-    /// None of the passwords tried.
+    /// None of those that were tried.
     None { attempts: LoginAttempts },
 }
 
@@ -79,8 +79,8 @@ impl Rotation {
     }
 }
 
-/// Logs in as the current user, else as the pending one. AWSCURRENT comes first, so that a healthy
-/// rotation leaves no failed login in the server's log. `purpose` applies to AWSCURRENT only.
+/// Tries AWSCURRENT, then AWSPENDING, then older passwords of the current user. AWSCURRENT comes
+/// first, so that a healthy rotation causes no failed login. `purpose` applies to AWSCURRENT only.
 pub(crate) async fn find_working_login(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -103,10 +103,10 @@ pub(crate) async fn find_working_login(
     })
 }
 
-/// A session with an older password of the current user, and where that password comes from.
+/// Logs in with an older password of the current user; the session and the password's origin.
 ///
-/// The newest version comes first: the version of a rotation that was abandoned after its change is
-/// newer than AWSCURRENT, and AWSPREVIOUS is older.
+/// The newest version comes first. A rotation that was abandoned after its change leaves a version
+/// that is newer than AWSCURRENT; AWSPREVIOUS is older.
 pub(crate) async fn find_older_login(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -130,8 +130,8 @@ pub(crate) async fn find_older_login(
     Ok(None)
 }
 
-/// AWSPREVIOUS and the versions without a label, newest first. A function that may not list versions
-/// does without the latter.
+/// AWSPREVIOUS and the versions without a label, newest first. Only AWSPREVIOUS if the function may
+/// not list versions.
 async fn earlier_versions(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -149,7 +149,7 @@ async fn earlier_versions(
     Ok(versions.map(|version| (Some(version.id), origin(version.previous))).collect())
 }
 
-/// An earlier version, if it is readable and holds the same role and server.
+/// An earlier version, if it is valid and has the same role and server.
 async fn earlier(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -163,16 +163,16 @@ async fn earlier(
     Ok(version.filter(|version| version.same_role(&rotation.current)))
 }
 
-/// The refused passwords. None is sent twice: each refusal adds a line to the server's log and can
-/// raise an alarm, or have an extension ban the role.
+/// The passwords that the database refused. None is sent twice: a failed login may raise an alarm
+/// or get the role banned.
 #[derive(Debug)]
 pub(crate) struct LoginAttempts {
     refused: Vec<(Origin, String, Password)>,
-    /// The function may not list the versions without a label.
+    /// Whether IAM forbids listing the versions without a label.
     unlisted: bool,
-    /// Refusals that the policy allows one invocation.
+    /// The most refused logins that the policy allows one invocation.
     most: usize,
-    /// A password was left out for that reason.
+    /// Whether a password was left out because of that limit.
     stopped: bool,
 }
 
@@ -182,7 +182,7 @@ impl LoginAttempts {
         Self { refused: Vec::new(), unlisted: false, most, stopped: false }
     }
 
-    /// After these passwords were refused.
+    /// The attempts after the database refused these passwords.
     pub(crate) fn after<'a>(
         rotation: &Rotation,
         refused: impl Iterator<Item = (Origin, &'a SecretVersion)>,
@@ -201,8 +201,7 @@ impl LoginAttempts {
             ));
         }
         self.unlisted.then(|| {
-            "Versions without a label were not tried: that needs \
-             secretsmanager:ListSecretVersionIds."
+            "Unlabelled versions were not tried: that needs secretsmanager:ListSecretVersionIds."
                 .to_owned()
         })
     }
@@ -217,7 +216,7 @@ impl LoginAttempts {
         self.refused.push((origin, username.clone(), password.clone()));
     }
 
-    /// A session, or `None` if this password is refused now or was before.
+    /// A session, or `None` if this password is or was refused.
     async fn login(
         &mut self,
         context: &Context<'_>,
@@ -245,12 +244,11 @@ impl fmt::Display for LoginAttempts {
         let mut tried: Vec<_> =
             self.refused.iter().map(|(origin, ..)| origin.to_string()).collect();
         if self.stopped {
-            tried.push(format!("no more, since max_refused_logins is {}", self.most));
+            tried.push(format!("no more because max_refused_logins is {}", self.most));
         }
         if self.unlisted {
             tried.push(
-                "no version without label, which needs secretsmanager:ListSecretVersionIds"
-                    .to_owned(),
+                "no unlabelled version, which needs secretsmanager:ListSecretVersionIds".to_owned(),
             );
         }
         f.write_str(&tried.join(", "))

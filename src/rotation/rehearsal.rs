@@ -1,5 +1,5 @@
-//! Single user: a change of the password that is rolled back, so that whatever would refuse it
-//! refuses while nothing has happened.
+//! Single user: tries the change of the password and rolls back, so that a refusal comes before any
+//! change.
 
 use super::lock::Changer;
 use super::storage::storage;
@@ -9,11 +9,11 @@ use crate::database::{End, Session, Transaction, role};
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::{Hash, Password, Storage};
 
-/// Changes the password to a throwaway one, as the role or as the admin, and rolls back. The form in
-/// which the password would be stored.
+/// Sets a throwaway password, as the role or as the admin, and rolls back. Returns the form in
+/// which the password will be stored.
 ///
 /// # Errors
-/// As the change itself.
+/// Those of the change.
 pub(crate) async fn rehearse(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -30,22 +30,22 @@ pub(crate) async fn rehearse(
 }
 
 /// A change of the password that is rolled back. It never uses the pending password: an extension
-/// that keeps a history remembers what was rolled back, and would refuse it later.
+/// with a history would remember it and refuse it later.
 pub(crate) struct Rehearsal<'a> {
     pub(crate) throwaway: &'a Password,
     pub(crate) storage: Storage,
-    /// Whether AWSCURRENT's password is set as well, in clear where the policy says so: an
-    /// extension that refuses it would close the way back. It sees nothing of a verifier.
+    /// Whether to set AWSCURRENT's password too, if the policy sends passwords in clear. An
+    /// extension that refuses it would close the way back. It cannot judge a verifier.
     pub(crate) way_back: bool,
 }
 
 impl Rehearsal<'_> {
     /// # Errors
-    /// As the change itself.
+    /// Those of the change.
     pub(crate) async fn run(&self, rotation: &Rotation, changer: Changer<'_>) -> Result<(), Error> {
         let current = &rotation.current.credentials;
         let role = &current.username;
-        // Nobody logs in with it, so one iteration is enough.
+        // No login uses it, so one iteration is enough.
         let storage = match self.storage {
             Storage { hash: Hash::ScramSha256 { .. }, cleartext: false } => {
                 Storage { hash: Hash::ScramSha256 { iterations: 1 }, cleartext: false }

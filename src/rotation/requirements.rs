@@ -23,7 +23,7 @@ pub(crate) fn declared(rotation: &Rotation) -> bool {
     !rotation.policy.grants.is_empty() || !rotation.policy.probes.is_empty()
 }
 
-/// Makes sure that the session belongs to the role that logged in, and not to a proxy's.
+/// Checks that the session belongs to the role that logged in, and not to a proxy.
 ///
 /// # Errors
 /// [`Error::UsersNotReady`].

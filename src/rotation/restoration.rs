@@ -1,4 +1,4 @@
-//! Gives a role AWSCURRENT's password back, where the database has another one.
+//! Restores AWSCURRENT's password in the database.
 
 use super::Rotation;
 use super::lock::Changer;
@@ -6,7 +6,7 @@ use crate::database::{End, Transaction, role};
 use crate::error::Error;
 use crate::secret::password::Storage;
 
-/// Sets AWSCURRENT's password, if `allowed` holds in the changing transaction.
+/// Checks `allowed` and sets AWSCURRENT's password.
 ///
 /// # Errors
 /// Those of `allowed`, and [`Error::Database`].

@@ -1,5 +1,4 @@
-//! In which form a password is stored: never weaker than the one that the role has just logged in
-//! with.
+//! The form in which a password is stored: never weaker than that of the login just made.
 
 use super::Rotation;
 use crate::database::Session;
@@ -8,29 +7,31 @@ use crate::database::standing::PasswordSettings;
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::{DEFAULT_ITERATIONS, Hash, Storage, StorageForm};
 
-/// What the driver still logs in with.
+/// The most iterations that the driver can log in with.
 const MOST_ITERATIONS: u32 = 100_000;
 
-/// The form for a password of the rotation's role. `session` is of that role, or the admin's where
-/// no session of the role can be had.
+/// The form for a password of the rotation's role. `session` belongs to that role, or to the admin
+/// if the role cannot log in.
 ///
 /// # Errors
-/// [`Error::Database`], with `TooManyIterations` where the application could, and this function
-/// could not, log in with the password that the server asks for.
+/// [`Error::Database`], with `TooManyIterations` if this function could not log in with the form
+/// that the server wants.
 pub(crate) async fn storage(rotation: &Rotation, session: &Session) -> Result<Storage, Error> {
     let settings = session.password_settings().await?;
     let of_role = session.role() == rotation.current.credentials.username;
     let login = of_role.then(|| session.authentication().method);
     decide(rotation.policy.password_storage, settings, login).map_err(|iterations| {
-        let detail = format!(
-            "scram_iterations is {iterations}, and a login is possible up to {MOST_ITERATIONS}"
-        );
+        let detail =
+            format!("scram_iterations is {iterations}, and the function can do {MOST_ITERATIONS}");
         session.error("reading scram_iterations", DatabaseFault::TooManyIterations, detail)
     })
 }
 
-/// The settings of the role and of the database are anybody's who owns those: then the login that
-/// was just made counts. The iterations, where there are too many.
+/// Decides the form. A setting of the role or the database is not trusted, since their owners can
+/// make it; then the login just made counts.
+///
+/// # Errors
+/// The number of iterations, if it is too high.
 fn decide(
     policy: Option<StorageForm>,
     settings: PasswordSettings,
@@ -80,7 +81,7 @@ mod tests {
             ..server(md5, iterations)
         };
         for (policy, settings, login, expected) in [
-            // What the server says, where nothing speaks against it.
+            // The server's settings count.
             (None, server(false, None), scram(4096), Ok("scram 4096")),
             (None, server(false, Some(20_000)), scram(20_000), Ok("scram 20000")),
             (None, server(false, Some(20_000)), scram(4096), Ok("scram 20000")),
@@ -93,7 +94,7 @@ mod tests {
             (None, server(true, None), scram(4096), Ok("scram 4096")),
             (None, server(false, Some(4096)), scram(20_000), Ok("scram 20000")),
             (None, server(false, Some(1)), scram(4096), Ok("scram 4096")),
-            // The role and the database decide nothing.
+            // Settings of the role and the database do not count.
             (None, role(true, None), scram(4096), Ok("scram 4096")),
             (None, role(false, None), md5, Ok("md5")),
             (None, role(true, None), Some(Method::NoPassword), Ok("scram 4096")),
@@ -101,10 +102,10 @@ mod tests {
             (None, role(false, Some(1)), scram(4096), Ok("scram 4096")),
             (None, role(false, Some(1_000_000)), scram(4096), Ok("scram 4096")),
             (None, role(false, Some(1)), None, Ok("scram 4096")),
-            // More than the driver takes.
+            // More than the driver can do.
             (None, server(false, Some(100_000)), scram(4096), Ok("scram 100000")),
             (None, server(false, Some(100_001)), scram(4096), Err(100_001)),
-            // The policy is the function's own word.
+            // The policy comes first.
             (Some(Md5), server(false, None), scram(4096), Ok("md5")),
             (Some(ScramSha256), server(true, None), md5, Ok("scram 4096")),
             (Some(ScramSha256), role(true, Some(1)), scram(20_000), Ok("scram 20000")),

@@ -1,5 +1,4 @@
-//! What a secret says about how to log in, parsed once from its document. Errors name keys; they
-//! show no value.
+//! The login in a secret, parsed from its document. Errors name keys and show no value.
 
 use serde::Deserialize;
 
@@ -7,33 +6,33 @@ use super::document::Document;
 use super::password::Password;
 use crate::error::Problem;
 
-/// PostgreSQL cuts longer names off silently (NAMEDATALEN - 1), in bytes.
+/// The longest name in bytes. PostgreSQL silently cuts longer ones off (NAMEDATALEN - 1).
 pub(crate) const MAX_NAME_BYTES: usize = 63;
 pub(crate) const DEFAULT_PORT: u16 = 5432;
 const DEFAULT_DBNAME: &str = "postgres";
 const ENGINES: [&str; 2] = ["postgres", "aurora-postgresql"];
 
-/// What a secret says about how to log in.
+/// The login of an application.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials {
     pub(crate) server: Server,
     pub(crate) username: String,
     pub(crate) password: Password,
-    /// The admin secret, `masterarn` in AWS's own functions.
+    /// The ARN of the admin secret, under the key that AWS's functions use.
     pub(crate) masterarn: Option<String>,
 }
 
-/// Where the database is.
+/// The database's server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) dbname: String,
-    /// Whether the secret's `ssl` key asks for TLS; only an explicit `false` does not.
+    /// Whether to use TLS. Only `false` in the secret's `ssl` key asks for plaintext.
     pub(crate) ssl: bool,
 }
 
-/// The admin's log-in. A master secret that RDS manages holds no more than the username and the
+/// The login of an admin. A master secret that RDS manages holds only the username and the
 /// password.
 #[derive(Debug, Clone)]
 pub(crate) struct AdminCredentials {
@@ -42,15 +41,15 @@ pub(crate) struct AdminCredentials {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) dbname: Option<String>,
-    /// As [`Server::ssl`].
+    /// Like [`Server::ssl`].
     pub(crate) ssl: bool,
 }
 
 impl Credentials {
-    /// Reads the log-in of an application.
+    /// Reads the login of an application.
     ///
     /// # Errors
-    /// A sentence that names the key that is missing or wrong.
+    /// A [`Problem`] that names the missing or wrong key.
     pub(crate) fn read(document: &Document) -> Result<Self, Problem> {
         let engine = required(document, "engine")?;
         if !ENGINES.contains(&engine.as_str()) {
@@ -71,10 +70,10 @@ impl Credentials {
 }
 
 impl AdminCredentials {
-    /// Reads the log-in of an administrator.
+    /// Reads the login of an admin.
     ///
     /// # Errors
-    /// A sentence that names the key that is missing or wrong.
+    /// A [`Problem`] that names the missing or wrong key.
     pub(crate) fn read(document: &Document) -> Result<Self, Problem> {
         Ok(Self {
             username: username(document)?,
@@ -87,7 +86,7 @@ impl AdminCredentials {
     }
 }
 
-/// A string that is not empty; JSON's `null` counts as absent.
+/// A non-empty string. JSON's `null` counts as absent.
 fn text(document: &Document, key: &'static str) -> Result<Option<String>, Problem> {
     let Some(raw) = document.raw(key) else { return Ok(None) };
     match serde_json::from_str(raw.get()) {
@@ -133,9 +132,9 @@ fn password(document: &Document) -> Result<Password, Problem> {
 fn host(document: &Document) -> Result<Option<String>, Problem> {
     let Some(host) = text(document, "host")? else { return Ok(None) };
     if host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ',' | '@')) {
-        // Not shown: a whole connection string may stand there, with the password in it.
+        // Not shown: it may be a whole connection string with the password.
         return Err(
-            "\"host\" is not one host name or address, without scheme, port or path.".into()
+            "\"host\" is not one host name or address without scheme, port and path.".into()
         );
     }
     Ok(Some(host))

@@ -1,5 +1,4 @@
-//! The JSON document of a secret: everything in it is kept byte for byte, but for the log-in that a
-//! rotation changes.
+//! The JSON document of a secret. A rotation changes the login and keeps all else byte for byte.
 
 use std::fmt;
 
@@ -12,8 +11,8 @@ use serde_json::value::RawValue;
 use super::password::Password;
 use crate::error::Problem;
 
-/// The members of the JSON object in their order, each value as it was written. It has no
-/// `Display`, and its `Debug` shows keys only.
+/// The members of the JSON object in order, each value as it was written. It has no `Display`, and
+/// its `Debug` shows only keys.
 #[derive(Clone)]
 pub(crate) struct Document(Vec<(String, Box<RawValue>)>);
 
@@ -21,7 +20,7 @@ impl Document {
     /// Parses the value of a secret.
     ///
     /// # Errors
-    /// A sentence that says what is wrong and shows nothing of the value.
+    /// A [`Problem`] that shows nothing of the value.
     pub(crate) fn parse(text: &SecretString) -> Result<Self, Problem> {
         let text = text.expose_secret();
         serde_json::from_str(text).map_err(|error| {
@@ -29,8 +28,7 @@ impl Document {
                 let (line, column) = (error.line(), error.column());
                 return format!("it is not JSON (line {line}, column {column}).").into();
             }
-            // The only data errors are ours, and ours quote keys alone; serde's own would quote the
-            // value.
+            // serde's own data errors quote the value, ours only the key.
             match error.to_string().strip_prefix(REPEATED_KEY) {
                 Some(key) => {
                     let key = key.split(" at line").next().unwrap_or_default();
@@ -43,15 +41,15 @@ impl Document {
         })
     }
 
-    /// The object `rotation` that the secret's owner may put into it, if there is one.
+    /// The `rotation` object, with which a secret can choose a part of its policy.
     pub(crate) fn rotation(&self) -> Option<&RawValue> {
         self.raw("rotation")
     }
 
-    /// The same document for another log-in, every other member unchanged.
+    /// The document with another login and every other member unchanged.
     ///
     /// # Errors
-    /// A string cannot be written as JSON, which does not happen with strings that were parsed.
+    /// A string cannot be written as JSON, which does not happen with parsed strings.
     pub(crate) fn with_login(
         &self,
         username: &str,
@@ -68,9 +66,9 @@ impl Document {
         serde_json::to_string(&document).map(SecretString::from)
     }
 
-    /// The first key, but for `except`, under which the two documents do not hold the same value.
+    /// The first key outside `except` whose values differ in the two documents.
     pub(crate) fn difference<'a>(&'a self, other: &'a Self, except: &[&str]) -> Option<&'a str> {
-        // What serde_json cannot hold, such as 1e400, is the same only letter for letter.
+        // Values that serde_json cannot hold, such as 1e400, are compared as text.
         let parsed = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
         let same = |a: &RawValue, b: &RawValue| {
             a.get() == b.get() || parsed(a).is_some_and(|a| Some(a) == parsed(b))
@@ -86,7 +84,7 @@ impl Document {
             .find(|key| !except.contains(key) && !equal(key))
     }
 
-    /// The value under a key, as it is written.
+    /// The value of a key, as it was written.
     pub(super) fn raw(&self, key: &str) -> Option<&RawValue> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| &**value)
     }

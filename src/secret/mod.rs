@@ -1,5 +1,4 @@
-//! What Secrets Manager holds: the document, the password in it, and the store that keeps its
-//! versions.
+//! A secret: its document, its password, and the store that holds its versions.
 
 pub(crate) mod credentials;
 pub(crate) mod document;

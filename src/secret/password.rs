@@ -1,5 +1,4 @@
-//! A password that cannot be printed: its generation, its verifier for the server, and what must
-//! never be sent as one.
+//! A password that cannot be printed: how it is generated, stored by the server, and checked.
 
 use std::fmt;
 
@@ -16,36 +15,34 @@ use crate::error::Problem;
 const LOWERCASE: &str = "abcdefghijklmnopqrstuvwxyz";
 const UPPERCASE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const NUMBERS: &str = "0123456789";
-/// ASCII punctuation, as `GetRandomPassword` of Secrets Manager defines it.
+/// ASCII punctuation, as Secrets Manager's `GetRandomPassword` defines it.
 const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
-/// What a random password has to carry at the least, in bits; eight random printable characters
-/// carry 52.
+/// The least entropy of a password, in bits. Eight random printable characters have 52.
 const MINIMUM_ENTROPY: f64 = 50.0;
-/// What Amazon RDS accepts, in characters.
+/// The lengths that Amazon RDS accepts, in characters.
 pub(crate) const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
 
-/// A cleartext password. It has no `Display` and no `Serialize`; every reveal is an
-/// `expose_secret`.
+/// A cleartext password. It has no `Display` and no `Serialize`: only `expose_secret` reveals it.
 #[derive(Clone)]
 pub(crate) struct Password(SecretString);
 
-/// What a policy says about the form in which passwords are sent and stored.
+/// The form of passwords that a policy asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StorageForm {
     ScramSha256,
     Md5,
-    /// Sent in clear and hashed by the server, for an extension that insists on seeing it.
+    /// Sent in clear and hashed by the server, for extensions that have to see it.
     Cleartext,
 }
 
-/// How a password is stored, by the names of PostgreSQL's `password_encryption`.
+/// How a password is stored, like PostgreSQL's `password_encryption`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hash {
     ScramSha256 { iterations: u32 },
     Md5,
 }
 
-/// How a password is stored, and whether it is sent in clear for the server to hash.
+/// How a password is stored, and whether the server hashes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Storage {
     pub(crate) hash: Hash,
@@ -62,18 +59,17 @@ pub(crate) struct PasswordPolicy {
 }
 
 impl Password {
-    /// Takes what is to be kept from sight.
+    /// Wraps a cleartext password.
     pub(crate) fn new(cleartext: String) -> Self {
         Self(SecretString::from(cleartext))
     }
 
-    /// The cleartext, for the login and for the document.
+    /// The cleartext, for a login and for the document.
     pub(crate) fn expose_secret(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// What is sent to the server: a verifier as `psql`'s `\password` makes it, unless the storage
-    /// asks for the cleartext.
+    /// The form that is sent to the server: a hash like that of `psql`'s `\password`, or cleartext.
     pub(crate) fn stored_form(&self, role: &str, storage: Storage) -> SecretString {
         let cleartext = self.expose_secret();
         SecretString::from(match storage {
@@ -85,18 +81,17 @@ impl Password {
         })
     }
 
-    /// Why the server would not keep this as a password: setting it would lock the role out or
-    /// store something else.
+    /// Why this cannot be set as a password: it would lock the role out or store something else.
     pub(crate) fn defect(&self) -> Option<&'static str> {
         let cleartext = self.expose_secret();
         if cleartext.is_empty() {
-            Some("is empty, which PostgreSQL takes for no password at all")
+            Some("is empty, which PostgreSQL treats as no password")
         } else if cleartext.contains('\0') {
             Some("contains a NUL character, which PostgreSQL cannot receive")
         } else if looks_like_verifier(cleartext) {
             Some(
                 "has the form of a stored hash (SCRAM-SHA-256$... or md5...), which PostgreSQL \
-                 stores as it is",
+                 would store unchanged",
             )
         } else {
             None
@@ -117,10 +112,10 @@ impl fmt::Debug for Password {
 }
 
 impl PasswordPolicy {
-    /// Builds the policy from Secrets Manager's own options.
+    /// Builds the policy from Secrets Manager's options.
     ///
     /// # Errors
-    /// A sentence, when no password, or only a guessable one, can meet the policy.
+    /// A [`Problem`] if no password, or only a guessable one, can meet the policy.
     pub(crate) fn new(
         length: usize,
         exclude_characters: &str,
@@ -149,11 +144,11 @@ impl PasswordPolicy {
         .collect();
 
         if types.iter().all(Vec::is_empty) {
-            return Err("the EXCLUDE_ variables leave no character to make a password of.".into());
+            return Err("the EXCLUDE_ variables leave no character for a password.".into());
         }
         if require_each_included_type && types.iter().any(Vec::is_empty) {
             return Err("EXCLUDE_CHARACTERS leaves no character of a type that \
-                REQUIRE_EACH_INCLUDED_TYPE asks for; exclude that type, or set \
+                REQUIRE_EACH_INCLUDED_TYPE demands. Exclude that type, or set \
                 REQUIRE_EACH_INCLUDED_TYPE to false."
                 .into());
         }
@@ -161,7 +156,7 @@ impl PasswordPolicy {
         let entropy = policy.entropy();
         if entropy < MINIMUM_ENTROPY {
             return Err(format!(
-                "{length} characters out of {} carry {entropy:.0} bits, which can be guessed; at \
+                "{length} characters out of {} have {entropy:.0} bits, which can be guessed. At \
                  least {MINIMUM_ENTROPY:.0} are needed: make the password longer or exclude less.",
                 policy.alphabet().len(),
             )
@@ -170,15 +165,15 @@ impl PasswordPolicy {
         Ok(policy)
     }
 
-    /// Draws a password: each character uniformly, from a generator seeded by the operating system.
+    /// Generates a password of uniform characters. The operating system seeds the generator.
     ///
     /// # Errors
-    /// The operating system has no randomness to give.
+    /// The operating system has no randomness.
     pub(crate) fn generate(&self) -> Result<Password, SysError> {
         let mut rng = StdRng::try_from_rng(&mut SysRng)?;
         let alphabet = self.alphabet();
-        // Whole passwords are drawn again until one fits: placing one of each type by hand would
-        // make some likelier than others.
+        // A whole password is drawn until one fits. Placing one of each type would make some
+        // passwords likelier.
         loop {
             let candidate: String =
                 (0..self.length).filter_map(|_| alphabet.choose(&mut rng)).collect();
@@ -200,12 +195,9 @@ impl PasswordPolicy {
     }
 }
 
-/// The types of characters that are left out whole.
+/// The types of characters that are excluded.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four options of GetRandomPassword, each on or off"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "four switches of GetRandomPassword")]
 pub(crate) struct ExcludedTypes {
     pub(crate) lowercase: bool,
     pub(crate) uppercase: bool,
@@ -213,9 +205,10 @@ pub(crate) struct ExcludedTypes {
     pub(crate) punctuation: bool,
 }
 
-/// Whether the server would take this string for a hash and store it unchanged.
-/// PostgreSQL asks for exactly 32 hex digits after `md5`, and for a parsable SCRAM verifier;
-/// anything near either is refused here.
+/// Whether the server might take this string for a hash and store it unchanged.
+///
+/// PostgreSQL expects exactly 32 hex digits after `md5`, or a complete SCRAM verifier. Everything
+/// close to either is refused.
 fn looks_like_verifier(text: &str) -> bool {
     text.starts_with("SCRAM-SHA-256$")
         || text
@@ -288,7 +281,7 @@ mod tests {
                 PasswordPolicy::new(32, NUMBERS, ExcludedTypes::default(), true),
                 "REQUIRE_EACH_INCLUDED_TYPE",
             ),
-            (PasswordPolicy::new(8, "", digits, true), "8 characters out of 10 carry 27 bits"),
+            (PasswordPolicy::new(8, "", digits, true), "8 characters out of 10 have 27 bits"),
         ];
         for (result, expected) in cases {
             let error = result.unwrap_err().to_string();

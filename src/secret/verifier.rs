@@ -1,7 +1,7 @@
-//! A SCRAM-SHA-256 verifier: what PostgreSQL stores of a password, made by the client as `psql`'s
-//! `\password` makes it.
+//! SCRAM-SHA-256 verifiers: the form in which PostgreSQL stores a password. The client computes it,
+//! like `psql`'s `\password`.
 //!
-//! The driver has a function for it, which computes twice as many hashes and fixes their number.
+//! The driver's own function computes twice as many hashes, and their number is fixed.
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 /// PostgreSQL's own default of `scram_iterations`.
 pub(crate) const DEFAULT_ITERATIONS: u32 = 4096;
 
-/// The verifier of `password` under a new salt, in PostgreSQL's form.
+/// The verifier of a password with a new salt, in PostgreSQL's form.
 pub(super) fn scram_sha_256(password: &str, iterations: u32) -> String {
     let mut salt = [0; 16];
     rand::rng().fill_bytes(&mut salt);
@@ -22,7 +22,7 @@ pub(super) fn scram_sha_256(password: &str, iterations: u32) -> String {
 }
 
 fn salted(password: &str, salt: [u8; 16], iterations: u32) -> String {
-    // The server takes a password as it is where SASLprep prohibits a character.
+    // The server uses a password unchanged if SASLprep forbids one of its characters.
     let prepared = stringprep::saslprep(password).unwrap_or(password.into());
     let key: [u8; 32] = pbkdf2_hmac_array::<Sha256, 32>(prepared.as_bytes(), &salt, iterations);
     let stored_key = Sha256::digest(keyed(&key, "Client Key"));
@@ -33,7 +33,7 @@ fn salted(password: &str, salt: [u8; 16], iterations: u32) -> String {
 }
 
 fn keyed(key: &[u8; 32], text: &str) -> [u8; 32] {
-    // HMAC fills a shorter key up to the block of its hash with zeros.
+    // HMAC pads a shorter key with zeros to the block size of its hash.
     let mut block = [0; 64];
     block[..key.len()].copy_from_slice(key);
     let mut hmac = Hmac::<Sha256>::new(&block.into());
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verifier_is_the_one_that_the_driver_makes() {
+    fn a_verifier_equals_the_drivers() {
         for password in
             ["secret", "", "pässwörd", "Ⅸ \u{a0}x", "prohibited \u{7}", &"x".repeat(200)]
         {

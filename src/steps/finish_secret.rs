@@ -1,5 +1,5 @@
-//! `finishSecret`: moves AWSCURRENT to the pending version, which a login has proven. Of a single
-//! user it changes the password right before.
+//! `finishSecret`: proves the pending version by a login and moves AWSCURRENT to it. Single user:
+//! it also changes the password, right before.
 
 use super::step_result::StepResult;
 use crate::context::Context;
@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     Ok(StepResult::new(Outcome::Finished, message))
 }
 
-/// The database has AWSCURRENT's password, or after a cut the pending one: nothing else is tried.
+/// Tries AWSCURRENT's password, and the pending one, which the database has after a cut.
 async fn single_user(
     context: &Context<'_>,
     rotation: &Rotation,

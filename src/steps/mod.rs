@@ -41,8 +41,8 @@ pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<
 /// Reads what the step needs, at the same time. `None` if the version is already AWSCURRENT.
 ///
 /// `createSecret` always reads the labels. The other steps read the two values, which show where
-/// AWSCURRENT and AWSPENDING are. They read the labels only if a value is missing; `setSecret` reads
-/// them again under the lock, right before the change.
+/// AWSCURRENT and AWSPENDING are. They read the labels only if a value is missing; `setSecret`
+/// reads them again under the lock, right before the change.
 ///
 /// Therefore `finishSecret` also runs after rotation was switched off. The database may have the
 /// pending password by then, and without the label every login with AWSCURRENT would fail.

@@ -1,5 +1,5 @@
-//! `testSecret`: logs in as the application will, checks what it must be able to do, and compares
-//! the rights of alternating users.
+//! `testSecret`: logs in as the application will, checks the declared rights, and compares the
+//! rights of alternating users.
 
 use postgres_protocol::escape::escape_identifier;
 
@@ -50,17 +50,17 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     Ok(StepResult { warnings, checks: Some(checks), ..StepResult::new(outcome, message) })
 }
 
-/// What there is to test.
+/// The login to test.
 struct Subject {
     session: Session,
     /// The password that opened the session: AWSCURRENT or AWSPENDING.
     password: Origin,
-    /// `RotateImmediately=false` sends this step alone: then it also tries the change.
+    /// Whether to rehearse the change too: `RotateImmediately=false` sends only this step.
     rehearse: bool,
 }
 
-/// Alternating users: the pending user, who is ready. A single user: the current password, which
-/// stays until `finishSecret`; or the pending one, where an earlier `finishSecret` was cut off.
+/// Alternating users: tests the pending user. Single user: tests the current password, which stays
+/// until `finishSecret`, or the pending one if an earlier `finishSecret` was cut off.
 ///
 /// `RotateImmediately=false` sends a version that is empty or a copy of AWSCURRENT.
 async fn subject(context: &Context<'_>, rotation: &Rotation) -> Result<Subject, Error> {
@@ -105,8 +105,8 @@ async fn test(
     let acts_as = standing.current_user;
     if login == current.username {
         let (checks, warnings) = match (checked, password) {
-            // The database has the pending password already: a halt would lock the application out,
-            // and fix nothing.
+            // The database already has the pending password, so a halt would lock the application
+            // out.
             (Ok(RequirementsCheck { report, problems }), Origin::Pending) => (report, problems),
             (Err(error), Origin::Pending) => {
                 (RequirementsReport::default(), vec![error.full_text()])

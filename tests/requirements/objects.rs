@@ -167,7 +167,7 @@ async fn parameters_that_any_role_may_set_need_no_grant() {
             .test(&function)
             .await
             .unwrap_err();
-        assert!(failed.message.contains("is known from PostgreSQL 15 on"), "{}", failed.message);
+        assert!(failed.message.contains("exists only from PostgreSQL 15 on"), "{}", failed.message);
     }
 }
 
@@ -184,7 +184,7 @@ async fn rights_of_newer_servers_are_told_apart_from_missing_ones() {
         let expected = if version / 10_000 >= since {
             declared.fill(needs)
         } else {
-            format!("is known from PostgreSQL {since} on")
+            format!("exists only from PostgreSQL {since} on")
         };
         assert!(failed.message.contains(&expected), "{}", failed.message);
     }

@@ -155,7 +155,7 @@ async fn a_mistake_in_a_declaration_is_pointed_at_before_anything_is_changed() {
         (json!({"probes": ["SELECT 1; SELECT canary"]}), "several statements"),
         (
             json!({"owner_role": "canary"}),
-            "the secret itself may set \"strategy\", \"grants\" and \"probes\"",
+            "The secret itself may set \"strategy\", \"grants\" and \"probes\"",
         ),
     ] {
         let application = Application::edited(|document| document["rotation"] = rotation).await;

@@ -187,7 +187,7 @@ const ROW_LEVEL_SECURITY: &[Case] = &[
         &["SELECT, INSERT ON :s.orders"],
         "GRANT ALL ON :s.orders TO :r; ALTER TABLE :s.orders ENABLE ROW LEVEL SECURITY",
         "INSERT INTO :s.orders VALUES (1)",
-        "row-level security lets no INSERT into table :s.orders through",
+        "row-level security blocks every INSERT into table :s.orders",
     ),
     works(
         &["SELECT, INSERT ON :s.orders"],

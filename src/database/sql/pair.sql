@@ -1,16 +1,16 @@
--- All that has to be known of two users before the one is made the other's equal, as one JSON object.
+-- The facts about two users that are needed to make one the other's equal, as one JSON object.
 -- $1 the current user, $2 the next user, $3 the policy's owner role or NULL, $4 the base user, $5 the secret's database
 WITH
 -- shared: server
 server AS (
-    -- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
+    -- PostgreSQL 16 separated the right to act as a role from membership. Older servers refuse its name.
     SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS act,
            (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
 ),
 -- end of shared
 -- shared: powerful
 powerful AS (
-    -- Their members can read the server's files, run its programs, or do what RDS keeps for its master users.
+    -- Their members can use the server's files and programs, or do what RDS reserves for master users.
     SELECT unnest(ARRAY[
         'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'
     ]) AS name
@@ -25,7 +25,7 @@ setting AS (
 ),
 -- end of shared
 direct AS (
-    -- Several grantors may each have granted a membership. Before PostgreSQL 16 it had no options but ADMIN.
+    -- Several grantors may have granted a membership. Before PostgreSQL 16 its only option was ADMIN.
     SELECT m.member, m.roleid,
            bool_or(m.admin_option) AS admin,
            bool_or(COALESCE((to_jsonb(m) ->> 'inherit_option')::bool, true)) AS inherit,
@@ -37,7 +37,7 @@ direct AS (
 ), next_user AS (
     SELECT oid FROM pg_roles WHERE rolname = $2::text
 ), role_setting AS (
-    -- All that may set the role that the current user acts as in its database, the strongest first.
+    -- The settings that can decide the role of the current user in its database, the strongest first.
     SELECT NULLIF(NULLIF(s.value, 'none'), $1::text) AS name,
            s.setrole = 0 AS of_all_users,
            s.setdatabase <> 0 AS in_database,
@@ -91,14 +91,14 @@ direct AS (
     FROM direct AS m JOIN pg_roles AS r ON r.oid = m.roleid
     WHERE m.member = (SELECT oid FROM current)
 ), through_owner AS MATERIALIZED (
-    -- One role at a time is asked about here and below: the server remembers the memberships of the last one only.
+    -- Here and below, all questions about one role come together: the server caches one role's memberships.
     SELECT t.roleid FROM theirs AS t, owner AS o, server
     WHERE o.oid <> t.roleid
       AND (NOT t.set OR pg_has_role(o.oid, t.roleid, server.act))
       AND (NOT t.inherit OR pg_has_role(o.oid, t.roleid, 'USAGE'))
       AND (NOT t.admin OR pg_has_role(o.oid, t.roleid, 'MEMBER WITH ADMIN OPTION'))
 ), grantable AS MATERIALIZED (
-    -- From PostgreSQL 16 on, a GRANT needs ADMIN OPTION that the admin has itself, or inherits.
+    -- From PostgreSQL 16 on, GRANT needs an ADMIN OPTION that the admin has or inherits.
     SELECT DISTINCT a.roleid FROM pg_auth_members AS a WHERE a.admin_option AND pg_has_role(a.member, 'USAGE')
 ), reached AS MATERIALIZED (
     SELECT r.oid FROM pg_roles AS r, current AS c WHERE pg_has_role(c.oid, r.oid, 'MEMBER')
@@ -115,8 +115,8 @@ SELECT json_build_object(
     'by_database', EXISTS (SELECT FROM role_setting WHERE place = 1 AND in_database AND NOT of_all_users),
     'current_may_act', (SELECT pg_has_role(c.oid, o.oid, server.act) FROM current AS c, owner AS o),
     'current_inherits', (SELECT pg_has_role(c.oid, o.oid, 'USAGE') FROM current AS c, owner AS o),
-    -- Only the next user, or a role with power over it, can have set the first;
-    -- only an admin of the current user can have granted the second.
+    -- Only the next user or a role with power over it can have made the first setting.
+    -- Only an admin of the current user can have granted the second.
     'next_user_is_second', (
         SELECT EXISTS (
             SELECT FROM setting AS s

@@ -1,8 +1,8 @@
--- What sessions of the user $1 can do and this session cannot, as one JSON object; with at most $2 examples.
+-- What sessions of the user $1 can do and this session cannot, as one JSON object with at most $2 examples.
 WITH
 -- shared: server
 server AS (
-    -- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
+    -- PostgreSQL 16 separated the right to act as a role from membership. Older servers refuse its name.
     SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS act,
            (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
 ),
@@ -17,7 +17,7 @@ setting AS (
 -- end of shared
 -- shared: the two users
 login AS (
-    -- A role that may not be assumed is not: the session then runs as the user that has logged in.
+    -- If a role may not be assumed, the session runs as the user that logged in.
     SELECT u.oid, u.rolname AS name, u.rolname = $1::text AS theirs, wanted.name AS wanted,
            COALESCE((
                SELECT r.oid FROM pg_roles AS r, server
@@ -37,7 +37,7 @@ login AS (
 ), mine AS (
     SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER
 ), their_roles AS MATERIALIZED (
-    -- One role at a time is asked about: the server remembers the memberships of the last one only.
+    -- All questions about one role come together: the server caches the memberships of one role.
     SELECT r.oid FROM pg_roles AS r, them AS t WHERE pg_has_role(t.acts_as, r.oid, 'USAGE')
 ), our_roles AS MATERIALIZED (
     SELECT r.oid FROM pg_roles AS r, mine AS m WHERE pg_has_role(m.oid, r.oid, 'USAGE')
@@ -45,7 +45,7 @@ login AS (
     SELECT oid, t.oid IS NOT NULL AS theirs, o.oid IS NOT NULL AS ours
     FROM their_roles AS t FULL JOIN our_roles AS o USING (oid)
 ), mention AS (
-    -- pg_shdepend leads from a role to all that mentions it: nothing is looked at that makes no difference.
+    -- pg_shdepend leads from a role to all objects that mention it, so that no other object is read.
     SELECT d.classid, d.objid, d.objsubid, d.deptype, r.oid AS role, r.theirs
     FROM role AS r
     JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
@@ -129,7 +129,7 @@ us AS (
     UNION ALL
     SELECT 2, 'privilege', classid, objid, objsubid, privilege, grantable, NULL FROM held WHERE NOT held
     UNION ALL
-    -- A permissive policy that lets them see rows, or a restrictive one that hides rows from us.
+    -- A permissive policy that shows rows to them, or a restrictive one that hides rows from us.
     SELECT DISTINCT 3, 'policy', m.classid, m.objid, 0,
            CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END, false,
            (SELECT string_agg(quote_ident(r.rolname), ', ') FROM pg_roles AS r WHERE r.oid = ANY(p.polroles))
@@ -153,7 +153,7 @@ us AS (
     FROM (SELECT oid FROM their_reach EXCEPT SELECT oid FROM our_reach) AS d JOIN pg_roles AS r USING (oid), us, them
     WHERE r.oid NOT IN (us.oid, them.oid)
     UNION ALL
-    -- No row of pg_shdepend mentions the roles that are there from the beginning.
+    -- pg_shdepend has no rows for the roles that initdb creates.
     SELECT 6, 'inherited-role', NULL, NULL, NULL, NULL, false, r.rolname
     FROM (SELECT oid FROM their_roles EXCEPT SELECT oid FROM our_roles) AS d JOIN pg_roles AS r USING (oid)
     WHERE r.oid < 16384
@@ -189,7 +189,7 @@ us AS (
     SELECT m.*, row_number() OVER () AS place
     FROM (SELECT * FROM missing ORDER BY rank, classid, objid, objsubid, privilege, name LIMIT $2::int8) AS m
 ), directly_owned AS (
-    -- What belongs to one of the two users itself, and so is not the other's.
+    -- Objects that belong to one of the two users itself, and not to the other.
     SELECT l.name AS role,
            count(*) FILTER (WHERE d.dbid IN (0, server.database)) AS here,
            count(*) FILTER (WHERE d.dbid NOT IN (0, server.database)) AS elsewhere

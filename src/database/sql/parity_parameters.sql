@@ -1,8 +1,8 @@
--- From PostgreSQL 15 on: the same as parity.sql, of privileges on parameters.
+-- From PostgreSQL 15 on: like parity.sql, for privileges on parameters.
 WITH
 -- shared: server
 server AS (
-    -- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
+    -- PostgreSQL 16 separated the right to act as a role from membership. Older servers refuse its name.
     SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS act,
            (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
 ),
@@ -17,7 +17,7 @@ setting AS (
 -- end of shared
 -- shared: the two users
 login AS (
-    -- A role that may not be assumed is not: the session then runs as the user that has logged in.
+    -- If a role may not be assumed, the session runs as the user that logged in.
     SELECT u.oid, u.rolname AS name, u.rolname = $1::text AS theirs, wanted.name AS wanted,
            COALESCE((
                SELECT r.oid FROM pg_roles AS r, server
@@ -37,7 +37,7 @@ login AS (
 ), mine AS (
     SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER
 ), their_roles AS MATERIALIZED (
-    -- One role at a time is asked about: the server remembers the memberships of the last one only.
+    -- All questions about one role come together: the server caches the memberships of one role.
     SELECT r.oid FROM pg_roles AS r, them AS t WHERE pg_has_role(t.acts_as, r.oid, 'USAGE')
 ), our_roles AS MATERIALIZED (
     SELECT r.oid FROM pg_roles AS r, mine AS m WHERE pg_has_role(m.oid, r.oid, 'USAGE')
@@ -45,7 +45,7 @@ login AS (
     SELECT oid, t.oid IS NOT NULL AS theirs, o.oid IS NOT NULL AS ours
     FROM their_roles AS t FULL JOIN our_roles AS o USING (oid)
 ), mention AS (
-    -- pg_shdepend leads from a role to all that mentions it: nothing is looked at that makes no difference.
+    -- pg_shdepend leads from a role to all objects that mention it, so that no other object is read.
     SELECT d.classid, d.objid, d.objsubid, d.deptype, r.oid AS role, r.theirs
     FROM role AS r
     JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid

@@ -1,6 +1,6 @@
--- How the server stores passwords, and whether the session's own settings hold.
--- Returns the search_path, the role that logged in, the role that it acts as, password_encryption,
--- scram_iterations (NULL before PostgreSQL 16), and whether the source of a setting can be read.
+-- The server's settings for passwords, and whether the session has its own settings.
+-- Returns search_path, the role that logged in, the role that it acts as, password_encryption,
+-- scram_iterations (NULL before PostgreSQL 16), and whether the sources of settings can be read.
 SELECT
     pg_catalog.current_setting('search_path'),
     SESSION_USER::pg_catalog.text,

@@ -1,8 +1,8 @@
--- What an admin has to know of the role $1 before it is touched; two NULLs where there is no such role.
+-- The power of the role $1, before an admin changes it. Two NULLs if the role does not exist.
 WITH
 -- shared: powerful
 powerful AS (
-    -- Their members can read the server's files, run its programs, or do what RDS keeps for its master users.
+    -- Their members can use the server's files and programs, or do what RDS reserves for master users.
     SELECT unnest(ARRAY[
         'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'
     ]) AS name

@@ -1,14 +1,14 @@
-//! What follows after the proof and after the move: two tables, and no action.
+//! The two decisions of a promotion, after the proof and after the move: pure functions.
 
-/// What a login with the new password showed.
+/// The result of a login with the new password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// It opened a session, or the server accepted the password and then refused for another
-    /// reason: no connection left, no right to connect, NOLOGIN.
+    /// The server accepted the password. It may have refused the session afterwards: no connection
+    /// left, no right to connect, NOLOGIN.
     Accepted,
     /// 28P01, or `pg_hba.conf` refuses the way in which the password would be checked.
     Refused,
-    /// Everything else says nothing about the password.
+    /// Every other failure, which says nothing about the password.
     Unknown,
 }
 
@@ -17,9 +17,9 @@ pub(super) enum Proof {
 pub(super) enum AfterProof {
     Move,
     TryAgain,
-    /// The new password does not work: back to the one before, and fail.
+    /// The new password does not work: restore the old one and fail.
     Restore,
-    /// Nothing is known of the new password, and the one before worked in this invocation.
+    /// Whether the new password works is unknown, and the old one worked in this invocation.
     RestoreAndRetry,
 }
 
@@ -32,34 +32,34 @@ pub(super) fn after_proof(proof: Proof, time_left: bool) -> AfterProof {
     }
 }
 
-/// What became of the request to move AWSCURRENT.
+/// The result of the request to move AWSCURRENT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Move {
-    /// AWSCURRENT is on the new version, by this call or by another.
+    /// AWSCURRENT is on the new version, by this call or another.
     Moved,
-    /// Secrets Manager refused, and AWSCURRENT is where it was.
+    /// Secrets Manager refused, and AWSCURRENT did not move.
     Refused,
-    /// No answer, or none that says whether it took effect.
+    /// No answer, or one that does not say whether AWSCURRENT moved.
     Unanswered,
     /// AWSCURRENT is on a third version.
     OnThirdVersion,
 }
 
-/// What to do after the request.
+/// What to do after that request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AfterMove {
     Done,
-    /// Back to the password before, and fail.
+    /// Restore the old password and fail.
     Restore,
-    /// The same compare-and-swap once more: it changes nothing if the first one took effect.
+    /// Send the compare-and-swap again. It changes nothing if the first one took effect.
     Repeat,
-    /// The move may still take effect, so the database must not go back: a retry finishes.
+    /// The move may still take effect, so the password must stay. A retry finishes.
     LeaveToRetry,
-    /// Give the role the password that applications read now.
+    /// Set the password that applications read now.
     FollowThirdVersion,
 }
 
-/// `unanswered_before`: an earlier request of this invocation may still take effect.
+/// `unanswered_before` means that an earlier request may still take effect.
 pub(super) fn after_move(moved: Move, unanswered_before: bool, time_left: bool) -> AfterMove {
     match (moved, unanswered_before, time_left) {
         (Move::Moved, ..) => AfterMove::Done,

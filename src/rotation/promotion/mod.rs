@@ -1,9 +1,8 @@
-//! Single user: the change of the password and the move of AWSCURRENT in one go, with the way back
-//! open until the move.
+//! Single user: changes the password and moves AWSCURRENT, with a way back until the move.
 //!
-//! A role has one password. From the COMMIT of its change until AWSCURRENT moves, a login with
-//! AWSCURRENT is refused: so nothing but the proof stands between the two. `decision.rs` says what
-//! follows from the proof and from the move, `restoration.rs` is the way back.
+//! A role has one password. From the COMMIT of its change until AWSCURRENT moves, the database
+//! refuses AWSCURRENT. Therefore only the proof is between the two. `decision.rs` decides after the
+//! proof and after the move, and `restoration.rs` is the way back.
 
 mod decision;
 mod proof;
@@ -24,36 +23,36 @@ use crate::secret::password::Storage;
 use crate::secret::store::CURRENT;
 
 const OPERATION: &str = "setting the password";
-/// A change is begun only with this much time left: for the proof, and for the way back.
+/// The time that must be left to begin a change: for the proof and the way back.
 const TIME_TO_BEGIN: Duration = Duration::from_secs(10);
-/// What the proof and the COMMIT leave for the way back.
+/// The time that the COMMIT and the proof leave for the way back.
 const TIME_TO_RESTORE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The promotion of one version of a single user's secret: from AWSCURRENT to that version.
+/// The promotion of a version of a single user's secret to AWSCURRENT.
 pub(crate) struct Promotion<'a> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) rotation: &'a Rotation,
-    /// What AWSCURRENT is to move to.
+    /// The version that AWSCURRENT moves to.
     pub(crate) to: &'a SecretVersion,
     pub(crate) origin: Origin,
 }
 
-/// What came of a promotion that did not fail.
+/// The result of a promotion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Promoted {
     Moved,
-    /// Another invocation was faster.
+    /// Another invocation moved it first.
     MovedByAnother,
 }
 
 impl Promotion<'_> {
-    /// Changes the password, proves it, and moves AWSCURRENT. `session` was opened with AWSCURRENT.
-    /// `state` looks at the labels, and runs under the lock.
+    /// Changes the password, proves it and moves AWSCURRENT. `session` was opened with AWSCURRENT.
+    /// `state` reads the labels under the lock.
     ///
     /// # Errors
-    /// Any error before the change, and nothing was changed. Afterwards [`Error::NotPromoted`],
-    /// which says which password the role has.
+    /// Any error before the change, when nothing is changed. Afterwards [`Error::NotPromoted`],
+    /// which names the password that the role has.
     pub(crate) async fn change_and_move(
         &self,
         session: &Session,
@@ -75,11 +74,11 @@ impl Promotion<'_> {
         admin::as_role_or_admin(self.context, self.rotation, &lock, change).await
     }
 
-    /// Moves AWSCURRENT to a version whose password the database has already. `session` was opened
-    /// with it.
+    /// Moves AWSCURRENT to a version whose password the database already has. `session` was opened
+    /// with that password.
     ///
     /// # Errors
-    /// As [`change_and_move`](Self::change_and_move).
+    /// Those of [`change_and_move`](Self::change_and_move).
     pub(crate) async fn move_only(
         &self,
         session: &Session,
@@ -95,10 +94,10 @@ impl Promotion<'_> {
     }
 }
 
-/// A promotion with the sessions that carry it out.
+/// A promotion with the session that makes it.
 struct Attempt<'a> {
     promotion: &'a Promotion<'a>,
-    /// Who changed the password, and would change it back.
+    /// Changed the password, and would change it back.
     changer: Changer<'a>,
     storage: Storage,
 }
@@ -123,7 +122,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// The answer to COMMIT was lost: a login tells which password the role has.
+    /// After a lost answer to COMMIT: a login shows which password the role has.
     async fn find_out(
         &self,
         lock: &Lock<'_>,
@@ -157,7 +156,8 @@ impl Attempt<'_> {
         Err(not_promoted(lost, Restoration::Unknown(unknown), true))
     }
 
-    /// The lock went with the session that was lost, unless the admin made the change.
+    /// Moves AWSCURRENT after a lost session. The lock was lost with it, unless the admin made the
+    /// change.
     async fn move_with_new_session(
         &self,
         lock: &Lock<'_>,
@@ -226,7 +226,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// What an error of the move means, and which version AWSCURRENT is on.
+    /// The result of a failed move, and the third version that AWSCURRENT may be on.
     async fn moved(&self, error: &Error) -> (Move, Option<String>) {
         let Promotion { context, rotation, to, .. } = *self.promotion;
         if error.retryable() {

@@ -1,4 +1,4 @@
-//! A login that shows whether a password is the one that the role has.
+//! A login that shows whether the role has a password.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::rotation::SecretVersion;
 use crate::rotation::passwords::Origin;
 use crate::secret::credentials::Credentials;
 
-/// What a login showed.
+/// The result of a login.
 pub(super) struct Login {
     pub(super) proof: Proof,
-    /// Absent also where the server accepted the password, and refused the session afterwards.
+    /// Also absent if the server accepted the password and then refused the session.
     pub(super) session: Option<Session>,
     pub(super) error: Option<Error>,
 }
@@ -32,8 +32,8 @@ impl Login {
 }
 
 impl Attempt<'_> {
-    /// Logs in at the address that the session with the lock is connected to: behind another
-    /// address of the same name a standby may lag, and refuse. It keeps `reserve` of the time.
+    /// Logs in at the address of the session that holds the lock. Another address of the same name
+    /// may be a standby that lags and refuses. Leaves `reserve` of the time.
     pub(super) async fn log_in(
         &self,
         version: &SecretVersion,

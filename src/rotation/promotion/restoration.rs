@@ -1,4 +1,4 @@
-//! The way back: the role gets the password again that applications read.
+//! The way back: sets the password that applications read.
 
 use std::time::Duration;
 
@@ -13,8 +13,7 @@ use crate::secret::store::VersionSelector;
 const ONE_LOGIN: Duration = Duration::from_secs(1);
 
 impl Attempt<'_> {
-    /// Gives the role AWSCURRENT's password back. It is no guess: that password worked in this
-    /// invocation.
+    /// Sets AWSCURRENT's password again, which worked in this invocation.
     pub(super) async fn restore(&self, cause: Option<Error>, retryable: bool) -> Error {
         let rotation = self.promotion.rotation;
         let restoration = self.give(&rotation.current, Restoration::Restored).await;
@@ -24,8 +23,8 @@ impl Attempt<'_> {
         not_promoted(cause, restoration, retryable)
     }
 
-    /// AWSCURRENT moved to a third version meanwhile: the role gets that version's password, where
-    /// it is for the same role, else AWSCURRENT's of before.
+    /// After AWSCURRENT moved to a third version: sets that version's password if it is for the
+    /// same role, else the old one.
     pub(super) async fn follow(&self, holder: String) -> Error {
         let (context, rotation) = (self.promotion.context, self.promotion.rotation);
         let read = context.store.read(&rotation.secret, VersionSelector::Id(&holder)).await;
@@ -67,8 +66,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// The session is gone that would have changed the password back: the server failed over, say,
-    /// and may have lost the change as well. A login tells.
+    /// After the session was lost that would have changed the password back. The server may have
+    /// failed over and lost the change too. A login shows which password the role has.
     async fn look(&self) -> Restoration {
         let (rotation, to) = (self.promotion.rotation, self.promotion.to);
         loop {

@@ -1,5 +1,4 @@
-//! The SDK's client: no default features, short timeouts, and every way to throttle retried with
-//! jitter.
+//! The SDK's client, with short time-outs and retries with jitter for every kind of throttling.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,24 +14,24 @@ use secrecy::{ExposeSecret, SecretString};
 use super::transport::Transport;
 use crate::error::Error;
 
-/// Attempts of one operation, the first included; the SDK waits between them with jitter.
+/// The attempts of one call, the first included. The SDK waits between them with jitter.
 const ATTEMPTS: u32 = 5;
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const TOO_MANY_REQUESTS: u16 = 429;
 
-/// Where Secrets Manager is, and as whom to call it: what Lambda's environment says. Its files and
-/// services that other places have credentials in are not asked.
+/// The endpoint and the credentials for Secrets Manager, from Lambda's environment only. The SDK's
+/// other sources, such as files, are not used.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     pub(crate) region: Option<String>,
     pub(crate) keys: Option<Keys>,
-    /// The URL of another endpoint than the region's own.
+    /// The URL of an endpoint that replaces the region's.
     pub(crate) endpoint: Option<String>,
     pub(crate) fips: bool,
     pub(crate) dual_stack: bool,
-    /// A PEM file whose certificates take the place of all other roots.
+    /// A PEM file whose certificates replace all other roots.
     pub(crate) ca_bundle: Option<PathBuf>,
 }
 
@@ -47,7 +46,7 @@ pub(crate) struct Keys {
 /// The SDK's client.
 ///
 /// # Errors
-/// [`Error::Configuration`] when `AWS_CA_BUNDLE` cannot be used.
+/// [`Error::Configuration`] if `AWS_CA_BUNDLE` cannot be used.
 pub(crate) fn client(access: &Access) -> Result<Client, Error> {
     let transport = SharedHttpConnector::new(Transport::new(access.ca_bundle.as_deref())?);
     let mut config = Config::builder()
@@ -80,7 +79,7 @@ pub(crate) fn client(access: &Access) -> Result<Client, Error> {
     Ok(Client::from_conf(config.build()))
 }
 
-/// HTTP's own way to throttle, which the SDK retries only together with a code that it knows.
+/// HTTP status 429, which the SDK retries only with an error code that it knows.
 #[derive(Debug)]
 struct TooManyRequests;
 

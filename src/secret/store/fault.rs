@@ -1,4 +1,4 @@
-//! The SDK's errors, told apart by the service's error code.
+//! Classifies the SDK's errors by the service's error code.
 
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use super::client::TOO_MANY_REQUESTS;
 use crate::error::{Error, StoreFault, chain};
 
-/// The codes by which AWS services throttle: every one is retried before it becomes an error.
+/// AWS's codes for throttling. The SDK retries each before it becomes an error.
 const THROTTLED: [&str; 5] = [
     "ThrottlingException",
     "Throttling",
@@ -15,7 +15,7 @@ const THROTTLED: [&str; 5] = [
     "SlowDown",
 ];
 
-/// What is wrong, under the name of the operation.
+/// The error of a failed operation.
 pub(super) fn of<E>(
     operation: &'static str,
     secret: &str,
@@ -32,7 +32,7 @@ where
         SdkError::ResponseError(response) if response.raw().status().as_u16() == 403 => {
             service_fault(operation, 403, None, None)
         }
-        // These carry no part of a response, so their text can hold nothing of a secret.
+        // These hold no part of a response, so their text shows nothing of a secret.
         SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => {
             StoreFault::Unavailable(chain(error))
         }
@@ -41,7 +41,7 @@ where
             response.raw().status().as_u16()
         )),
         _ => StoreFault::Refused(
-            "the request could not be built; are the function's credentials in place?".to_owned(),
+            "the request could not be built. Check the function's credentials.".to_owned(),
         ),
     };
     Error::SecretsManager { operation, secret: secret.to_owned(), fault }

@@ -1,4 +1,4 @@
-//! Secrets Manager: the only place that calls the SDK, with its errors turned into ours.
+//! Secrets Manager: calls the SDK and turns its errors into ours. No other module calls it.
 
 mod client;
 mod fault;
@@ -19,38 +19,39 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::deadline::Deadline;
 use crate::error::{Error, StoreFault};
 
-/// One operation with all its attempts; several fit into Lambda's usual 30 s.
+/// The time for one call with all its attempts. Several fit into Lambda's usual 30 s.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
-/// A value that was just written may not be readable yet; `DescribeSecret` already lists it.
+/// The pauses before another read of a value that was just written.
 const READ_AGAIN_AFTER: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
 
-/// Pages of 100 versions that are looked through for those without a label.
+/// The number of pages, of 100 versions each, that are searched for versions without a label.
 const VERSION_PAGES: usize = 10;
 
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 pub(crate) const PENDING: &str = "AWSPENDING";
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// Secrets Manager, for one invocation. Its calls are boxed, since the SDK's futures take 16 KB
-/// each.
+/// Secrets Manager for one invocation. Its calls are boxed, since each of the SDK's futures takes
+/// 16 KB.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     client: Client,
     deadline: Deadline,
 }
 
-/// What `DescribeSecret` says that decides on a rotation.
+/// The part of `DescribeSecret` that a rotation needs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Description {
     pub(crate) rotation_enabled: Option<bool>,
     pub(crate) owning_service: Option<String>,
-    /// The labels of every version that has any.
+    /// The labels of every version that has one.
     pub(crate) stages: HashMap<String, Vec<String>>,
-    /// When the last rotation ended, and when the next one is to begin.
+    /// The end of the last rotation.
     pub(crate) last_rotated: Option<SystemTime>,
+    /// The latest time for the next rotation.
     pub(crate) next_rotation: Option<SystemTime>,
-    /// When anything of the secret was changed last, a label too.
+    /// The last change of the secret, also of a label.
     pub(crate) last_changed: Option<SystemTime>,
 }
 
@@ -63,7 +64,7 @@ impl Description {
             .map(|(id, _)| id.as_str())
     }
 
-    /// The version of a rotation that is under way, or got stuck: it carries AWSPENDING, and not
+    /// The version of a rotation that is under way or stuck: it carries AWSPENDING and not
     /// AWSCURRENT.
     pub(crate) fn under_way(&self) -> Option<&str> {
         self.holder(PENDING).filter(|pending| self.holder(CURRENT) != Some(pending))
@@ -80,18 +81,18 @@ pub(crate) struct Version {
     pub(crate) value: Value,
 }
 
-/// What a version holds.
+/// The value of a version.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Text(SecretString),
     Binary,
 }
 
-/// A version that was current or pending before.
+/// A version that was current or pending earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EarlierVersion {
     pub(crate) id: String,
-    /// It carries AWSPREVIOUS, and not no label at all.
+    /// Whether it carries AWSPREVIOUS; otherwise it has no label.
     pub(crate) previous: bool,
 }
 
@@ -99,13 +100,13 @@ pub(crate) struct EarlierVersion {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum VersionSelector<'a> {
     Stage(&'a str),
-    /// The version, whatever its labels.
+    /// The version with this id.
     Id(&'a str),
-    /// The version, and only while it carries the label.
+    /// The version with this id, only if it carries this label.
     IdAtStage(&'a str, &'a str),
 }
 
-/// What became of a value that was put.
+/// The outcome of storing a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PutOutcome {
     Stored,
@@ -135,11 +136,11 @@ impl Store {
         })
     }
 
-    /// A version with its value; `None` when there is no such version, it has no value (yet), or
-    /// the label is on another version.
+    /// A version with its value. `None` if the version or its value does not exist, or the label is
+    /// on another version.
     ///
     /// # Errors
-    /// [`Error::SecretsManager`]; with `NotFound` when the secret itself does not exist.
+    /// [`Error::SecretsManager`], with `NotFound` if the secret does not exist.
     pub(crate) async fn read(
         &self,
         secret: &str,
@@ -169,8 +170,8 @@ impl Store {
         }))
     }
 
-    /// Reads what is known to exist, again and again for a second: a read just after the write may
-    /// miss it.
+    /// Reads a version that exists, and retries for a second: a read just after the write may miss
+    /// it.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
@@ -188,8 +189,7 @@ impl Store {
         self.read(secret, which).await
     }
 
-    /// Stores the value of the version that the rotation's token names, labelled AWSPENDING and
-    /// nothing else.
+    /// Stores the value of the rotation's version with the label AWSPENDING only.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
@@ -220,7 +220,7 @@ impl Store {
         }
     }
 
-    /// Moves AWSCURRENT between two versions; fails when it is no longer on `from`.
+    /// Moves AWSCURRENT between two versions. Fails if it is no longer on `from`.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
@@ -241,7 +241,7 @@ impl Store {
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }
 
-    /// Removes AWSPENDING from a version, if it is still on that one.
+    /// Removes AWSPENDING from a version. Fails if it is no longer on that version.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
@@ -260,7 +260,7 @@ impl Store {
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }
 
-    /// AWSPREVIOUS and the versions that carry no label any more, newest first.
+    /// AWSPREVIOUS and the versions without a label, newest first.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
@@ -269,8 +269,8 @@ impl Store {
         secret: &str,
     ) -> Result<Vec<EarlierVersion>, Error> {
         let (mut versions, mut page) = (Vec::new(), None);
-        // Secrets Manager keeps about 100 versions, and all of the last 24 hours: more than these
-        // are of no rotation.
+        // Secrets Manager keeps about 100 versions and all of the last 24 hours. No rotation left
+        // more than these pages hold.
         for _ in 0..VERSION_PAGES {
             let request = self
                 .client
@@ -290,7 +290,7 @@ impl Store {
         versions.retain(|version| {
             version.version_stages().is_empty() || previous(version.version_stages())
         });
-        // Dates may be whole seconds: of the same second, an abandoned version comes first.
+        // Dates may be whole seconds. Within a second, an abandoned version comes first.
         versions.sort_by_key(|version| {
             (std::cmp::Reverse(version.created_date), previous(version.version_stages()))
         });
@@ -331,8 +331,8 @@ impl Store {
     }
 }
 
-/// A version without a value, or a label that is on another version: AWS answers the second with
-/// `InvalidRequestException`.
+/// Whether the version has no value, or the label is on another version. AWS answers the latter
+/// with `InvalidRequestException`.
 fn is_absent(refusal: &GetSecretValueError, which: VersionSelector<'_>) -> bool {
     match refusal {
         GetSecretValueError::ResourceNotFoundException(_) => true,

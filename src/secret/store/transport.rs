@@ -1,7 +1,8 @@
-//! The connections to AWS: Amazon's own roots for Amazon's own endpoints, the system's for others.
+//! The connections to AWS: Amazon's roots for Amazon's endpoints, the system's roots for all
+//! others.
 //!
-//! The system's set holds some 140 roots. To parse them takes longer than the rest of a cold start.
-//! A chain is verified against one of the two sets, always.
+//! The system has some 140 roots, and parsing them takes longer than the rest of a cold start.
+//! Every certificate is verified against one of the two sets.
 
 use std::error::Error as StdError;
 use std::io;
@@ -24,31 +25,32 @@ use rustls::{CertificateError, RootCertStore};
 use super::client::CONNECT_TIMEOUT;
 use crate::error::Error;
 
-/// The roots of Amazon Trust Services, which certify the endpoints of all public regions; `make
+/// The roots of Amazon Trust Services, which sign for the endpoints of all public regions. `make
 /// roots` writes the file.
 const AMAZONS_ROOTS: &str = include_str!("amazon_roots.pem");
-/// What the names of those endpoints end with. China's, the sovereign cloud's and the isolated
-/// regions' end otherwise, and have other roots.
+/// The ends of those endpoints' names. The endpoints of China, the sovereign cloud and the isolated
+/// regions have other names and other roots.
 const AMAZONS_NAMES: &[&str] = &[".amazonaws.com", ".api.aws"];
 const VARIABLE: &str = "AWS_CA_BUNDLE";
 const PEM_END: &str = "-----END CERTIFICATE-----";
 
-/// Sends requests, by connections that are kept for the requests that follow.
+/// Sends requests over connections that later requests use again.
 #[derive(Debug, Clone)]
 pub(super) struct Transport(Arc<Connectors>);
 
 #[derive(Debug)]
 struct Connectors {
-    /// What the names of the endpoints end with that `amazons` is for.
+    /// The ends of the names that `amazons` is for.
     names: &'static [&'static str],
     amazons: Lazy,
-    /// Trusts the system's roots, or those of `AWS_CA_BUNDLE` alone.
+    /// Trusts the system's roots, or only those in `AWS_CA_BUNDLE`.
     others: Lazy,
-    /// Set where `AWS_CA_BUNDLE` is, and from the first chain on that Amazon's roots do not verify.
+    /// Set if `AWS_CA_BUNDLE` is, and after the first certificate that Amazon's roots do not
+    /// verify.
     others_only: AtomicBool,
 }
 
-/// A connector that the first request builds: to build it parses the roots.
+/// A connector that the first request builds, since that parses the roots.
 #[derive(Debug)]
 struct Lazy {
     tls: TlsContext,
@@ -56,10 +58,10 @@ struct Lazy {
 }
 
 impl Transport {
-    /// Reads `AWS_CA_BUNDLE` where it is set.
+    /// Reads the bundle if there is one.
     ///
     /// # Errors
-    /// [`Error::Configuration`] when the file cannot be read or holds no usable root.
+    /// [`Error::Configuration`] if the file cannot be read or holds no usable root.
     pub(super) fn new(bundle: Option<&Path>) -> Result<Self, Error> {
         let invalid =
             |problem: String| Error::Configuration { variable: VARIABLE, problem: problem.into() };
@@ -85,7 +87,7 @@ impl HttpConnector for Transport {
         HttpConnectorFuture::new(async move {
             let answer = connectors.amazons.get().call(request).await;
             match (answer, again) {
-                // The handshake failed, so that nothing of the request was sent.
+                // The handshake failed, so nothing of the request was sent.
                 (Err(error), Some(again)) if issuer_is_unknown(&error) => {
                     connectors.trust_others(again.uri());
                     connectors.others.get().call(again).await
@@ -97,22 +99,22 @@ impl HttpConnector for Transport {
 }
 
 impl Connectors {
-    /// Whether Amazon's roots will do: for its own endpoints, and where there is no TLS at all.
+    /// Whether to use Amazon's roots: for its own endpoints, and for plain HTTP.
     fn is_amazons(&self, uri: &str) -> bool {
         let host = host(uri);
         let is_amazons = self.names.iter().any(|name| host.ends_with(name));
         !self.others_only.load(Ordering::Relaxed) && (is_amazons || !uri.starts_with("https://"))
     }
 
-    /// From now on, trusts the other roots for Amazon's endpoints too.
+    /// Uses the other roots for Amazon's endpoints too, from now on.
     fn trust_others(&self, uri: &str) {
         if self.others_only.swap(true, Ordering::Relaxed) {
             return;
         }
         tracing::warn!(
-            "The certificate of {} comes from none of Amazon's own roots, so the function tries \
-             the roots of the system. That makes each cold start slower. If a proxy is in the way, \
-             set {VARIABLE} to a file with the proxy's root.",
+            "no root of Amazon signed the certificate of {}, so the function tries the system's \
+             roots. This slows every cold start. If a proxy is in the way, set {VARIABLE} to a \
+             file with the proxy's root.",
             host(uri)
         );
     }
@@ -137,8 +139,8 @@ impl Lazy {
     }
 }
 
-/// The certificates of a PEM file that can be trusted as roots; others are left out, since the
-/// connector would end the process over them, and system bundles hold some.
+/// The usable roots of a PEM file. Others are left out: the connector would end the process, and
+/// system bundles hold some.
 fn read(path: &Path) -> Result<TrustStore, String> {
     let name = path.display();
     let pem = std::fs::read_to_string(path)
@@ -152,7 +154,7 @@ fn read(path: &Path) -> Result<TrustStore, String> {
         }
     }
     if roots.is_empty() {
-        return Err(format!("{name} holds no root certificate in PEM format that can be used."));
+        return Err(format!("{name} holds no usable root certificate in PEM format."));
     }
     Ok(trusted)
 }
@@ -165,7 +167,7 @@ fn host(uri: &str) -> &str {
     host.split_once(':').map_or(host, |(host, _)| host)
 }
 
-/// Whether the handshake failed because no root that is trusted has signed the chain.
+/// Whether the handshake failed because no trusted root signed the certificate.
 fn issuer_is_unknown(error: &ConnectorError) -> bool {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -174,7 +176,7 @@ fn issuer_is_unknown(error: &ConnectorError) -> bool {
         {
             return true;
         }
-        // The source of an I/O error is the source of what it wraps, which leaves that itself out.
+        // The source of an I/O error skips the error that it wraps.
         cause = match error.downcast_ref::<io::Error>() {
             Some(wrapped) => wrapped.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
             None => error.source(),
@@ -196,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    /// A server on this machine that answers each request with 200, and the root that certifies it.
+    /// A local server that answers each request with 200, and the root of its certificate.
     fn server() -> (String, String) {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let mut params = CertificateParams::default();

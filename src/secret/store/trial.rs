@@ -1,5 +1,5 @@
 //! Calls that change nothing and show whether the function's role may make them: Secrets Manager
-//! asks IAM before it looks at anything else.
+//! checks IAM first.
 
 use aws_sdk_secretsmanager::error::SdkError;
 use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
@@ -12,8 +12,8 @@ use crate::error::{Error, StoreFault};
 const TRIAL: &str = "postgres-secret-rotation-trial";
 
 impl Store {
-    /// Puts into a version the value that it has, which Secrets Manager takes for a repetition and
-    /// ignores: it shows whether the role may put one.
+    /// Puts a version's own value again, which Secrets Manager treats as a retry and ignores. This
+    /// shows whether the role may put a value.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
@@ -25,7 +25,7 @@ impl Store {
             .secret_id(secret)
             .client_request_token(&version.id)
             .secret_string(value.expose_secret());
-        // Were it not ignored, no label that means anything would move.
+        // If it were not ignored, only a meaningless label would move.
         let call = Box::pin(request.version_stages(TRIAL).send());
         match self.limit("PutSecretValue", secret, call).await? {
             Err(SdkError::ServiceError(refusal))
@@ -37,8 +37,8 @@ impl Store {
         }
     }
 
-    /// Takes off a version a label that it does not have, which is refused: as not permitted, or
-    /// for that.
+    /// Removes a label that the version does not have. Secrets Manager refuses this, by IAM or
+    /// because of the label.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].

@@ -1,5 +1,5 @@
-//! `setSecret` for alternating users: the admin makes the next user the current one's equal and sets
-//! its pending password.
+//! `setSecret` for alternating users: the admin makes the next user the current one's equal and
+//! sets its pending password.
 
 use super::super::step_result::StepResult;
 use super::warnings;
@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     }
 }
 
-/// `session` is of the current user, where one of its passwords works.
+/// `session` belongs to the current user, if one of its passwords works.
 async fn by_admin(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -94,7 +94,7 @@ fn result(rotation: &Rotation, plan: Plan, storage: Storage) -> StepResult {
     result
 }
 
-/// The turn of the next user: it becomes the current user's equal, with that password.
+/// The change of the next user: it becomes the current user's equal and gets that password.
 pub(crate) struct Turn<'a> {
     pub(crate) rotation: &'a Rotation,
     pub(crate) host: &'a str,
@@ -103,10 +103,10 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Carries the turn out, or rolls it back. Returns what was planned.
+    /// Makes the change, or rolls it back. Returns the plan.
     ///
     /// # Errors
-    /// Those of `allowed`, and what the admin may not do or must not touch.
+    /// Those of `allowed`, and errors for what the admin may not do or must not change.
     pub(crate) async fn carry_out(
         &self,
         changer: Changer<'_>,

@@ -1,5 +1,5 @@
-//! `setSecret` for a single user: rehearses the change that `finishSecret` makes, so that whatever
-//! would refuse it refuses here, where the application does not notice.
+//! `setSecret` for a single user: rehearses the change that `finishSecret` makes. A refusal comes
+//! here, where the application does not notice it.
 
 use super::super::step_result::StepResult;
 use super::warnings;
@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     }
 }
 
-/// The application was locked out: now that AWSCURRENT works again, the rotation goes on as always.
+/// After AWSCURRENT's password was restored: the rotation continues as usual.
 async fn after_restoration(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -67,12 +67,13 @@ async fn after_restoration(
     let mut result = result(rotation, rehearsed?);
     let role = &rotation.current.credentials.username;
     result.warnings.push(format!(
-        "the database refused AWSCURRENT. Role {role:?} was given that password again, with {with}."
+        "the database refused AWSCURRENT's password, so it was set again for role {role:?}, with \
+         {with}."
     ));
     Ok(result)
 }
 
-/// Tries all that the later steps need: what the application must be able to do, and the change.
+/// Tries all that the later steps need: the declared rights and the change.
 async fn check_and_rehearse(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -98,7 +99,7 @@ async fn restore_as_role(
     Ok(())
 }
 
-/// Gives the role AWSCURRENT's password, if the labels still are as they were.
+/// Sets AWSCURRENT's password, if the labels have not moved.
 async fn restore(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -112,8 +113,8 @@ async fn restore(
 fn result(rotation: &Rotation, storage: Storage) -> StepResult {
     let role = &rotation.next_username;
     let message = format!(
-        "Role {role:?} has what it needs, and its password can be changed: tried, and rolled \
-         back. finishSecret changes it."
+        "Role {role:?} has what it needs, and its password can be changed (tried and rolled back). \
+         finishSecret changes it."
     );
     let mut result = StepResult::new(Outcome::Rehearsed, message);
     result.warnings.extend(warnings::of_storage(storage));
