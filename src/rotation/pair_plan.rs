@@ -468,7 +468,7 @@ mod tests {
                 |facts| facts.next_user_is_second = Some(false),
             ),
             ("nothing shows that it is the second user", |facts| {
-                facts.next_user_is_second = Some(false)
+                facts.next_user_is_second = Some(false);
             }),
             (
                 "acts as \"x\", so the other user could not use what it creates. Run ALTER ROLE \
