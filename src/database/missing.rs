@@ -1,128 +1,294 @@
-//! Describes what a role lacks, with the statement that grants it.
+//! What a role lacks, in words, with what gives it: a statement, or what a person has to decide.
 
 use postgres_protocol::escape::escape_identifier;
 use serde::Deserialize;
 
-/// One right or setting that a role lacks.
+/// One thing that a role lacks.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Missing {
     what: What,
+    #[serde(default)]
     privilege: Option<String>,
+    #[serde(default)]
     grantable: bool,
+    /// The role, database, server or setting that it is about; of an object the owner.
+    #[serde(default)]
     name: Option<String>,
-    #[serde(rename = "type")]
+    /// What the server calls the object's type, such as `materialized view`.
+    #[serde(default, rename = "type")]
     kind: Option<String>,
+    /// The object, quoted as SQL needs it.
+    #[serde(default)]
     identity: Option<String>,
+    #[serde(default)]
     column: Option<String>,
+    #[serde(default)]
     table: Option<String>,
+    /// Of default privileges: the schema, if they are of one alone.
+    #[serde(default)]
+    schema: Option<String>,
+    /// Of default privileges: the kind of objects, as ALTER DEFAULT PRIVILEGES calls it.
+    #[serde(default)]
+    objects: Option<String>,
+    /// Of default privileges the grantee, `None` for PUBLIC; of a mapping the user that has one; of
+    /// a path the `search_path` without "$user".
+    #[serde(default)]
+    other: Option<String>,
+    /// A statement would give power, or could not run.
+    #[serde(default)]
+    ungrantable: Option<bool>,
+    /// The database that it is in; `None` for what belongs to the whole cluster.
+    #[serde(skip)]
+    pub(crate) database: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum What {
     Owner,
     Privilege,
+    Connect,
     Policy,
+    RestrictivePolicy,
     Mapping,
     Default,
+    /// PUBLIC gets with what the user creates later what the other user does not give.
+    SurplusDefault,
+    Path,
     Member,
-    /// Membership of the role that the session acts as.
+    /// The role that a session acts as has the rights of another.
     InheritedRole,
+    AdminOption,
     Attribute,
+    /// An attribute that counts for the role that a session acts as, which is not the login.
+    ActorAttribute,
     Setting,
     Absent,
     Unsupported,
     RowSecurity,
 }
 
-impl Missing {
-    /// Describes it, with the statement that grants it. The grantee is the role that the session
-    /// acts as, or the user that logged in.
-    pub(crate) fn text(&self, acts_as: &str, login: &str) -> String {
-        let (acts_as, login) = (escape_identifier(acts_as), escape_identifier(login));
-        let shown = |text: &Option<String>| text.clone().unwrap_or_default();
-        let (kind, identity, name, privilege) =
-            (shown(&self.kind), shown(&self.identity), shown(&self.name), shown(&self.privilege));
-        let quoted = escape_identifier(&name);
-        let option = |option: &'static str| if self.grantable { option } else { "" };
-        match self.what {
-            What::Owner => {
-                let keyword = kind
-                    .replace('-', " ")
-                    .replace("statistics object", "statistics")
-                    .to_uppercase();
-                format!(
-                    "ownership of {kind} {identity} (ALTER {keyword} {identity} OWNER TO {acts_as})"
-                )
-            }
-            What::Privilege => {
-                let option = option(" WITH GRANT OPTION");
-                let (kind, grant) = match (&self.column, &self.table) {
-                    (Some(column), Some(table)) => {
-                        ("column", format!("{privilege} ({column}) ON TABLE {table}"))
-                    }
-                    _ => (
-                        kind.trim_end_matches(" ACL"),
-                        format!("{privilege} ON {} {identity}", keyword(&kind)),
-                    ),
-                };
-                format!(
-                    "{privilege}{option} on {kind} {identity} (GRANT {grant} TO {acts_as}{option})"
-                )
-            }
-            What::Policy if privilege == "permissive" => {
-                format!(
-                    "the rows of policy {identity} (ALTER POLICY {identity} TO {name}, {acts_as})"
-                )
-            }
-            What::Policy => format!(
-                "the rows that policy {identity} hides from {acts_as} (remove {name} from its \
-                 roles)"
-            ),
-            What::Mapping => format!(
-                "the user mapping for server {name} (CREATE USER MAPPING FOR {acts_as} SERVER \
-                 {quoted} OPTIONS (...), with the options of role {privilege})"
-            ),
-            What::Default => format!(
-                "default privileges {identity} (ALTER DEFAULT PRIVILEGES for or to role {acts_as})"
-            ),
-            What::Member => format!("membership in role {name} (GRANT {quoted} TO {login})"),
-            What::InheritedRole if self.grantable => format!(
-                "ADMIN OPTION on role {name} (GRANT {quoted} TO {acts_as} WITH ADMIN OPTION)"
-            ),
-            What::InheritedRole => {
-                format!("the rights of role {name} (GRANT {quoted} TO {acts_as})")
-            }
-            What::Attribute => {
-                // These count for the role that a session acts as, all others for the user.
-                let of_actor =
-                    ["SUPERUSER", "CREATEROLE", "CREATEDB", "BYPASSRLS"].contains(&name.as_str());
-                format!(
-                    "attribute {name} (ALTER ROLE {} {name})",
-                    if of_actor { acts_as } else { login }
-                )
-            }
-            What::Absent => format!("{name} does not exist"),
-            What::Unsupported => format!("{privilege} exists only from PostgreSQL {name} on"),
-            What::RowSecurity => {
-                format!(
-                    "row-level security blocks every INSERT into {kind} {identity} (CREATE POLICY \
-                     ... ON {identity} FOR INSERT TO {acts_as})"
-                )
-            }
-            What::Setting => format!("the same setting {name} (ALTER ROLE {login} SET)"),
+/// Who lacks it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lacking<'a> {
+    /// The role that logs in.
+    pub(crate) login: &'a str,
+    /// The role that its sessions act as.
+    pub(crate) acts_as: &'a str,
+}
+
+/// What gives a role what it lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// One SQL statement that runs as it stands, in the database where it is missing.
+    Statement(String),
+    /// What a person has to decide or do.
+    Advice(String),
+}
+
+/// What the next attempt of a rotation makes equal by itself.
+const NEXT_ATTEMPT: &str = "the next attempt of the rotation makes the two users equal again";
+
+impl Remedy {
+    /// Either, as a person reads it.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Statement(text) | Self::Advice(text) => text,
         }
     }
 }
 
-/// The keyword for this kind of object in GRANT.
+impl Missing {
+    /// The role, where it is the rights of one that are missing: that is so for the whole cluster.
+    pub(crate) fn inherited_role(&self) -> Option<&str> {
+        self.name.as_deref().filter(|_| self.what == What::InheritedRole)
+    }
+
+    /// What it is, and in brackets what gives it.
+    pub(crate) fn text(&self, lacking: Lacking<'_>) -> String {
+        let what = self.words(lacking);
+        match self.remedy(lacking) {
+            Some(remedy) => format!("{what} ({})", remedy.text()),
+            None => what,
+        }
+    }
+
+    fn words(&self, lacking: Lacking<'_>) -> String {
+        let (kind, identity, name) =
+            (shown(self.kind.as_ref()), shown(self.identity.as_ref()), shown(self.name.as_ref()));
+        let privilege = shown(self.privilege.as_ref());
+        let option = if self.grantable { " WITH GRANT OPTION" } else { "" };
+        match self.what {
+            What::Owner => format!("ownership of {kind} {identity}"),
+            What::Privilege => {
+                let kind =
+                    if self.table.is_some() { "column" } else { kind.trim_end_matches(" ACL") };
+                format!("{privilege}{option} on {kind} {identity}")
+            }
+            What::Connect => format!("CONNECT on database {name}"),
+            What::Policy => format!("the rows of policy {identity}"),
+            What::RestrictivePolicy => {
+                format!("the rows that policy {identity} hides from {}", quoted(lacking.acts_as))
+            }
+            What::Mapping => format!("the user mapping for server {name}"),
+            What::Default | What::SurplusDefault => {
+                let objects = shown(self.objects.as_ref()).to_lowercase();
+                let grantee = self.other.as_deref().map_or("PUBLIC".to_owned(), quoted);
+                let schema = self
+                    .schema
+                    .as_deref()
+                    .map_or(String::new(), |schema| format!(" in schema {}", quoted(schema)));
+                let surplus = if self.what == What::SurplusDefault {
+                    format!(", which role {} does not give", quoted(identity.trim_matches('"')))
+                } else {
+                    String::new()
+                };
+                format!(
+                    "{privilege}{option} for {grantee} on {objects} that role {} creates \
+                     later{schema}{surplus}",
+                    quoted(name)
+                )
+            }
+            What::Path => format!("schema {identity}, which \"$user\" in search_path stands for"),
+            What::Member => format!("membership in role {name}"),
+            What::InheritedRole => format!("the rights of role {name}"),
+            What::AdminOption => format!("ADMIN OPTION on role {name}"),
+            What::Attribute | What::ActorAttribute => format!("attribute {name}"),
+            What::Setting => format!("the same setting {name}"),
+            What::Absent => format!("{name} does not exist"),
+            What::Unsupported => format!("{privilege} is known from PostgreSQL {name} on"),
+            What::RowSecurity => {
+                format!("row-level security lets no INSERT into {kind} {identity} through")
+            }
+        }
+    }
+
+    /// What gives it, where anything does.
+    pub(crate) fn remedy(&self, lacking: Lacking<'_>) -> Option<Remedy> {
+        use Remedy::{Advice, Statement};
+        let (acts_as, login) = (quoted(lacking.acts_as), quoted(lacking.login));
+        let (identity, name) = (shown(self.identity.as_ref()), shown(self.name.as_ref()));
+        let grant_option = if self.grantable { " WITH GRANT OPTION" } else { "" };
+        Some(match self.what {
+            What::Owner => self.new_owner(&acts_as),
+            What::Privilege => {
+                let on = match (&self.column, &self.table) {
+                    (Some(column), Some(table)) => format!("({column}) ON TABLE {table}"),
+                    _ => format!("ON {} {identity}", keyword(shown(self.kind.as_ref()))),
+                };
+                let privilege = shown(self.privilege.as_ref());
+                Statement(format!("GRANT {privilege} {on} TO {acts_as}{grant_option}"))
+            }
+            What::Connect => {
+                Statement(format!("GRANT CONNECT ON DATABASE {} TO {login}", quoted(name)))
+            }
+            What::Policy => Statement(format!("ALTER POLICY {identity} TO {name}, {acts_as}")),
+            What::RestrictivePolicy => Advice(format!(
+                "it holds for {name}: ALTER POLICY it to roles that {acts_as} does not inherit, or \
+                 drop it"
+            )),
+            What::Mapping => Advice(format!(
+                "create one for {acts_as} with the options of that of role {}: a superuser sees \
+                 them in pg_user_mappings",
+                shown(self.other.as_ref())
+            )),
+            What::Default | What::SurplusDefault => {
+                let schema = self
+                    .schema
+                    .as_deref()
+                    .map_or(String::new(), |schema| format!(" IN SCHEMA {}", quoted(schema)));
+                let on = format!(
+                    "{} ON {}",
+                    shown(self.privilege.as_ref()),
+                    shown(self.objects.as_ref())
+                );
+                let change = if self.what == What::Default {
+                    let grantee = self.other.as_deref().map_or("PUBLIC".to_owned(), quoted);
+                    format!("GRANT {on} TO {grantee}{grant_option}")
+                } else {
+                    format!("REVOKE {on} FROM PUBLIC")
+                };
+                Statement(format!(
+                    "ALTER DEFAULT PRIVILEGES FOR ROLE {}{schema} {change}",
+                    quoted(name)
+                ))
+            }
+            What::Path => Statement(format!(
+                "ALTER ROLE {} IN DATABASE {} SET search_path = {}",
+                quoted(name),
+                quoted(shown(self.objects.as_ref())),
+                shown(self.other.as_ref())
+            )),
+            What::InheritedRole if self.ungrantable == Some(true) => Advice(format!(
+                "no statement: the role has power, or {acts_as} cannot be made a member that \
+                 inherits; grant on the objects themselves, or take the role from the current user"
+            )),
+            What::InheritedRole => Statement(format!("GRANT {} TO {acts_as}", quoted(name))),
+            What::ActorAttribute if name == "CREATEDB" => {
+                Statement(format!("ALTER ROLE {acts_as} CREATEDB"))
+            }
+            What::ActorAttribute => Advice(format!(
+                "no statement: it gives power; a superuser may give it to {acts_as}, or take it \
+                 from the current user"
+            )),
+            What::Member | What::AdminOption | What::Attribute | What::Setting => {
+                Advice(NEXT_ATTEMPT.to_owned())
+            }
+            What::RowSecurity => Advice(format!(
+                "a policy FOR INSERT TO {acts_as}, whose WITH CHECK says which rows"
+            )),
+            What::Absent | What::Unsupported => return None,
+        })
+    }
+
+    fn new_owner(&self, acts_as: &str) -> Remedy {
+        let (kind, identity) = (shown(self.kind.as_ref()), shown(self.identity.as_ref()));
+        let owner = quoted(shown(self.name.as_ref()));
+        match kind {
+            // An extension has an owner and no statement that changes it.
+            "extension" => Remedy::Statement(format!("REASSIGN OWNED BY {owner} TO {acts_as}")),
+            "foreign-data wrapper" | "event trigger" => Remedy::Advice(format!(
+                "only a superuser may own one: ALTER {} {identity} OWNER TO a superuser",
+                keyword(kind)
+            )),
+            "subscription" if self.ungrantable == Some(true) => Remedy::Advice(format!(
+                "only a superuser may own one: ALTER SUBSCRIPTION {identity} OWNER TO a superuser, \
+                 in its database"
+            )),
+            _ => Remedy::Statement(format!(
+                "ALTER {} {identity} OWNER TO {acts_as}",
+                owned_keyword(kind)
+            )),
+        }
+    }
+}
+
+fn shown(text: Option<&String>) -> &str {
+    text.map_or("", String::as_str)
+}
+
+fn quoted(name: &str) -> String {
+    escape_identifier(name)
+}
+
+/// What GRANT calls an object of that type.
 fn keyword(kind: &str) -> String {
     match kind {
         "view" | "materialized view" | "foreign table" | "partitioned table" => "TABLE".to_owned(),
-        "aggregate" => "FUNCTION".to_owned(),
+        "aggregate" => "ROUTINE".to_owned(),
         "server" => "FOREIGN SERVER".to_owned(),
         "foreign-data wrapper" => "FOREIGN DATA WRAPPER".to_owned(),
         "parameter ACL" => "PARAMETER".to_owned(),
+        kind => kind.to_uppercase(),
+    }
+}
+
+/// What ALTER ... OWNER calls an object of that type.
+fn owned_keyword(kind: &str) -> String {
+    match kind {
+        // An aggregate without arguments is written in another way by ALTER AGGREGATE.
+        "function" | "procedure" | "aggregate" => "ROUTINE".to_owned(),
+        "statistics object" => "STATISTICS".to_owned(),
         kind => kind.to_uppercase(),
     }
 }

@@ -56,6 +56,11 @@ impl Target {
         Self { pinned_to: Some(address), ..self }
     }
 
+    /// Another database of the same server.
+    pub(crate) fn in_database(&self, dbname: &str) -> Self {
+        Self { dbname: dbname.to_owned(), ..self.clone() }
+    }
+
     /// Whether the connection is encrypted.
     pub(crate) fn encrypted(&self) -> bool {
         self.server_name.is_some()

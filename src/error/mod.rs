@@ -78,6 +78,20 @@ pub(crate) enum Error {
     #[error("role {role:?} on {host} cannot take its turn: {problem}")]
     UsersNotReady { role: String, host: String, problem: String },
 
+    /// Whether the pending user can do as much in another database is unknown.
+    #[error(
+        "role {role:?} on {host} was not compared with role {current:?} in database {database:?}, \
+         where only one of them has something: {cause} If no application of the secret uses that \
+         database, list those that count as databases in ROTATION_POLICY."
+    )]
+    DatabaseNotCompared {
+        role: String,
+        host: String,
+        current: String,
+        database: String,
+        cause: Box<Error>,
+    },
+
     /// The role lacks rights that the policy or the secret declares.
     #[error("role {role:?} on {host} lacks what \"grants\" and \"probes\" declare: {missing}.")]
     RightsMissing { role: String, host: String, missing: String },
@@ -111,6 +125,7 @@ impl Error {
             Self::AdminLacksRight { .. } => "AdminLacksRight",
             Self::UsersNotReady { .. } => "UsersNotReady",
             Self::NotRecovered { .. } => "NotRecovered",
+            Self::DatabaseNotCompared { .. } => "DatabaseNotCompared",
             Self::RightsMissing { .. } => "DeclaredRightsMissing",
             Self::PrivilegesMissing { .. } => "PrivilegesMissing",
             Self::NotPromoted { cause, .. } => cause.kind(),
@@ -126,6 +141,7 @@ impl Error {
             Self::SecretsManager { fault, .. } => fault.retryable(),
             Self::Database { fault, .. } => fault.retryable(),
             Self::NotPromoted { retryable, .. } => *retryable,
+            Self::DatabaseNotCompared { cause, .. } => cause.retryable(),
             _ => false,
         }
     }
@@ -139,6 +155,7 @@ impl Error {
             | Self::AdminRefused { .. }
             | Self::AdminLacksRight { .. } => NOTHING_CHANGED,
             Self::UsersNotReady { .. }
+            | Self::DatabaseNotCompared { .. }
             | Self::RightsMissing { .. }
             | Self::PrivilegesMissing { .. } => {
                 "AWSCURRENT was not moved. Fix this, then start the rotation again."

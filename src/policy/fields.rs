@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::grant::Grant;
 use super::probe::Probe;
 use super::strategy::Strategy;
-use super::values::{Period, RoleName, StorageName};
+use super::values::{DatabaseName, Period, RoleName, StorageName};
 use crate::error::Problem;
 
 /// The fields of one entry. An absent field comes from a more general entry.
@@ -19,6 +19,7 @@ pub(super) struct Fields {
     pub(super) strategy: Option<Strategy>,
     pub(super) admin_secret: Option<String>,
     pub(super) owner_role: Option<RoleName>,
+    pub(super) databases: Option<Vec<DatabaseName>>,
     pub(super) create_users: Option<bool>,
     pub(super) grants: Option<Vec<Grant>>,
     pub(super) probes: Option<Vec<Probe>>,

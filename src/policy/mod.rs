@@ -24,7 +24,7 @@ use self::fields::{Fields, own_fields};
 use self::grant::Grant;
 use self::probe::Probe;
 pub(crate) use self::strategy::Strategy;
-use self::values::{Period, RoleName, StorageName};
+use self::values::{DatabaseName, Period, RoleName, StorageName};
 use crate::error::Problem;
 use crate::secret::password::StorageForm;
 
@@ -55,7 +55,10 @@ pub(crate) struct Policy {
     /// The role that both users of a pair act as. `None` means the role that the current user acts
     /// as.
     pub(crate) owner_role: Option<String>,
-    /// The rights that the application needs, checked before a credential is promoted.
+    /// The databases beside the secret's in which both users of a pair have to be each other's
+    /// equals; `None`: all of them.
+    pub(crate) databases: Option<Vec<String>>,
+    /// What the application needs, checked before a credential is promoted.
     pub(crate) grants: Vec<Grant>,
     /// Statements that the application runs, planned before a credential is promoted.
     pub(crate) probes: Vec<Probe>,
@@ -131,6 +134,10 @@ impl Policies {
             strategy: own.strategy.or(best.strategy).or(base.strategy),
             admin_secret: best.admin_secret.or(base.admin_secret),
             owner_role: best.owner_role.or(base.owner_role).map(|RoleName(name)| name),
+            databases: best
+                .databases
+                .or(base.databases)
+                .map(|names| names.into_iter().map(|DatabaseName(name)| name).collect()),
             grants: own.grants.or(best.grants).or(base.grants).unwrap_or_default(),
             probes_of_secret: own.probes.is_some(),
             probes: own.probes.or(best.probes).or(base.probes).unwrap_or_default(),
@@ -254,6 +261,7 @@ mod tests {
         for key in [
             "admin_secret",
             "owner_role",
+            "databases",
             "create_users",
             "retire_after",
             "max_refused_logins",
@@ -304,6 +312,8 @@ mod tests {
             (r#"{"defaults":{"retire_after":"24"}}"#, "such as \"24h\""),
             (r#"{"defaults":{"retire_after":"1 Tag ü"}}"#, "such as \"24h\""),
             (r#"{"defaults":{"owner_role":""}}"#, "a role's name has 1 to 63 bytes"),
+            (r#"{"defaults":{"databases":[""]}}"#, "a database's name has 1 to 63 bytes"),
+            (r#"{"defaults":{"databases":"shop"}}"#, "expected a sequence"),
             (r#"{"defaults":{"create_users":"no"}}"#, "invalid type"),
             (r#"{"defaults":{"password_storage":"plain"}}"#, "unknown variant `plain`"),
         ] {

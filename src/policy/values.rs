@@ -13,6 +13,11 @@ use crate::secret::password::StorageForm;
 #[serde(try_from = "String")]
 pub(super) struct RoleName(pub(super) String);
 
+/// The same of a database.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct DatabaseName(pub(super) String);
+
 /// A whole number of seconds, minutes, hours or days, such as `24h`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
@@ -33,14 +38,25 @@ impl TryFrom<String> for RoleName {
     type Error = Problem;
 
     fn try_from(name: String) -> Result<Self, Problem> {
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
-            return Err(format!(
-                "a role's name has 1 to {MAX_NAME_BYTES} bytes and no NUL character"
-            )
-            .into());
-        }
-        Ok(Self(name))
+        name_of("role", name).map(Self)
     }
+}
+
+impl TryFrom<String> for DatabaseName {
+    type Error = Problem;
+
+    fn try_from(name: String) -> Result<Self, Problem> {
+        name_of("database", name).map(Self)
+    }
+}
+
+fn name_of(kind: &str, name: String) -> Result<String, Problem> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
+        let problem =
+            format!("a {kind}'s name has 1 to {MAX_NAME_BYTES} bytes, and no NUL among them");
+        return Err(problem.into());
+    }
+    Ok(name)
 }
 
 impl TryFrom<String> for Period {

@@ -2,6 +2,7 @@
 //! the other modules here act.
 
 pub(crate) mod admin;
+pub(crate) mod equality;
 pub(crate) mod labels;
 pub(crate) mod lock;
 pub(crate) mod pair_plan;

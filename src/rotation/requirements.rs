@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Rotation;
+use crate::database::missing::Lacking;
 use crate::database::standing::Standing;
 use crate::database::{Session, grants, probe, role};
 use crate::error::Error;
@@ -78,7 +79,7 @@ pub(crate) async fn check(
         let mut missing: Vec<_> = found
             .missing
             .iter()
-            .map(|missing| missing.text(&standing.current_user, login))
+            .map(|missing| missing.text(Lacking { login, acts_as: &standing.current_user }))
             .collect();
         more = found.total - missing.len();
         missing.dedup();

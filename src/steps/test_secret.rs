@@ -1,26 +1,23 @@
 //! `testSecret`: logs in as the application will, checks the declared rights, and compares the
 //! rights of alternating users.
 
-use postgres_protocol::escape::escape_identifier;
-
 use super::step_result::StepResult;
 use crate::context::Context;
-use crate::database::parity::{self, Parity};
-use crate::database::{Login, Purpose, Session, role};
+use crate::database::{Login, Purpose, Session};
 use crate::error::Error;
 use crate::policy::Strategy;
 use crate::report::{Outcome, RequirementsReport};
 use crate::rotation::passwords::Origin;
 use crate::rotation::requirements::{self, RequirementsCheck};
-use crate::rotation::{Rotation, rehearsal, strategy};
+use crate::rotation::{Rotation, equality, rehearsal};
 
 /// The number of missing privileges that an error names.
-const EXAMPLES: u32 = 10;
+const EXAMPLES: usize = 10;
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let Subject { session, password, rehearse } = subject(context, rotation).await?;
     let (role, host) = (session.role().to_owned(), session.host().to_owned());
-    let mut tested = test(rotation, &session, password).await;
+    let mut tested = test(context, rotation, &session, password).await;
     if rehearse && tested.is_ok() {
         let rehearsed = async {
             session.apply_admin_settings().await?;
@@ -93,6 +90,7 @@ struct LoginTest {
 }
 
 async fn test(
+    context: &Context<'_>,
     rotation: &Rotation,
     session: &Session,
     password: Origin,
@@ -116,93 +114,11 @@ async fn test(
         return Ok(LoginTest { acts_as, equal: false, checks, warnings });
     }
     let checked = checked?;
-    let parity = parity::parity(session, standing.version, &current.username, EXAMPLES).await?;
-    acts_as_the_owner(rotation, &parity, login, host)?;
+    let (version, examples) = (rotation.pending()?, u32::try_from(EXAMPLES).ok());
+    let compared =
+        equality::compare(context, rotation, session, version, Some(&acts_as), examples).await?;
+    compared.acts_as_the_owner(rotation, host)?;
     let checks = checked.complete(session)?;
-    can_do_as_much(&parity, login, &current.username, host)?;
-    Ok(LoginTest { acts_as, equal: true, checks, warnings: warnings(&parity) })
-}
-
-/// The pending user has to act as the owner role, or the other user cannot use what it creates.
-fn acts_as_the_owner(
-    rotation: &Rotation,
-    parity: &Parity,
-    login: &str,
-    host: &str,
-) -> Result<(), Error> {
-    let (current, acts_as) =
-        (rotation.current.credentials.username.as_str(), parity.acts_as.as_str());
-    let owner = rotation
-        .policy
-        .owner_role
-        .as_deref()
-        .or(parity.current_wanted.as_deref().filter(|wanted| *wanted != current));
-    let owner = owner.unwrap_or(strategy::base(current));
-    let problem = if !parity.current_exists {
-        format!("role {current:?} does not exist, so it cannot become that role's equal.")
-    } else if acts_as == owner {
-        return Ok(());
-    } else if parity.wanted.as_deref() == Some(owner) {
-        format!(
-            "its \"role\" setting is {owner:?}, which it may not assume. Run {}.",
-            role::grant(owner, login)
-        )
-    } else {
-        format!(
-            "its sessions act as {acts_as:?}, so the other user cannot use what they create. Run \
-             {}.",
-            role::act_as(login, owner)
-        )
-    };
-    Err(Error::UsersNotReady { role: login.to_owned(), host: host.to_owned(), problem })
-}
-
-fn can_do_as_much(parity: &Parity, login: &str, current: &str, host: &str) -> Result<(), Error> {
-    if parity.total == 0 {
-        return Ok(());
-    }
-    let mut missing: Vec<_> =
-        parity.missing.iter().map(|missing| missing.text(&parity.acts_as, login)).collect();
-    let more = parity.total.saturating_sub(missing.len() as u64);
-    if more > 0 {
-        missing.push(format!("and {more} more"));
-    }
-    Err(Error::PrivilegesMissing {
-        role: login.to_owned(),
-        host: host.to_owned(),
-        current: current.to_owned(),
-        total: parity.total,
-        missing: missing.join("; "),
-    })
-}
-
-fn warnings(parity: &Parity) -> Vec<String> {
-    let acts_as = &parity.acts_as;
-    let directly_owned = parity.directly_owned.iter().map(|owned| {
-        let role = &owned.role;
-        let reassign = format!(
-            "REASSIGN OWNED BY {} TO {}",
-            escape_identifier(role),
-            escape_identifier(acts_as)
-        );
-        let elsewhere = if owned.elsewhere == 0 {
-            String::new()
-        } else {
-            format!(" and {} in other databases", owned.elsewhere)
-        };
-        format!(
-            "role {role:?} itself owns {} objects in this database{elsewhere}, and the other user \
-             does not. Run {reassign} in each database.",
-            owned.here
-        )
-    });
-    let ineffective_grants = parity.ineffective_grants.iter().map(|ineffective| {
-        let role = &ineffective.role;
-        format!(
-            "role {role:?} itself has privileges on {} objects, and its sessions cannot use them \
-             because they act as another role. Grant them to {acts_as:?}.",
-            ineffective.grants
-        )
-    });
-    directly_owned.chain(ineffective_grants).collect()
+    compared.can_do_as_much(&current.username, host, EXAMPLES)?;
+    Ok(LoginTest { acts_as, equal: true, checks, warnings: compared.warnings() })
 }

@@ -1,8 +1,8 @@
--- The role in the "role" setting of this session's user, if the session does not act as it.
+-- The role that this session's user is set to act as in this database, where the session acts as another one.
 WITH
 -- shared: server
 server AS (
-    -- PostgreSQL 16 separated the right to act as a role from membership. Older servers refuse its name.
+    -- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
     SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS act,
            (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
 ),

@@ -1,12 +1,12 @@
--- The checks in $1 that this session's role does not pass, as one JSON object.
--- $1 a JSON array, see policy::check::Check
--- $2 the application's search_path, in which names without a schema are looked up
--- $3 the oids of the functions' argument types, by their text; $4 the number of missing rights to describe
--- Checks of parameters are in grants_parameters.sql.
+-- Which of the checks $1 this session's role does not pass, as one JSON object.
+-- $1 a JSON array, see policy::grant::Check
+-- $2 the application's search_path, along which names without a schema are looked up
+-- $3 the types that the arguments of functions are, by oid; $4 how many of those that are missing are described
+-- Parameters have a file of their own: grants_parameters.sql.
 WITH
 -- shared: server
 server AS (
-    -- PostgreSQL 16 separated the right to act as a role from membership. Older servers refuse its name.
+    -- PostgreSQL 16 split the right to act as a role from membership, under a name that older servers refuse.
     SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS act,
            (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
 ),
@@ -92,7 +92,7 @@ item AS (
         WHERE t.kind = 'role' AND rolname = t.name
     ) AS o
 ), object AS (
-    -- Without a schema, the first match of the search path.
+    -- Of those without a schema, the one that comes first.
     SELECT *
     FROM (SELECT *, min(place) OVER (PARTITION BY kind, schema, name, arguments) AS first FROM candidate) AS c
     WHERE place IS NOT DISTINCT FROM first
@@ -115,7 +115,7 @@ item AS (
             WHEN t.column_name IS NOT NULL THEN has_column_privilege(t.objid, t.attnum, t.wanted)
             ELSE has_table_privilege(t.objid, t.wanted)
                 OR t.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
-                -- All columns together equal the table.
+                -- As good as the whole table.
                 AND COALESCE((
                     SELECT bool_and(has_column_privilege(t.objid, a.attnum, t.wanted)) FROM pg_attribute AS a
                     WHERE a.attrelid = t.objid AND a.attnum > 0 AND NOT a.attisdropped
@@ -176,12 +176,12 @@ item AS (
     FROM target WHERE column_name IS NOT NULL AND attnum IS NULL
     GROUP BY objid, column_name
     UNION ALL
-    -- Nothing in a schema can be used without USAGE on it.
+    -- Nothing in a schema can be reached without this.
     SELECT min(n), 'privilege', 'pg_namespace'::regclass, namespace, 0, 'USAGE', false, NULL
     FROM target WHERE namespace IS NOT NULL AND NOT has_schema_privilege(namespace, 'USAGE')
     GROUP BY namespace
     UNION ALL
-    -- Every INSERT fails if row-level security applies to the role and no policy allows one.
+    -- Every INSERT fails where row-level security holds for the role, and no policy lets it through.
     SELECT n, 'row-security', classid, objid, 0, NULL, false, NULL
     FROM held
     WHERE kind = 'table' AND privilege = 'INSERT' AND held AND relkind IN ('r', 'p') AND row_security_active(objid)
@@ -214,7 +214,7 @@ SELECT json_build_object(
         FROM (SELECT * FROM missing ORDER BY n, what, objid LIMIT $4::int8) AS m
         LEFT JOIN LATERAL pg_identify_object(m.classid, m.objid, m.objsubid) AS i ON true
     ),
-    -- The rights behind a view are those of its owner. Planning a statement on the view checks them.
+    -- What lies behind a view is looked at with its owner's rights, by planning a statement on it.
     'views', ARRAY(
         SELECT DISTINCT CASE h.privilege
             WHEN 'SELECT' THEN format(
@@ -240,7 +240,7 @@ SELECT json_build_object(
          AND pg_column_is_updatable(h.objid, c.attnum, false)
         WHERE h.relkind = 'v' AND h.held AND has_schema_privilege(h.namespace, 'USAGE')
           AND (h.privilege IN ('SELECT', 'DELETE') OR h.privilege IN ('INSERT', 'UPDATE') AND c.attname IS NOT NULL)
-        -- One UPDATE per column: a column that cannot be updated would hide the others.
+        -- UPDATE by each column: one that cannot be updated would hide the others.
         GROUP BY h.n, h.privilege, h.column_name, v.view, CASE h.privilege WHEN 'UPDATE' THEN c.attnum END
     )
 )::text

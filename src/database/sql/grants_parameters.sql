@@ -1,5 +1,5 @@
--- From PostgreSQL 15 on: like grants.sql, for privileges on parameters.
--- $1 the checks, $2 the number of missing privileges to describe
+-- From PostgreSQL 15 on: the same as grants.sql, of privileges on parameters.
+-- $1 the checks, $2 how many of those that are missing are described
 WITH item AS MATERIALIZED (
     SELECT i.n,
            c ->> 'name' AS name,
@@ -13,7 +13,7 @@ WITH item AS MATERIALIZED (
     WHERE NOT has_parameter_privilege(
         name, privilege || CASE WHEN grantable THEN ' WITH GRANT OPTION' ELSE '' END
     )
-    -- No privilege is needed for what any user may set, and for parameters of missing extensions.
+    -- What an ordinary user may set, or an extension that is not there has defined, takes no privilege.
     AND NOT (
         privilege = 'SET' AND NOT grantable
         AND COALESCE(

@@ -1,16 +1,9 @@
--- The facts about two users that are needed to make one the other's equal, as one JSON object.
+-- All that has to be known of two users before the one is made the other's equal, as one JSON object.
 -- $1 the current user, $2 the next user, $3 the policy's owner role or NULL, $4 the base user, $5 the secret's database
-WITH
--- shared: server
-server AS (
-    -- PostgreSQL 16 separated the right to act as a role from membership. Older servers refuse its name.
-    SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS act,
-           (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
-),
--- end of shared
+WITH RECURSIVE
 -- shared: powerful
 powerful AS (
-    -- Their members can use the server's files and programs, or do what RDS reserves for master users.
+    -- Their members can read the server's files, run its programs, or do what RDS keeps for its master users.
     SELECT unnest(ARRAY[
         'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'
     ]) AS name
@@ -24,20 +17,12 @@ setting AS (
     FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
 ),
 -- end of shared
-direct AS (
-    -- Several grantors may have granted a membership. Before PostgreSQL 16 its only option was ADMIN.
-    SELECT m.member, m.roleid,
-           bool_or(m.admin_option) AS admin,
-           bool_or(COALESCE((to_jsonb(m) ->> 'inherit_option')::bool, true)) AS inherit,
-           bool_or(COALESCE((to_jsonb(m) ->> 'set_option')::bool, true)) AS set
-    FROM pg_auth_members AS m
-    GROUP BY m.member, m.roleid
-), current AS (
+current AS (
     SELECT oid FROM pg_roles WHERE rolname = $1::text
 ), next_user AS (
     SELECT oid FROM pg_roles WHERE rolname = $2::text
 ), role_setting AS (
-    -- The settings that can decide the role of the current user in its database, the strongest first.
+    -- All that may set the role that the current user acts as in its database, the strongest first.
     SELECT NULLIF(NULLIF(s.value, 'none'), $1::text) AS name,
            s.setrole = 0 AS of_all_users,
            s.setdatabase <> 0 AS in_database,
@@ -53,6 +38,65 @@ direct AS (
         ) AS name
     ) AS n
     LEFT JOIN pg_roles AS r ON r.rolname = n.name
+), admin AS (
+    SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER
+), start AS (
+    SELECT oid FROM current
+    UNION SELECT oid FROM next_user
+    UNION SELECT oid FROM admin
+    UNION SELECT oid FROM owner WHERE oid IS NOT NULL
+),
+-- shared: reach
+server AS (
+    SELECT current_setting('server_version_num')::int >= 160000 AS has_options
+), reach (start, oid, inherits, acts, administers, may_grant) AS (
+    -- What each role in start gets to by memberships: whether it has the other's rights, may act as it, administers it
+    -- (has ADMIN OPTION on it, or may act as a role that has), and may grant it (has the rights of a role that has).
+    -- One walk over sets: to ask pg_has_role about each of thousands takes seconds.
+    SELECT s.oid, s.oid, true, true, false, false FROM start AS s
+    UNION
+    SELECT r.start, m.roleid,
+           r.inherits AND CASE WHEN server.has_options THEN m.inherit_option ELSE member.rolinherit END,
+           r.acts AND m.set_option,
+           m.admin_option,
+           r.inherits AND m.admin_option
+    FROM reach AS r
+    JOIN pg_roles AS member ON member.oid = r.oid
+    CROSS JOIN server
+    -- Before PostgreSQL 16 memberships have no such columns, and these take their place.
+    CROSS JOIN (SELECT true AS inherit_option, true AS set_option) AS otherwise
+    CROSS JOIN LATERAL (
+        SELECT a.roleid, a.admin_option, inherit_option, set_option FROM pg_auth_members AS a WHERE a.member = r.oid
+    ) AS m
+), reached AS MATERIALIZED (
+    SELECT start, oid,
+           bool_or(inherits) AS inherits,
+           bool_or(acts) AS acts,
+           bool_or(administers) AS administers,
+           bool_or(may_grant) AS may_grant
+    FROM reach
+    GROUP BY start, oid
+),
+-- end of shared
+membership AS MATERIALIZED (
+    -- Several grantors may each have granted one. Before PostgreSQL 16 it had no options but ADMIN.
+    SELECT m.roleid,
+           COALESCE(bool_or(m.member = current.oid), false) AS theirs,
+           COALESCE(bool_or(m.admin_option) FILTER (WHERE m.member = current.oid), false) AS admin,
+           COALESCE(bool_or(m.inherit_option) FILTER (WHERE m.member = current.oid), false) AS inherit,
+           COALESCE(bool_or(m.set_option) FILTER (WHERE m.member = current.oid), false) AS set,
+           COALESCE(bool_or(m.admin_option) FILTER (WHERE m.member = next_user.oid), false) AS next_admin,
+           COALESCE(bool_or(m.inherit_option) FILTER (WHERE m.member = next_user.oid), false) AS next_inherit,
+           COALESCE(bool_or(m.set_option) FILTER (WHERE m.member = next_user.oid), false) AS next_set,
+           COALESCE(bool_or(m.member = next_user.oid), false) AS next_has
+    FROM (SELECT true AS inherit_option, true AS set_option) AS otherwise
+    CROSS JOIN LATERAL (
+        SELECT a.member, a.roleid, a.admin_option, inherit_option, set_option FROM pg_auth_members AS a
+    ) AS m
+    CROSS JOIN current
+    LEFT JOIN next_user ON true
+    WHERE m.member IN (current.oid, next_user.oid)
+    GROUP BY m.roleid
 ), fact AS (
     SELECT r.oid, json_build_object(
         'name', r.rolname,
@@ -66,7 +110,8 @@ direct AS (
         'valid_until', r.rolvaliduntil::text,
         'powers', ARRAY(
             SELECT DISTINCT power
-            FROM pg_roles AS t
+            FROM reached AS m
+            JOIN pg_roles AS t ON t.oid = m.oid
             CROSS JOIN LATERAL unnest(ARRAY[
                 CASE WHEN t.rolsuper THEN 'SUPERUSER' END,
                 CASE WHEN t.rolcreaterole THEN 'CREATEROLE' END,
@@ -74,7 +119,7 @@ direct AS (
                 CASE WHEN t.rolbypassrls THEN 'BYPASSRLS' END,
                 CASE WHEN t.rolname IN (SELECT name FROM powerful) THEN t.rolname::text END
             ]) AS power
-            WHERE power IS NOT NULL AND pg_has_role(r.oid, t.oid, 'MEMBER')
+            WHERE m.start = r.oid AND power IS NOT NULL
             ORDER BY power
         )
     ) AS facts
@@ -87,25 +132,30 @@ direct AS (
     LEFT JOIN pg_database AS d ON d.oid = setdatabase
     WHERE theirs.value IS DISTINCT FROM ours.value AND NOT (setdatabase = 0 AND name = 'role')
 ), theirs AS MATERIALIZED (
-    SELECT m.*, r.rolname
-    FROM direct AS m JOIN pg_roles AS r ON r.oid = m.roleid
-    WHERE m.member = (SELECT oid FROM current)
-), through_owner AS MATERIALIZED (
-    -- Here and below, all questions about one role come together: the server caches one role's memberships.
-    SELECT t.roleid FROM theirs AS t, owner AS o, server
-    WHERE o.oid <> t.roleid
-      AND (NOT t.set OR pg_has_role(o.oid, t.roleid, server.act))
-      AND (NOT t.inherit OR pg_has_role(o.oid, t.roleid, 'USAGE'))
-      AND (NOT t.admin OR pg_has_role(o.oid, t.roleid, 'MEMBER WITH ADMIN OPTION'))
-), grantable AS MATERIALIZED (
-    -- From PostgreSQL 16 on, GRANT needs an ADMIN OPTION that the admin has or inherits.
-    SELECT DISTINCT a.roleid FROM pg_auth_members AS a WHERE a.admin_option AND pg_has_role(a.member, 'USAGE')
-), reached AS MATERIALIZED (
-    SELECT r.oid FROM pg_roles AS r, current AS c WHERE pg_has_role(c.oid, r.oid, 'MEMBER')
+    -- What the current user is a member of, beside what the owner role gives, and the admin may give.
+    SELECT m.*, r.rolname,
+           m.roleid IN (SELECT g.oid FROM reached AS g JOIN owner ON owner.oid = g.start WHERE g.acts) AS owner_acts,
+           m.roleid IN (SELECT g.oid FROM reached AS g JOIN owner ON owner.oid = g.start WHERE g.inherits) AS owner_has,
+           m.roleid IN (SELECT g.oid FROM reached AS g JOIN owner ON owner.oid = g.start WHERE g.administers)
+               AS owner_administers,
+           m.roleid IN (SELECT g.oid FROM reached AS g JOIN admin ON admin.oid = g.start WHERE g.may_grant)
+               AS grantable
+    FROM membership AS m
+    JOIN pg_roles AS r ON r.oid = m.roleid
+    WHERE m.theirs AND m.roleid NOT IN (SELECT oid FROM next_user UNION SELECT oid FROM owner WHERE oid IS NOT NULL)
+), relation AS (
+    -- What the three of them are to each other.
+    SELECT current_owner.acts AS current_acts, current_owner.inherits AS current_inherits,
+           next_owner.acts AS next_acts, next_owner.inherits AS next_inherits
+    FROM owner
+    LEFT JOIN reached AS current_owner
+      ON current_owner.oid = owner.oid AND current_owner.start = (SELECT oid FROM current)
+    LEFT JOIN reached AS next_owner
+      ON next_owner.oid = owner.oid AND next_owner.start = (SELECT oid FROM next_user)
 )
 SELECT json_build_object(
     'version', current_setting('server_version_num')::int,
-    'admin', (SELECT facts FROM fact WHERE oid = (SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER)),
+    'admin', (SELECT facts FROM fact JOIN admin USING (oid)),
     'current', (SELECT facts FROM fact JOIN current USING (oid)),
     'next_user', (SELECT facts FROM fact JOIN next_user USING (oid)),
     'owner_exists', (SELECT oid IS NOT NULL FROM owner),
@@ -113,40 +163,43 @@ SELECT json_build_object(
     'role_of_all_users', (SELECT name FROM role_setting WHERE place = 1 AND of_all_users),
     'current_acts_as', COALESCE((SELECT name FROM role_setting WHERE place = 1), $1::text),
     'by_database', EXISTS (SELECT FROM role_setting WHERE place = 1 AND in_database AND NOT of_all_users),
-    'current_may_act', (SELECT pg_has_role(c.oid, o.oid, server.act) FROM current AS c, owner AS o),
-    'current_inherits', (SELECT pg_has_role(c.oid, o.oid, 'USAGE') FROM current AS c, owner AS o),
-    -- Only the next user or a role with power over it can have made the first setting.
-    -- Only an admin of the current user can have granted the second.
+    'current_may_act', (SELECT COALESCE(current_acts, false) FROM relation),
+    'current_inherits', (SELECT COALESCE(current_inherits, false) FROM relation),
+    -- Only the next user, or a role with power over it, can have set the first;
+    -- only an admin of the current user can have granted the second.
     'next_user_is_second', (
         SELECT EXISTS (
             SELECT FROM setting AS s
             WHERE s.setrole = x.oid AND s.setdatabase = 0 AND s.name = 'role' AND s.value = o.name
         ) OR o.oid = c.oid AND $1::text = $4::text AND EXISTS (
             SELECT FROM pg_auth_members AS m
-            WHERE m.roleid = o.oid AND m.member = x.oid AND NOT pg_has_role(c.oid, m.grantor, 'MEMBER')
+            WHERE m.roleid = o.oid AND m.member = x.oid
+              AND m.grantor NOT IN (SELECT r.oid FROM reached AS r WHERE r.start = c.oid)
         )
         FROM next_user AS x, owner AS o, current AS c
     ),
     'next_user_may_act', (
-        SELECT pg_has_role(x.oid, o.oid, server.act) AND (server.act = 'MEMBER' OR pg_has_role(x.oid, o.oid, 'USAGE'))
-        FROM next_user AS x, owner AS o
+        SELECT COALESCE(next_acts AND (next_inherits OR NOT has_options), false) FROM next_user, relation, server
     ),
-    'admin_option_on_next_user', (SELECT pg_has_role(x.oid, 'MEMBER WITH ADMIN OPTION') FROM next_user AS x),
-    'admin_option_on_owner', (SELECT o.oid IN (SELECT roleid FROM grantable) FROM owner AS o),
+    'admin_option_on_next_user', (
+        SELECT next_user.oid IN (SELECT g.oid FROM reached AS g JOIN admin ON admin.oid = g.start WHERE g.administers)
+        FROM next_user
+    ),
+    'admin_option_on_owner', (
+        SELECT owner.oid IN (SELECT g.oid FROM reached AS g JOIN admin ON admin.oid = g.start WHERE g.may_grant)
+        FROM owner
+    ),
     'lacking', (
         SELECT COALESCE(json_agg(json_build_object(
             'role', t.rolname,
-            'admin', t.admin OR COALESCE(d.admin, false),
-            'inherit', t.inherit OR COALESCE(d.inherit, false),
-            'set', t.set OR COALESCE(d.set, false),
-            'grantable', t.roleid IN (SELECT roleid FROM grantable)
+            'admin', t.admin OR t.next_admin,
+            'inherit', t.inherit OR t.next_inherit,
+            'set', t.set OR t.next_set,
+            'grantable', t.grantable
         ) ORDER BY t.rolname), '[]')
         FROM theirs AS t
-        CROSS JOIN owner AS o
-        LEFT JOIN direct AS d ON d.member = (SELECT oid FROM next_user) AND d.roleid = t.roleid
-        WHERE t.roleid IS DISTINCT FROM o.oid AND t.roleid IS DISTINCT FROM (SELECT oid FROM next_user)
-          AND t.roleid NOT IN (SELECT roleid FROM through_owner)
-          AND NOT COALESCE(d.admin >= t.admin AND d.inherit >= t.inherit AND d.set >= t.set, false)
+        WHERE NOT (t.owner_acts >= t.set AND t.owner_has >= t.inherit AND t.owner_administers >= t.admin)
+          AND NOT (t.next_has AND t.next_admin >= t.admin AND t.next_inherit >= t.inherit AND t.next_set >= t.set)
     ),
     'surplus', (
         SELECT COALESCE(
@@ -157,9 +210,8 @@ SELECT json_build_object(
         JOIN pg_roles AS g ON g.oid = m.grantor
         CROSS JOIN owner AS o
         WHERE m.member = (SELECT oid FROM next_user) AND m.roleid IS DISTINCT FROM o.oid
-          AND m.roleid NOT IN (SELECT oid FROM reached)
+          AND m.roleid NOT IN (SELECT r.oid FROM reached AS r JOIN current ON current.oid = r.start)
     ),
     'settings', ARRAY(SELECT name || COALESCE(' in database ' || quote_ident(database), '') FROM differing ORDER BY 1),
     'sessions', (SELECT count(*) FROM pg_stat_activity WHERE usename = $2::text)
 )::text
-FROM server

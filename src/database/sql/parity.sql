@@ -1,12 +1,9 @@
--- What sessions of the user $1 can do and this session cannot, as one JSON object with at most $2 examples.
-WITH
--- shared: server
-server AS (
-    -- PostgreSQL 16 separated the right to act as a role from membership. Older servers refuse its name.
-    SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END AS act,
-           (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
-),
--- end of shared
+-- How what sessions of the user $2 can do differs from what those of the user $1 can, as one JSON object: what belongs
+-- to roles and to the whole cluster; and what parity_objects.sql has to be asked, in which databases.
+-- $1 the current user, $2 the next user, $3 the secret's database
+-- $4 the role that a session of the next user acts as there, or NULL where its settings tell
+-- $5 the other databases to look at, or NULL for all; $6 how much of what is missing is described, or NULL for all
+WITH RECURSIVE
 -- shared: setting
 setting AS (
     SELECT s.setrole, s.setdatabase,
@@ -15,200 +12,289 @@ setting AS (
     FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
 ),
 -- end of shared
--- shared: the two users
 login AS (
-    -- If a role may not be assumed, the session runs as the user that logged in.
-    SELECT u.oid, u.rolname AS name, u.rolname = $1::text AS theirs, wanted.name AS wanted,
-           COALESCE((
-               SELECT r.oid FROM pg_roles AS r, server
-               WHERE r.rolname = wanted.name AND pg_has_role(u.oid, r.oid, server.act)
-           ), u.oid) AS acts_as
+    SELECT u.oid, u.rolname AS name, u.rolname = $1::text AS theirs, u.rolsuper AS superuser
     FROM pg_roles AS u
+    WHERE u.rolname IN ($1::text, $2::text)
+), scope AS (
+    -- The databases in which the application may be.
+    SELECT d.oid, d.datname AS name, d.datdba, d.datacl, d.datname = $3::text AS own
+    FROM pg_database AS d
+    WHERE d.datname = $3::text OR d.datallowconn AND ($5::text[] IS NULL OR d.datname::text = ANY ($5::text[]))
+), role_setting AS (
+    SELECT s.setrole, s.setdatabase, NULLIF(s.value, 'none') AS role
+    FROM setting AS s
+    WHERE s.name = 'role' AND (s.setrole = 0 OR s.setrole IN (SELECT oid FROM login))
+), wanted AS (
+    -- The role that each is set to act as in each database.
+    SELECT l.oid AS login, d.oid AS database, s.role
+    FROM login AS l
+    CROSS JOIN scope AS d
     LEFT JOIN LATERAL (
-        SELECT NULLIF(s.value, 'none') AS name
-        FROM setting AS s, server
-        WHERE s.name = 'role' AND s.setrole IN (u.oid, 0) AND s.setdatabase IN (server.database, 0)
-        ORDER BY s.setrole = 0, s.setdatabase = 0
+        SELECT role FROM role_setting
+        WHERE setrole IN (l.oid, 0) AND setdatabase IN (d.oid, 0)
+        ORDER BY setrole = 0, setdatabase = 0
         LIMIT 1
-    ) AS wanted ON true
-    WHERE u.rolname IN ($1::text, SESSION_USER)
-), them AS (
-    SELECT * FROM login WHERE theirs
-), mine AS (
-    SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER
-), their_roles AS MATERIALIZED (
-    -- All questions about one role come together: the server caches the memberships of one role.
-    SELECT r.oid FROM pg_roles AS r, them AS t WHERE pg_has_role(t.acts_as, r.oid, 'USAGE')
-), our_roles AS MATERIALIZED (
-    SELECT r.oid FROM pg_roles AS r, mine AS m WHERE pg_has_role(m.oid, r.oid, 'USAGE')
-), role AS (
-    SELECT oid, t.oid IS NOT NULL AS theirs, o.oid IS NOT NULL AS ours
-    FROM their_roles AS t FULL JOIN our_roles AS o USING (oid)
-), mention AS (
-    -- pg_shdepend leads from a role to all objects that mention it, so that no other object is read.
-    SELECT d.classid, d.objid, d.objsubid, d.deptype, r.oid AS role, r.theirs
-    FROM role AS r
-    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
-    WHERE r.theirs <> r.ours AND d.dbid IN (0, (SELECT database FROM server))
+    ) AS s ON true
+), start AS (
+    SELECT oid FROM login
+    UNION
+    SELECT r.oid FROM pg_roles AS r WHERE r.rolname = $4::text OR r.rolname IN (SELECT role FROM wanted)
+),
+-- shared: reach
+server AS (
+    SELECT current_setting('server_version_num')::int >= 160000 AS has_options
+), reach (start, oid, inherits, acts, administers, may_grant) AS (
+    -- What each role in start gets to by memberships: whether it has the other's rights, may act as it, administers it
+    -- (has ADMIN OPTION on it, or may act as a role that has), and may grant it (has the rights of a role that has).
+    -- One walk over sets: to ask pg_has_role about each of thousands takes seconds.
+    SELECT s.oid, s.oid, true, true, false, false FROM start AS s
+    UNION
+    SELECT r.start, m.roleid,
+           r.inherits AND CASE WHEN server.has_options THEN m.inherit_option ELSE member.rolinherit END,
+           r.acts AND m.set_option,
+           m.admin_option,
+           r.inherits AND m.admin_option
+    FROM reach AS r
+    JOIN pg_roles AS member ON member.oid = r.oid
+    CROSS JOIN server
+    -- Before PostgreSQL 16 memberships have no such columns, and these take their place.
+    CROSS JOIN (SELECT true AS inherit_option, true AS set_option) AS otherwise
+    CROSS JOIN LATERAL (
+        SELECT a.roleid, a.admin_option, inherit_option, set_option FROM pg_auth_members AS a WHERE a.member = r.oid
+    ) AS m
+), reached AS MATERIALIZED (
+    SELECT start, oid,
+           bool_or(inherits) AS inherits,
+           bool_or(acts) AS acts,
+           bool_or(administers) AS administers,
+           bool_or(may_grant) AS may_grant
+    FROM reach
+    GROUP BY start, oid
 ),
 -- end of shared
-us AS (
-    SELECT * FROM login WHERE NOT theirs
-), their_reach AS MATERIALIZED (
-    SELECT r.oid FROM pg_roles AS r, them AS t, server WHERE pg_has_role(t.oid, r.oid, server.act)
-), our_reach AS MATERIALIZED (
-    SELECT r.oid FROM pg_roles AS r, us AS u, server WHERE pg_has_role(u.oid, r.oid, server.act)
-), with_admin AS MATERIALIZED (
-    SELECT DISTINCT roleid AS oid FROM pg_auth_members WHERE admin_option
-), their_admin AS MATERIALIZED (
-    SELECT a.oid FROM with_admin AS a, them AS t WHERE pg_has_role(t.acts_as, a.oid, 'MEMBER WITH ADMIN OPTION')
-), our_admin AS MATERIALIZED (
-    SELECT a.oid FROM with_admin AS a, mine AS m WHERE pg_has_role(m.oid, a.oid, 'MEMBER WITH ADMIN OPTION')
-), granted AS (
-    SELECT m.classid, m.objid, m.objsubid, e.privilege_type AS privilege, e.is_grantable AS grantable
-    FROM mention AS m
-    CROSS JOIN LATERAL (
-        SELECT relacl FROM pg_class WHERE m.classid = 'pg_class'::regclass AND m.objsubid = 0 AND oid = m.objid
+acting AS (
+    -- A role that may not be assumed is not: the session then runs as the user that has logged in.
+    SELECT d.oid AS database, d.own, w.login, l.theirs, w.role AS wanted,
+           COALESCE(actual.oid, CASE WHEN l.superuser OR a.acts THEN r.oid END, w.login) AS actor
+    FROM wanted AS w
+    JOIN scope AS d ON d.oid = w.database
+    JOIN login AS l ON l.oid = w.login
+    LEFT JOIN pg_roles AS r ON r.rolname = w.role
+    LEFT JOIN reached AS a ON a.start = w.login AND a.oid = r.oid
+    LEFT JOIN pg_roles AS actual ON actual.rolname = $4::text AND d.own AND NOT l.theirs
+), them AS (
+    SELECT * FROM acting WHERE own AND theirs
+), us AS (
+    SELECT * FROM acting WHERE own AND NOT theirs
+), place AS (
+    -- As which two roles the two act in each database.
+    SELECT d.oid, d.name, d.own, t.actor AS their_actor, u.actor AS our_actor
+    FROM scope AS d
+    JOIN acting AS t ON t.database = d.oid AND t.theirs
+    JOIN acting AS u ON u.database = d.oid AND NOT u.theirs
+), side AS (
+    SELECT DISTINCT their_actor, our_actor FROM place
+), role AS MATERIALIZED (
+    -- Whose rights the two have.
+    SELECT s.their_actor, s.our_actor, r.oid,
+           bool_or(r.start = s.their_actor) AS theirs,
+           bool_or(r.start = s.our_actor) AS ours
+    FROM side AS s
+    JOIN reached AS r ON r.start IN (s.their_actor, s.our_actor) AND r.inherits
+    WHERE s.their_actor <> s.our_actor
+    GROUP BY s.their_actor, s.our_actor, r.oid
+), difference AS MATERIALIZED (
+    SELECT * FROM role WHERE theirs <> ours
+), main AS (
+    SELECT f.oid, f.theirs FROM difference AS f JOIN place AS p USING (their_actor, our_actor) WHERE p.own
+), allowed AS MATERIALIZED (
+    -- Which of the two may connect where: that is a right of the user that logs in.
+    SELECT d.oid AS database, l.theirs
+    FROM scope AS d
+    CROSS JOIN LATERAL aclexplode(COALESCE(d.datacl, acldefault('d', d.datdba))) AS e
+    CROSS JOIN login AS l
+    WHERE e.privilege_type = 'CONNECT'
+    GROUP BY d.oid, l.theirs
+    HAVING bool_or(
+        e.grantee = 0 OR l.superuser OR (l.oid, e.grantee) IN (SELECT start, oid FROM reached WHERE inherits)
+    )
+), whereabouts AS MATERIALIZED (
+    -- Where there is something that a role has rights on.
+    SELECT DISTINCT d.refobjid AS role, d.dbid AS database, d.deptype
+    FROM (SELECT DISTINCT oid FROM difference) AS f
+    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = f.oid
+    WHERE d.dbid <> 0 AND d.deptype IN ('o', 'a', 'r')
+), touched AS (
+    SELECT p.oid AS database
+    FROM place AS p
+    JOIN whereabouts AS w ON w.database = p.oid
+    GROUP BY p.oid
+    HAVING bool_or(
+        (p.their_actor, p.our_actor, w.role, true) IN (SELECT their_actor, our_actor, oid, theirs FROM difference)
+        OR w.deptype = 'r'
+        AND (p.their_actor, p.our_actor, w.role) IN (SELECT their_actor, our_actor, oid FROM difference)
+    )
+),
+-- shared: powerful
+powerful AS (
+    -- Their members can read the server's files, run its programs, or do what RDS keeps for its master users.
+    SELECT unnest(ARRAY[
+        'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'
+    ]) AS name
+),
+-- end of shared
+with_power (oid) AS (
+    SELECT oid FROM pg_roles
+    WHERE rolsuper OR rolcreaterole OR rolreplication OR rolbypassrls OR rolname IN (SELECT name FROM powerful)
+    UNION
+    SELECT m.member FROM with_power AS p JOIN pg_auth_members AS m ON m.roleid = p.oid
+), below (oid) AS (
+    SELECT oid FROM (SELECT login AS oid FROM us UNION SELECT our_actor FROM side) AS s
+    UNION
+    SELECT m.member FROM below AS b JOIN pg_auth_members AS m ON m.roleid = b.oid
+), ungrantable AS MATERIALIZED (
+    -- To grant these would give power, make a circle, or (before PostgreSQL 16) help no role that does not inherit.
+    SELECT oid FROM with_power
+    UNION
+    SELECT oid FROM below
+    UNION
+    SELECT f.oid FROM difference AS f JOIN pg_roles AS a ON a.oid = f.our_actor, server
+    WHERE NOT server.has_options AND NOT a.rolinherit
+), mention AS (
+    -- pg_shdepend leads from a role to all that mentions it: nothing is looked at that makes no difference.
+    SELECT d.classid, d.objid, d.deptype, f.oid AS role, f.oid IN (them.login, them.actor) AS own
+    FROM main AS f
+    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = f.oid AND d.dbid = 0
+    CROSS JOIN them
+    WHERE f.theirs AND d.deptype IN ('o', 'a')
+), entry AS (
+    SELECT a.classid, a.objid, a.owner, e.grantee, e.privilege_type AS privilege, e.is_grantable AS grantable
+    FROM (
+        SELECT 'pg_database'::regclass::oid, oid, datdba, datacl FROM pg_database
         UNION ALL
-        SELECT attacl FROM pg_attribute
-        WHERE m.classid = 'pg_class'::regclass AND attrelid = m.objid AND attnum = m.objsubid
-        UNION ALL
-        SELECT nspacl FROM pg_namespace WHERE m.classid = 'pg_namespace'::regclass AND oid = m.objid
-        UNION ALL
-        SELECT proacl FROM pg_proc WHERE m.classid = 'pg_proc'::regclass AND oid = m.objid
-        UNION ALL
-        SELECT typacl FROM pg_type WHERE m.classid = 'pg_type'::regclass AND oid = m.objid
-        UNION ALL
-        SELECT lanacl FROM pg_language WHERE m.classid = 'pg_language'::regclass AND oid = m.objid
-        UNION ALL
-        SELECT fdwacl FROM pg_foreign_data_wrapper
-        WHERE m.classid = 'pg_foreign_data_wrapper'::regclass AND oid = m.objid
-        UNION ALL
-        SELECT srvacl FROM pg_foreign_server WHERE m.classid = 'pg_foreign_server'::regclass AND oid = m.objid
-        UNION ALL
-        SELECT datacl FROM pg_database WHERE m.classid = 'pg_database'::regclass AND oid = m.objid
-        UNION ALL
-        SELECT spcacl FROM pg_tablespace WHERE m.classid = 'pg_tablespace'::regclass AND oid = m.objid
-        UNION ALL
-        SELECT lomacl FROM pg_largeobject_metadata WHERE m.classid = 'pg_largeobject'::regclass AND oid = m.objid
-    ) AS object (acl)
-    CROSS JOIN LATERAL aclexplode(object.acl) AS e
-    WHERE m.theirs AND m.deptype = 'a' AND e.grantee = m.role
+        SELECT 'pg_tablespace'::regclass, oid, spcowner, spcacl FROM pg_tablespace
+    ) AS a (classid, objid, owner, acl)
+    CROSS JOIN LATERAL aclexplode(a.acl) AS e
+    WHERE (a.classid, a.objid) IN (SELECT classid, objid FROM mention) AND e.privilege_type <> 'CONNECT'
+), our_role AS MATERIALIZED (
+    SELECT r.oid FROM role AS r JOIN place AS p USING (their_actor, our_actor) WHERE p.own AND r.ours
+    UNION ALL
+    SELECT 0
 ), held AS (
-    SELECT g.*, CASE g.classid
-        WHEN 'pg_class'::regclass THEN CASE
-            WHEN g.objsubid <> 0 THEN has_column_privilege(m.oid, g.objid, g.objsubid::int2, wanted)
-            WHEN EXISTS (SELECT FROM pg_class WHERE oid = g.objid AND relkind = 'S')
-                THEN has_sequence_privilege(m.oid, g.objid, wanted)
-            ELSE has_table_privilege(m.oid, g.objid, wanted)
-        END
-        WHEN 'pg_namespace'::regclass THEN has_schema_privilege(m.oid, g.objid, wanted)
-        WHEN 'pg_proc'::regclass THEN has_function_privilege(m.oid, g.objid, wanted)
-        WHEN 'pg_type'::regclass THEN has_type_privilege(m.oid, g.objid, wanted)
-        WHEN 'pg_language'::regclass THEN has_language_privilege(m.oid, g.objid, wanted)
-        WHEN 'pg_foreign_data_wrapper'::regclass THEN has_foreign_data_wrapper_privilege(m.oid, g.objid, wanted)
-        WHEN 'pg_foreign_server'::regclass THEN has_server_privilege(m.oid, g.objid, wanted)
-        WHEN 'pg_database'::regclass THEN has_database_privilege(m.oid, g.objid, wanted)
-        WHEN 'pg_tablespace'::regclass THEN has_tablespace_privilege(m.oid, g.objid, wanted)
-        WHEN 'pg_largeobject'::regclass THEN EXISTS (
-            SELECT FROM pg_largeobject_metadata AS l CROSS JOIN LATERAL aclexplode(l.lomacl) AS e
-            WHERE l.oid = g.objid AND e.privilege_type = g.privilege AND (e.is_grantable OR NOT g.grantable)
-              AND (e.grantee = 0 OR pg_has_role(m.oid, e.grantee, 'USAGE'))
-        )
-    END AS held
-    FROM granted AS g
-    CROSS JOIN mine AS m
-    CROSS JOIN LATERAL (
-        SELECT g.privilege || CASE WHEN g.grantable THEN ' WITH GRANT OPTION' ELSE '' END AS wanted
-    ) AS w
-), missing AS (
-    SELECT 1 AS rank, 'owner' AS what, classid, objid, objsubid,
-           NULL AS privilege, false AS grantable, NULL AS name
-    FROM mention
-    WHERE theirs AND deptype = 'o' AND classid NOT IN ('pg_user_mapping'::regclass, 'pg_default_acl'::regclass)
+    SELECT classid, objid, privilege, bool_or(grantable OR owner IN (SELECT oid FROM our_role)) AS grantable
+    FROM entry
+    GROUP BY classid, objid, privilege, grantee IN (SELECT oid FROM our_role)
+    HAVING grantee IN (SELECT oid FROM our_role)
+), lacking AS (
+    SELECT m.role, m.own, 'owner' AS what, m.classid, m.objid, NULL AS privilege, false AS grantable
+    FROM mention AS m
+    WHERE m.deptype = 'o'
     UNION ALL
-    SELECT 2, 'privilege', classid, objid, objsubid, privilege, grantable, NULL FROM held WHERE NOT held
+    SELECT m.role, m.own, 'privilege', e.classid, e.objid, e.privilege, e.grantable
+    FROM entry AS e
+    JOIN mention AS m ON m.classid = e.classid AND m.objid = e.objid AND m.role = e.grantee AND m.deptype = 'a'
+    LEFT JOIN held AS h ON h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
+    WHERE NOT COALESCE(h.grantable OR NOT e.grantable AND h.privilege IS NOT NULL, false)
+), may_act_as AS (
+    -- By the users that log in, since a session may change to any role that its user may act as.
+    SELECT r.oid, bool_or(r.start = them.login) AS theirs, bool_or(r.start = us.login) AS ours
+    FROM reached AS r, them, us
+    WHERE r.acts AND r.start IN (them.login, us.login) AND r.oid NOT IN (them.login, us.login)
+    GROUP BY r.oid
+), administers AS (
+    SELECT r.oid, bool_or(r.start = them.actor) AS theirs, bool_or(r.start = us.actor) AS ours
+    FROM reached AS r, them, us
+    WHERE r.administers AND r.start IN (them.actor, us.actor) AND r.oid NOT IN (them.login, us.login)
+    GROUP BY r.oid
+), missing AS MATERIALIZED (
+    SELECT CASE l.what WHEN 'owner' THEN 1 ELSE 2 END AS rank,
+           l.what, l.classid, l.objid, l.privilege, l.grantable, r.rolname AS name
+    FROM lacking AS l JOIN pg_roles AS r ON r.oid = l.role
+    WHERE l.own
     UNION ALL
-    -- A permissive policy that shows rows to them, or a restrictive one that hides rows from us.
-    SELECT DISTINCT 3, 'policy', m.classid, m.objid, 0,
-           CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END, false,
-           (SELECT string_agg(quote_ident(r.rolname), ', ') FROM pg_roles AS r WHERE r.oid = ANY(p.polroles))
-    FROM mention AS m JOIN pg_policy AS p ON p.oid = m.objid, mine, them AS t
-    WHERE m.deptype = 'r' AND m.classid = 'pg_policy'::regclass AND p.polpermissive = m.theirs
-      AND NOT EXISTS (
-          SELECT FROM unnest(p.polroles) AS r (oid)
-          WHERE r.oid = 0 OR pg_has_role(CASE WHEN p.polpermissive THEN mine.oid ELSE t.acts_as END, r.oid, 'USAGE')
-      )
+    SELECT 3, 'connect', NULL, NULL, NULL, false, d.name
+    FROM scope AS d
+    WHERE NOT d.own
+      AND d.oid IN (SELECT database FROM allowed WHERE theirs)
+      AND d.oid NOT IN (SELECT database FROM allowed WHERE NOT theirs)
     UNION ALL
-    SELECT 4, 'mapping', m.classid, m.objid, 0, s.usename::text, false, s.srvname
-    FROM mention AS m JOIN pg_user_mappings AS s ON s.umid = m.objid, mine
-    WHERE m.theirs AND m.deptype = 'o' AND m.classid = 'pg_user_mapping'::regclass AND s.umuser <> 0
-      AND NOT EXISTS (SELECT FROM pg_user_mappings AS o WHERE o.srvid = s.srvid AND o.umuser IN (mine.oid, 0))
+    SELECT 4, 'member', NULL, NULL, NULL, false, r.rolname
+    FROM may_act_as AS d JOIN pg_roles AS r USING (oid)
+    WHERE d.theirs AND NOT d.ours
     UNION ALL
-    SELECT DISTINCT 5, 'default', classid, objid, 0, NULL, false, NULL
-    FROM mention
-    WHERE theirs AND classid = 'pg_default_acl'::regclass
+    -- No row of pg_shdepend mentions the roles that are there from the beginning. The owner of a database is a member
+    -- of pg_database_owner without a grant, and no role can be granted that.
+    SELECT 5, 'inherited-role', 'pg_authid'::regclass::oid, r.oid, NULL, false, r.rolname
+    FROM main AS f JOIN pg_roles AS r USING (oid), them
+    WHERE f.theirs AND f.oid NOT IN (them.login, them.actor)
+      AND (f.oid < 16384 OR f.oid IN (SELECT role FROM lacking))
     UNION ALL
-    SELECT 6, 'member', NULL, NULL, NULL, NULL, false, r.rolname
-    FROM (SELECT oid FROM their_reach EXCEPT SELECT oid FROM our_reach) AS d JOIN pg_roles AS r USING (oid), us, them
-    WHERE r.oid NOT IN (us.oid, them.oid)
+    SELECT 6, 'admin-option', NULL, NULL, NULL, false, r.rolname
+    FROM administers AS a JOIN pg_roles AS r USING (oid)
+    WHERE a.theirs AND NOT a.ours
     UNION ALL
-    -- pg_shdepend has no rows for the roles that initdb creates.
-    SELECT 6, 'inherited-role', NULL, NULL, NULL, NULL, false, r.rolname
-    FROM (SELECT oid FROM their_roles EXCEPT SELECT oid FROM our_roles) AS d JOIN pg_roles AS r USING (oid)
-    WHERE r.oid < 16384
-    UNION ALL
-    SELECT 6, 'inherited-role', NULL, NULL, NULL, NULL, true, r.rolname
-    FROM (SELECT oid FROM their_admin EXCEPT SELECT oid FROM our_admin) AS d JOIN pg_roles AS r USING (oid), us, them
-    WHERE r.oid NOT IN (us.oid, them.oid)
-    UNION ALL
-    SELECT 7, 'attribute', NULL, NULL, NULL, NULL, false, a.name
-    FROM us, them, mine,
+    SELECT 7, CASE WHEN a.of_actor AND us.actor <> us.login THEN 'actor-attribute' ELSE 'attribute' END,
+           NULL, NULL, NULL, false, a.name
+    FROM us, them,
          pg_roles AS theirs, pg_roles AS ours, pg_roles AS their_actor, pg_roles AS our_actor,
          LATERAL (VALUES
-             ('SUPERUSER', their_actor.rolsuper AND NOT our_actor.rolsuper),
-             ('CREATEROLE', their_actor.rolcreaterole AND NOT our_actor.rolcreaterole),
-             ('CREATEDB', their_actor.rolcreatedb AND NOT our_actor.rolcreatedb),
-             ('BYPASSRLS', their_actor.rolbypassrls AND NOT our_actor.rolbypassrls),
-             ('REPLICATION', theirs.rolreplication AND NOT ours.rolreplication),
-             ('CONNECTION LIMIT ' || theirs.rolconnlimit,
+             ('SUPERUSER', true, their_actor.rolsuper AND NOT our_actor.rolsuper),
+             ('CREATEROLE', true, their_actor.rolcreaterole AND NOT our_actor.rolcreaterole),
+             ('CREATEDB', true, their_actor.rolcreatedb AND NOT our_actor.rolcreatedb),
+             ('BYPASSRLS', true, their_actor.rolbypassrls AND NOT our_actor.rolbypassrls),
+             ('REPLICATION', false, theirs.rolreplication AND NOT ours.rolreplication),
+             ('CONNECTION LIMIT ' || theirs.rolconnlimit, false,
                  ours.rolconnlimit >= 0 AND (theirs.rolconnlimit < 0 OR theirs.rolconnlimit > ours.rolconnlimit)),
-             ('VALID UNTIL ''' || COALESCE(theirs.rolvaliduntil::text, 'infinity') || '''',
+             ('VALID UNTIL ''' || COALESCE(theirs.rolvaliduntil::text, 'infinity') || '''', false,
                  COALESCE(theirs.rolvaliduntil, 'infinity') > COALESCE(ours.rolvaliduntil, 'infinity'))
-         ) AS a (name, lacking)
-    WHERE theirs.oid = them.oid AND ours.oid = us.oid
-      AND their_actor.oid = them.acts_as AND our_actor.oid = mine.oid AND a.lacking
+         ) AS a (name, of_actor, lacking)
+    WHERE theirs.oid = them.login AND ours.oid = us.login
+      AND their_actor.oid = them.actor AND our_actor.oid = us.actor AND a.lacking
     UNION ALL
-    SELECT 8, 'setting', NULL, NULL, NULL, NULL, false,
-           name || COALESCE(' in database ' || quote_ident(d.datname), '')
-    FROM (SELECT s.* FROM setting AS s JOIN them ON s.setrole = them.oid) AS theirs
-    FULL JOIN (SELECT s.* FROM setting AS s JOIN us ON s.setrole = us.oid) AS ours USING (setdatabase, name)
-    LEFT JOIN pg_database AS d ON d.oid = setdatabase
-    WHERE theirs.value IS DISTINCT FROM ours.value AND name <> 'role'
+    SELECT 8, 'setting', NULL, NULL, NULL, false,
+           COALESCE(theirs.name, ours.name) || COALESCE(' in database ' || quote_ident(d.name), '')
+    FROM (SELECT s.* FROM setting AS s JOIN them ON s.setrole = them.login) AS theirs
+    FULL JOIN (SELECT s.* FROM setting AS s JOIN us ON s.setrole = us.login) AS ours USING (setdatabase, name)
+    LEFT JOIN scope AS d ON d.oid = setdatabase
+    WHERE theirs.value IS DISTINCT FROM ours.value
+      AND CASE setdatabase WHEN 0 THEN COALESCE(theirs.name, ours.name) <> 'role' ELSE d.oid IS NOT NULL END
 ), example AS (
     SELECT m.*, row_number() OVER () AS place
-    FROM (SELECT * FROM missing ORDER BY rank, classid, objid, objsubid, privilege, name LIMIT $2::int8) AS m
+    FROM (SELECT * FROM missing ORDER BY rank, classid, objid, privilege, name LIMIT $6::int8) AS m
 ), directly_owned AS (
-    -- Objects that belong to one of the two users itself, and not to the other.
-    SELECT l.name AS role,
-           count(*) FILTER (WHERE d.dbid IN (0, server.database)) AS here,
-           count(*) FILTER (WHERE d.dbid NOT IN (0, server.database)) AS elsewhere
+    -- What belongs to one of the two users itself, and so is not the other's.
+    SELECT l.name AS role, COALESCE(p.datname, $3::text) AS database, count(*) AS objects
     FROM login AS l
-    JOIN mine AS m ON l.oid <> m.oid
-    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = l.oid AND d.deptype = 'o', server
-    WHERE d.classid NOT IN ('pg_user_mapping'::regclass, 'pg_default_acl'::regclass)
-    GROUP BY l.name
+    CROSS JOIN us
+    JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = l.oid AND d.deptype = 'o'
+    LEFT JOIN pg_database AS p ON p.oid = d.dbid
+    WHERE l.oid <> us.actor AND d.classid NOT IN ('pg_user_mapping'::regclass, 'pg_default_acl'::regclass)
+    GROUP BY 1, 2
 ), ineffective_grants AS (
     SELECT l.name AS role, count(*) AS grants
     FROM login AS l
-    JOIN mine AS m ON l.oid <> m.oid AND l.acts_as <> l.oid
+    JOIN acting AS a ON a.login = l.oid AND a.own
+    CROSS JOIN us
     JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = l.oid AND d.deptype = 'a'
+    WHERE l.oid <> us.actor AND l.oid <> a.actor
     GROUP BY l.name
+), question AS (
+    SELECT p.their_actor, p.our_actor, json_agg(p.name ORDER BY NOT p.own, p.name) AS databases
+    FROM place AS p
+    JOIN pg_roles AS a ON a.oid = p.our_actor
+    WHERE p.their_actor <> p.our_actor AND NOT a.rolsuper
+      AND (p.own OR p.oid IN (SELECT database FROM touched)
+                AND p.oid IN (SELECT database FROM allowed WHERE theirs)
+                AND p.oid IN (SELECT database FROM allowed WHERE NOT theirs))
+    GROUP BY p.their_actor, p.our_actor
 )
 SELECT json_build_object(
-    'current_exists', EXISTS (SELECT FROM them),
+    'version', current_setting('server_version_num')::int,
+    'current_exists', EXISTS (SELECT FROM login WHERE theirs),
     'wanted', (SELECT wanted FROM us),
     'current_wanted', (SELECT wanted FROM them),
+    'acts_as', (SELECT r.rolname FROM us JOIN pg_roles AS r ON r.oid = us.actor),
     'total', (SELECT count(*) FROM missing),
     'missing', (
         SELECT COALESCE(json_agg(json_build_object(
@@ -218,27 +304,44 @@ SELECT json_build_object(
             'name', e.name,
             'type', i.type,
             'identity', i.identity,
-            'column', (
-                SELECT quote_ident(attname) FROM pg_attribute
-                WHERE attrelid = e.objid AND attnum = e.objsubid AND e.objsubid <> 0
-            ),
-            'table', (
-                SELECT format('%I.%I', n.nspname, c.relname)
-                FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                WHERE c.oid = e.objid AND e.objsubid <> 0
-            )
+            'ungrantable', CASE e.what
+                WHEN 'inherited-role' THEN e.objid IN (SELECT oid FROM ungrantable)
+                -- Before PostgreSQL 16 only a superuser could own a subscription.
+                ELSE e.classid = 'pg_subscription'::regclass AND NOT (SELECT has_options FROM server)
+            END
         ) ORDER BY place), '[]')
         FROM example AS e
-        LEFT JOIN LATERAL pg_identify_object(e.classid, e.objid, e.objsubid) AS i ON e.classid IS NOT NULL
+        LEFT JOIN LATERAL pg_identify_object(e.classid, e.objid, 0) AS i ON e.classid IS NOT NULL
     ),
     'directly_owned', (
-        SELECT COALESCE(
-            json_agg(json_build_object('role', role, 'here', here, 'elsewhere', elsewhere) ORDER BY role), '[]'
-        ) FROM directly_owned
+        SELECT COALESCE(json_agg(json_build_object(
+            'role', role, 'database', database, 'objects', objects
+        ) ORDER BY role, database <> $3::text, database), '[]')
+        FROM directly_owned
     ),
     'ineffective_grants', (
         SELECT COALESCE(json_agg(json_build_object('role', role, 'grants', grants) ORDER BY role), '[]')
         FROM ineffective_grants
     ),
-    'acts_as', CURRENT_USER
+    'questions', (
+        SELECT COALESCE(json_agg(json_build_object(
+            'databases', q.databases,
+            'their_login', (SELECT login::int8 FROM them),
+            'their_actor', q.their_actor::int8,
+            'our_actor', q.our_actor::int8,
+            'theirs', r.theirs,
+            'ours', r.ours,
+            'ungrantable', r.ungrantable
+        )), '[]')
+        FROM question AS q
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(json_agg(r.oid::int8) FILTER (WHERE r.theirs), '[]') AS theirs,
+                   COALESCE(json_agg(r.oid::int8) FILTER (WHERE r.ours), '[]') AS ours,
+                   COALESCE(json_agg(r.oid::int8) FILTER (
+                       WHERE r.theirs AND NOT r.ours AND r.oid IN (SELECT oid FROM ungrantable)
+                   ), '[]') AS ungrantable
+            FROM role AS r
+            WHERE r.their_actor = q.their_actor AND r.our_actor = q.our_actor
+        ) AS r
+    )
 )::text

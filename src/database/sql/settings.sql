@@ -1,6 +1,6 @@
--- Gives one role the settings of another, in every database, except `role`, which is set separately.
--- DO takes no parameters, so the names of the two roles are settings of the transaction.
--- No statement of ours holds a value: the server may log statements, and people keep keys in settings.
+-- Gives one role the settings of another, in every database; but for its `role`, which is set apart.
+-- DO takes no parameters: the names of the two are settings of the transaction.
+-- A value never stands in the text of a statement of ours, which the server may log: people keep keys in settings.
 DO $body$
 DECLARE
     source_name CONSTANT text := current_setting('postgres_secret_rotation.source');
@@ -33,15 +33,15 @@ BEGIN
         ELSIF change_to.name LIKE '%.%' OR change_to.name IN (
             'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
         ) THEN
-            -- A literal would turn a list into one element. FROM CURRENT keeps it, also for custom settings.
+            -- Lists, which a literal would make one element of, and what extensions and people add: taken as they are.
             change := format('%s SET %I FROM CURRENT', change, change_to.name);
             kept := COALESCE(current_setting(change_to.name, true), '');
-            -- From here the search_path may be theirs, so every name is qualified.
+            -- From here on the search_path may be theirs: no name that is not qualified.
             PERFORM pg_catalog.set_config(change_to.name, change_to.value, true);
             EXECUTE change;
             PERFORM pg_catalog.set_config(change_to.name, kept, true);
         ELSE
-            -- FROM CURRENT would write the value in other units.
+            -- Not by way of the session: it would give them in other units than they were written in.
             EXECUTE format('%s SET %I TO %L', change, change_to.name, change_to.value);
         END IF;
     END LOOP;

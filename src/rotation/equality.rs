@@ -1,0 +1,224 @@
+//! Whether the next user can do all that the current one can: in the secret's database, and in every
+//! other one where only one of them has something.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use postgres_protocol::escape::escape_identifier;
+
+use super::{Rotation, SecretVersion, strategy};
+use crate::context::Context;
+use crate::database::missing::{Lacking, Missing};
+use crate::database::parity::{self, Comparison, DirectlyOwned, Lack, Parity, Question};
+use crate::database::{Database, Purpose, Session, role};
+use crate::error::Error;
+
+/// The next user beside the current one.
+pub(crate) struct Equality {
+    /// What the cluster knows of the two, and what the next user lacks anywhere.
+    pub(crate) parity: Parity,
+    login: String,
+    acts_as: String,
+    /// The secret's database.
+    dbname: String,
+}
+
+/// Compares the two users. Other databases are asked with the log-in of `version`, at most
+/// `examples` of what is missing in each are described.
+///
+/// # Errors
+/// [`Error::Database`], and [`Error::DatabaseNotCompared`] where another database cannot be asked.
+pub(crate) async fn compare(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: &Session,
+    version: &SecretVersion,
+    acts_as: Option<&str>,
+    examples: Option<u32>,
+) -> Result<Equality, Error> {
+    let current = &rotation.current.credentials;
+    let comparison = Comparison {
+        current: &current.username,
+        next_user: &rotation.next_username,
+        acts_as,
+        dbname: &current.server.dbname,
+        databases: rotation.policy.databases.as_deref(),
+    };
+    let mut parity = parity::of_roles(session, comparison, examples).await?;
+    let questions = std::mem::take(&mut parity.questions);
+    let asked: Vec<_> = questions
+        .iter()
+        .flat_map(|question| question.databases.iter().map(move |name| (question, name.as_str())))
+        .collect();
+    let (own, others): (Vec<_>, Vec<_>) =
+        asked.into_iter().partition(|(_, name)| *name == current.server.dbname);
+    if let Some((question, name)) = own.first() {
+        let parameters = parity::of_parameters(session, parity.version, question, examples).await?;
+        parity.lacking.add(parameters, None);
+        let objects = parity::of_objects(session, question, examples).await?;
+        parity.lacking.add(objects, Some(name));
+    }
+    let database = rotation.database(context, version)?;
+    for (name, lack) in ask_others(rotation, &database, version, others, examples).await? {
+        parity.lacking.add(lack, Some(&name));
+    }
+    Ok(Equality {
+        login: rotation.next_username.clone(),
+        acts_as: parity.acts_as.clone().unwrap_or_else(|| rotation.next_username.clone()),
+        dbname: current.server.dbname.clone(),
+        parity,
+    })
+}
+
+/// What is missing in each of the other databases, four of which are asked at a time.
+async fn ask_others(
+    rotation: &Rotation,
+    server: &Database<'_>,
+    version: &SecretVersion,
+    databases: Vec<(&Question, &str)>,
+    examples: Option<u32>,
+) -> Result<Vec<(String, Lack)>, Error> {
+    let queue = Mutex::new(databases.into_iter());
+    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+    let worker = async || {
+        let mut answers = Vec::new();
+        while let Some((question, name)) = next() {
+            let answer = Box::pin(ask(server, version, question, name, examples)).await;
+            let lack = answer.map_err(|cause| Error::DatabaseNotCompared {
+                role: rotation.next_username.clone(),
+                host: server.target.address(),
+                current: rotation.current.credentials.username.clone(),
+                database: name.to_owned(),
+                cause: Box::new(cause),
+            })?;
+            answers.push((name.to_owned(), lack));
+        }
+        Ok::<_, Error>(answers)
+    };
+    let (a, b, c, d) = tokio::try_join!(worker(), worker(), worker(), worker())?;
+    let mut answers: Vec<_> = [a, b, c, d].into_iter().flatten().collect();
+    answers.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(answers)
+}
+
+async fn ask(
+    server: &Database<'_>,
+    version: &SecretVersion,
+    question: &Question,
+    name: &str,
+    examples: Option<u32>,
+) -> Result<Lack, Error> {
+    const OPERATION: &str = "login to another database";
+    let credentials = &version.credentials;
+    let database = Database {
+        tls: server.tls,
+        target: server.target.in_database(name),
+        deadline: server.deadline,
+    };
+    let login = database
+        .login(OPERATION, &credentials.username, &credentials.password, Purpose::Application)
+        .await?;
+    let session = login.accepted()?;
+    let lack = async {
+        session.pin_search_path().await?;
+        parity::of_objects(&session, question, examples).await
+    };
+    let lack = lack.await;
+    session.close().await;
+    lack
+}
+
+impl Equality {
+    /// What the next user must act as: what a user creates that acts as another role is lost to the
+    /// other one.
+    ///
+    /// # Errors
+    /// [`Error::UsersNotReady`].
+    pub(crate) fn acts_as_the_owner(&self, rotation: &Rotation, host: &str) -> Result<(), Error> {
+        let (login, acts_as) = (self.login.as_str(), self.acts_as.as_str());
+        let current = rotation.current.credentials.username.as_str();
+        let wanted = self.parity.current_wanted.as_deref().filter(|wanted| *wanted != current);
+        let owner = rotation.policy.owner_role.as_deref().or(wanted);
+        let owner = owner.unwrap_or(strategy::base(current));
+        let problem = if !self.parity.current_exists {
+            format!("role {current:?} does not exist, so it cannot become that role's equal.")
+        } else if acts_as == owner {
+            return Ok(());
+        } else if self.parity.wanted.as_deref() == Some(owner) {
+            format!(
+                "its \"role\" setting is {owner:?}, which it may not assume. Run {}.",
+                role::grant(owner, login)
+            )
+        } else {
+            format!(
+                "its sessions act as {acts_as:?}, so the other user cannot use what they create. \
+                 Run {}.",
+                role::act_as(login, owner)
+            )
+        };
+        Err(Error::UsersNotReady { role: login.to_owned(), host: host.to_owned(), problem })
+    }
+
+    /// The next user must be able to do as much as the current one; up to so many of what it lacks
+    /// are named.
+    ///
+    /// # Errors
+    /// [`Error::PrivilegesMissing`].
+    pub(crate) fn can_do_as_much(
+        &self,
+        current: &str,
+        host: &str,
+        examples: usize,
+    ) -> Result<(), Error> {
+        let Lack { total, missing } = &self.parity.lacking;
+        if *total == 0 {
+            return Ok(());
+        }
+        let mut texts: Vec<_> =
+            missing.iter().take(examples).map(|missing| self.text(missing)).collect();
+        let more = total.saturating_sub(texts.len() as u64);
+        if more > 0 {
+            texts.push(format!("and {more} more"));
+        }
+        Err(Error::PrivilegesMissing {
+            role: self.login.clone(),
+            host: host.to_owned(),
+            current: current.to_owned(),
+            total: *total,
+            missing: texts.join("; "),
+        })
+    }
+
+    /// What a person should know, though nothing is missing.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let acts_as = escape_identifier(&self.acts_as);
+        let mut owned: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for DirectlyOwned { role, database, objects } in &self.parity.directly_owned {
+            owned.entry(role).or_default().push(format!("{database} ({objects})"));
+        }
+        let owned = owned.into_iter().map(|(role, databases)| {
+            format!(
+                "role {role:?} itself owns objects, and the other user does not: in databases {}. \
+                 Run REASSIGN OWNED BY {} TO {acts_as} in each of them.",
+                databases.join(", "),
+                escape_identifier(role)
+            )
+        });
+        let ineffective = self.parity.ineffective_grants.iter().map(|ineffective| {
+            format!(
+                "role {:?} itself has privileges on {} objects, and its sessions cannot use them \
+                 because they act as another role. Grant them to {acts_as}.",
+                ineffective.role, ineffective.grants
+            )
+        });
+        owned.chain(ineffective).collect()
+    }
+
+    fn text(&self, missing: &Missing) -> String {
+        let text = missing.text(Lacking { login: &self.login, acts_as: &self.acts_as });
+        match &missing.database {
+            Some(database) if *database != self.dbname => format!("in database {database}, {text}"),
+            _ => text,
+        }
+    }
+}
