@@ -22,7 +22,10 @@ fn add_server(document: &mut serde_json::Value) {
     document["port"] = json!(world().postgres.port);
 }
 
+/// A policy that binds the secret to its role.
 fn policy(application: &Application, fields: &serde_json::Value) -> String {
+    let mut fields = fields.clone();
+    fields["role"] = json!(application.role);
     json!({"secrets": {&application.secret: fields}}).to_string()
 }
 
@@ -301,7 +304,7 @@ async fn the_admins_password_is_not_shown_to_a_host_that_only_the_rotated_secret
     let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
     assert!(
-        refused.message.contains("scram-sha-256") && refused.message.contains("rotation_host"),
+        refused.message.contains("scram-sha-256") && refused.message.contains("rotation_port"),
         "{}",
         refused.message
     );
