@@ -17,7 +17,7 @@ pub(super) const CHANGE: &str = "setting the password";
 pub(crate) struct Power {
     pub(crate) superuser: bool,
     /// It has, or is a member of a role that has, SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS,
-    /// or is one of those that reach the server itself.
+    /// the admin or a role of the service, or reaches password hashes or the server's files.
     pub(crate) more_than_its_own: bool,
 }
 

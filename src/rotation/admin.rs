@@ -201,8 +201,9 @@ fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
     } else if power.more_than_its_own && !proven {
         Some(
             "it is powerful, and no password in the secret proves that it is the secret's own. It \
-             has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of \
-             rds_superuser, or of a role that reaches the server's files.",
+             has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of the \
+             admin, of a role of the service such as rds_superuser, or of one of PostgreSQL's own \
+             such as pg_read_all_data. Or it reads password hashes, or reaches the server's files.",
         )
     } else {
         None
