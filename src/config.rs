@@ -14,6 +14,9 @@ const DEFAULT_LENGTH: usize = 32;
 /// and shells.
 const DEFAULT_EXCLUDED: &str = ":/@\"'\\";
 
+/// The variable that holds the policy, for errors.
+pub(crate) const POLICY: &str = "ROTATION_POLICY";
+
 /// The checked settings of the function.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -76,9 +79,9 @@ impl Config {
     ) -> Result<Self, Error> {
         Ok(Self {
             password: password_policy(variable)?,
-            policies: variable("ROTATION_POLICY")
+            policies: variable(POLICY)
                 .map_or(Ok(Policies::default()), |json| Policies::parse(&json))
-                .map_err(invalid("ROTATION_POLICY"))?,
+                .map_err(invalid(POLICY))?,
             ca_bundle_file: variable("CA_BUNDLE_FILE").map(PathBuf::from),
             aws: access(variable)?,
         })

@@ -22,7 +22,10 @@ fn add_server(document: &mut serde_json::Value) {
     document["port"] = json!(world().postgres.port);
 }
 
+/// A policy that binds the secret to its role.
 fn policy(application: &Application, fields: &serde_json::Value) -> String {
+    let mut fields = fields.clone();
+    fields["role"] = json!(application.role);
     json!({"secrets": {&application.secret: fields}}).to_string()
 }
 
@@ -93,26 +96,48 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
         document["port"] = json!(free_port());
     })
     .await;
-    let roles: Vec<_> = (0..7).map(|_| unique("app_")).collect();
+    let roles: Vec<_> = (0..9).map(|_| unique("app_")).collect();
     let sql = format!(
         "CREATE ROLE {0} LOGIN CREATEROLE; CREATE ROLE {1} LOGIN SUPERUSER; CREATE ROLE {2} LOGIN; \
-         GRANT {0} TO {2}; CREATE ROLE {3} LOGIN; GRANT pg_execute_server_program TO {3}; CREATE \
-         ROLE {4} LOGIN; CREATE ROLE {5} LOGIN REPLICATION; CREATE ROLE {6} LOGIN BYPASSRLS",
-        roles[0], roles[1], roles[2], roles[3], roles[4], roles[5], roles[6]
+         GRANT {0} TO {2}; CREATE ROLE {3} LOGIN; CREATE ROLE {4} LOGIN REPLICATION; CREATE ROLE \
+         {5} LOGIN BYPASSRLS; CREATE ROLE {6} LOGIN; GRANT {ADMIN} TO {6}; CREATE ROLE {7} LOGIN; \
+         GRANT SELECT ON pg_authid TO {7}; CREATE ROLE {8} LOGIN; GRANT EXECUTE ON FUNCTION \
+         pg_read_file(text) TO {8}",
+        roles[0], roles[1], roles[2], roles[3], roles[4], roles[5], roles[6], roles[7], roles[8]
     );
     admin().await.batch_execute(&sql).await.unwrap();
-    for (role, admin, reason) in [
-        (roles[0].as_str(), &here, "has CREATEROLE"),
-        (&roles[1], &here, "it is a superuser"),
-        (&roles[2], &here, "directly or by membership"),
-        (&roles[3], &here, "reaches the server's files"),
-        ("missing", &here, "it does not exist"),
-        (ADMIN, &here, "it is the admin itself"),
-        (&roles[4], &elsewhere, "to prove that the two are one"),
-        (&roles[4], &other_port, "to prove that the two are one"),
-        (&roles[5], &here, "REPLICATION"),
-        (&roles[6], &here, "BYPASSRLS"),
+    let powerful = "it is powerful";
+    let mut cases = vec![
+        (roles[0].clone(), &here, powerful),
+        (roles[1].clone(), &here, "it is a superuser"),
+        (roles[2].clone(), &here, powerful),
+        ("missing".to_owned(), &here, "it does not exist"),
+        (ADMIN.to_owned(), &here, "it is the admin itself"),
+        (roles[3].clone(), &elsewhere, "to prove that the two are one"),
+        (roles[3].clone(), &other_port, "to prove that the two are one"),
+        (roles[4].clone(), &here, powerful),
+        (roles[5].clone(), &here, powerful),
+        (roles[6].clone(), &here, powerful),
+        (roles[7].clone(), &here, powerful),
+        (roles[8].clone(), &here, powerful),
+    ];
+    for group in [
+        "pg_execute_server_program",
+        "pg_signal_backend",
+        "rds_replication",
+        "rds_iam",
+        "cloudsqlsuperuser",
+        "azure_pg_admin",
+        "neon_superuser",
     ] {
+        let member = unique("app_");
+        let create =
+            if group.starts_with("pg_") { String::new() } else { format!("CREATE ROLE {group};") };
+        let sql = format!("{create} CREATE ROLE {member} LOGIN; GRANT {group} TO {member}");
+        admin().await.batch_execute(&sql).await.unwrap();
+        cases.push((member, &here, powerful));
+    }
+    for (role, admin, reason) in &cases {
         let application = Application::for_role(role, "wrong", |_| {}).await;
         let token = application.begin().await;
         let fields = json!({"strategy": "single-user", "admin_secret": admin, "admin_reset": true});
@@ -301,7 +326,7 @@ async fn the_admins_password_is_not_shown_to_a_host_that_only_the_rotated_secret
     let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
     assert!(
-        refused.message.contains("scram-sha-256") && refused.message.contains("rotation_host"),
+        refused.message.contains("scram-sha-256") && refused.message.contains("rotation_port"),
         "{}",
         refused.message
     );

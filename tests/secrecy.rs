@@ -70,7 +70,7 @@ async fn no_output_of_any_kind_holds_a_password() {
             .await
             .secret;
     let policy = json!({"defaults": {"strategy": "single-user", "admin_secret": admin_secret,
-        "admin_reset": true}})
+        "admin_reset": true, "role": application.role}})
     .to_string();
     let function =
         Function::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("ROTATION_POLICY", &policy)]);

@@ -16,8 +16,8 @@ pub(super) const CHANGE: &str = "setting the password";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Power {
     pub(crate) superuser: bool,
-    /// Whether it has SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS or reaches the server itself,
-    /// directly or by membership.
+    /// It has, or is a member of a role that has, SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS,
+    /// the admin or a role of the service, or reaches password hashes or the server's files.
     pub(crate) more_than_its_own: bool,
 }
 

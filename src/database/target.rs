@@ -37,7 +37,7 @@ impl Target {
             server.ssl.then(|| policy.tls_server_name.clone().unwrap_or_else(|| host.clone()));
         Ok(Self {
             host,
-            port: server.port,
+            port: policy.rotation_port.unwrap_or(server.port),
             dbname: server.dbname.clone(),
             server_name,
             proof_required: false,

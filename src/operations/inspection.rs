@@ -71,6 +71,7 @@ impl Inspection {
         Diagnosis {
             remedy,
             done: Vec::new(),
+            warnings: self.rotation.warnings(),
             versions: self.versions.clone(),
             sessions: self.surroundings.sessions.clone(),
             password_stored_as: self.surroundings.stored_as.clone(),

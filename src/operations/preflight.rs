@@ -69,6 +69,7 @@ async fn check_secret(
         rotation.database(context, &rotation.current).map(drop).map(|()| rotation)
     });
     let rotation = checks.note("value and policy", Duration::ZERO, rotation)?;
+    checks.remark(rotation.warnings().join(" "));
     // Writes nothing to a secret that is being rotated.
     if description.under_way().is_none() {
         checks.run("secretsmanager:PutSecretValue", store.try_put(secret, &current)).await;

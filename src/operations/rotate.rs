@@ -30,7 +30,8 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<Operation
     let started = Instant::now();
     let strategy = Some(rotation.strategy);
     let created = create_secret::run(context, &rotation, &request).await?;
-    let mut reports = vec![created.into_report(context, &request, strategy, started.elapsed())];
+    let created = created.into_report(context, &request, Some(&rotation), started.elapsed());
+    let mut reports = vec![created];
     for step in [Step::SetSecret, Step::TestSecret, Step::FinishSecret] {
         request.step = step;
         reports.push(steps::run(context, &request).await?);

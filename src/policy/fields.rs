@@ -1,7 +1,7 @@
 //! The keys of a policy, in `ROTATION_POLICY` and in a secret's own `rotation` object.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU16};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,8 +16,11 @@ use crate::error::Problem;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fields {
+    pub(super) role: Option<RoleName>,
     pub(super) strategy: Option<Strategy>,
     pub(super) admin_secret: Option<String>,
+    /// In `defaults` alone.
+    pub(super) trust_masterarn: Option<bool>,
     pub(super) owner_role: Option<RoleName>,
     pub(super) databases: Option<Vec<DatabaseName>>,
     pub(super) create_users: Option<bool>,
@@ -26,6 +29,7 @@ pub(super) struct Fields {
     pub(super) retire_after: Option<Period>,
     pub(super) max_refused_logins: Option<NonZeroU8>,
     pub(super) rotation_host: Option<String>,
+    pub(super) rotation_port: Option<NonZeroU16>,
     pub(super) tls_server_name: Option<String>,
     pub(super) allow_plaintext: Option<bool>,
     pub(super) password_storage: Option<StorageName>,

@@ -1,8 +1,8 @@
-//! The policy of a secret: defaults, then the function's `ROTATION_POLICY`, then the secret's own
-//! `rotation` object.
+//! What the rotation of one secret has to respect: the function's `ROTATION_POLICY`, and what that
+//! leaves to the secret's own `rotation` object.
 //!
-//! Only the function's policy can widen power. The writer of a secret is trusted with its own role
-//! and no more.
+//! Whatever widens power is the function's to say: a person who may write the secret is trusted with
+//! no more than its own role.
 
 pub(crate) mod check;
 mod fields;
@@ -10,11 +10,13 @@ mod grammar;
 pub(crate) mod grant;
 mod lexer;
 mod parser;
+mod pattern;
 pub(crate) mod probe;
 mod strategy;
 mod values;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -44,16 +46,26 @@ pub(crate) struct Policies {
     secrets: BTreeMap<String, Fields>,
 }
 
+/// What the policy says of one secret, beside the defaults.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a>(Option<&'a Fields>);
+
 /// The policy of one secret.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent switches")]
 pub(crate) struct Policy {
-    /// `None` means alternating users if there is an admin secret, else a single user.
+    /// The only role, with its second user, that the secret may name. `None`: any.
+    pub(crate) role: Option<String>,
+    /// `None`: alternating users where an admin secret is named, else a single user.
     strategy: Option<Strategy>,
-    /// The admin secret, which overrides the secret's `masterarn`.
+    /// The strategy that the secret chose, where the policy fixes another.
+    pub(crate) overruled: Option<Strategy>,
+    /// The admin secret. The secret's own `masterarn` does not count beside it.
     pub(crate) admin_secret: Option<String>,
-    /// The role that both users of a pair act as. `None` means the role that the current user acts
-    /// as.
+    /// Whether the secret's own `masterarn` counts where `admin_secret` is not set.
+    trust_masterarn: bool,
+    /// The role that both users of a pair act as; `None`: the one that the current user acts as
+    /// already.
     pub(crate) owner_role: Option<String>,
     /// The databases beside the secret's in which both users of a pair have to be each other's
     /// equals; `None`: all of them.
@@ -72,7 +84,9 @@ pub(crate) struct Policy {
     pub(crate) max_refused_logins: usize,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
     pub(crate) rotation_host: Option<String>,
-    /// The name that the server's certificate must carry instead of the host's.
+    /// The port of `rotation_host`. `None`: the secret's.
+    pub(crate) rotation_port: Option<u16>,
+    /// The name that the server's certificate has to carry in place of the host's.
     pub(crate) tls_server_name: Option<String>,
     /// Whether a secret with `"ssl": false` is rotated without TLS.
     pub(crate) allow_plaintext: bool,
@@ -97,42 +111,70 @@ impl Policies {
             );
         }
         let policies: Self = serde_json::from_str(json).map_err(|error| format!("{error}."))?;
-        for pattern in policies.secrets.keys() {
-            let fixed = pattern.strip_suffix('*').unwrap_or(pattern);
-            if fixed.is_empty() || fixed.contains('*') {
+        policies.check_entry("defaults", &Fields::default())?;
+        for (pattern, entry) in &policies.secrets {
+            pattern::check(pattern)?;
+            if entry.trust_masterarn.is_some() {
                 return Err(format!(
-                    "secrets: {pattern:?} is neither an ARN nor a name, nor a prefix followed by \
-                     one \"*\"."
+                    "secrets: {pattern:?}: trust_masterarn can be set in \"defaults\" only. Name \
+                     the admin_secret here."
                 )
                 .into());
             }
+            policies.check_entry(&format!("secrets: {pattern:?}"), entry)?;
         }
         Ok(policies)
     }
 
-    /// The policy of a secret. The best-fitting entry overrides the defaults, and the secret's own
-    /// object overrides both.
+    /// Refuses an entry that, together with the defaults, sets a key without the one it needs.
+    fn check_entry(&self, place: &str, entry: &Fields) -> Result<(), Problem> {
+        let base = &self.defaults;
+        let reset = entry.admin_reset.or(base.admin_reset) == Some(true);
+        if reset && entry.role.is_none() && base.role.is_none() {
+            return Err(format!(
+                "{place}: admin_reset needs \"role\", the role whose password the admin may set."
+            )
+            .into());
+        }
+        if rotation_port(entry, base).is_some()
+            && entry.rotation_host.is_none()
+            && base.rotation_host.is_none()
+        {
+            return Err(format!("{place}: rotation_port needs rotation_host.").into());
+        }
+        Ok(())
+    }
+
+    /// The entry that fits a secret best.
+    ///
+    /// # Errors
+    /// A sentence that names two entries of the same rank.
+    pub(crate) fn entry(&self, arn: &str, name: &str) -> Result<Entry<'_>, Problem> {
+        let best = pattern::best(self.secrets.keys(), arn, name)?;
+        Ok(Entry(best.and_then(|pattern| self.secrets.get(pattern))))
+    }
+
+    /// The policy of a secret: its entry over the defaults. `own` is the secret's `rotation` object:
+    /// its strategy counts where the policy names none, its grants and probes replace the policy's.
     ///
     /// # Errors
     /// A [`Problem`] that names the wrong key of the secret's own object.
     pub(crate) fn resolve(
         &self,
-        arn: &str,
-        name: &str,
+        entry: Entry<'_>,
         own: Option<&RawValue>,
     ) -> Result<Policy, Problem> {
         let own = own.map(own_fields).transpose()?.unwrap_or_default();
-        let best = self
-            .secrets
-            .iter()
-            .filter_map(|(pattern, fields)| Some((fit(pattern, arn, name)?, fields)))
-            .max_by_key(|(fit, _)| *fit)
-            .map(|(_, fields)| fields.clone())
-            .unwrap_or_default();
+        let best = entry.0.cloned().unwrap_or_default();
         let base = self.defaults.clone();
+        let rotation_port = rotation_port(&best, &base);
+        let fixed = best.strategy.or(base.strategy);
         Ok(Policy {
-            strategy: own.strategy.or(best.strategy).or(base.strategy),
+            role: best.role.or(base.role).map(|RoleName(name)| name),
+            overruled: own.strategy.filter(|own| fixed.is_some_and(|fixed| fixed != *own)),
+            strategy: fixed.or(own.strategy),
             admin_secret: best.admin_secret.or(base.admin_secret),
+            trust_masterarn: base.trust_masterarn.unwrap_or(false),
             owner_role: best.owner_role.or(base.owner_role).map(|RoleName(name)| name),
             databases: best
                 .databases
@@ -151,6 +193,7 @@ impl Policies {
                 .or(base.retire_after)
                 .map_or(RETIRE_AFTER, |Period(period)| period),
             rotation_host: best.rotation_host.or(base.rotation_host),
+            rotation_port,
             tls_server_name: best.tls_server_name.or(base.tls_server_name),
             allow_plaintext: best.allow_plaintext.or(base.allow_plaintext).unwrap_or(false),
             password_storage: best
@@ -162,29 +205,29 @@ impl Policies {
     }
 }
 
+/// The port that goes with the effective `rotation_host`: another host has another port.
+fn rotation_port(entry: &Fields, base: &Fields) -> Option<u16> {
+    let port = match entry.rotation_host {
+        Some(_) => entry.rotation_port,
+        None => entry.rotation_port.or(base.rotation_port),
+    };
+    port.map(NonZeroU16::get)
+}
+
 impl Policy {
-    /// The strategy for a secret with this `masterarn`.
+    /// The strategy for a secret with that `masterarn`, or none. Whether the `masterarn` counts makes
+    /// no difference: it says that two users are meant.
     pub(crate) fn strategy(&self, masterarn: Option<&str>) -> Strategy {
-        match (self.strategy, self.admin(masterarn)) {
+        match (self.strategy, self.admin_secret.as_deref().or(masterarn)) {
             (Some(strategy), _) => strategy,
             (None, Some(_)) => Strategy::AlternatingUsers,
             (None, None) => Strategy::SingleUser,
         }
     }
 
-    /// The admin secret: the policy's, else the secret's `masterarn`.
+    /// The admin secret: the policy's, else the secret's `masterarn` where the policy trusts it.
     pub(crate) fn admin<'a>(&'a self, masterarn: Option<&'a str>) -> Option<&'a str> {
-        self.admin_secret.as_deref().or(masterarn)
-    }
-}
-
-/// How well a pattern fits: a whole ARN or name fits best, then the longest prefix.
-fn fit(pattern: &str, arn: &str, name: &str) -> Option<usize> {
-    match pattern.strip_suffix('*') {
-        None => (pattern == arn || pattern == name).then_some(usize::MAX),
-        Some(prefix) => {
-            (arn.starts_with(prefix) || name.starts_with(prefix)).then_some(prefix.len())
-        }
+        self.admin_secret.as_deref().or(masterarn.filter(|_| self.trust_masterarn))
     }
 }
 
@@ -196,8 +239,8 @@ mod tests {
 
     fn resolve(policies: &str, own: Option<&str>) -> Result<Policy, Problem> {
         let own = own.map(|text| RawValue::from_string(text.to_owned()).unwrap());
-        Policies::parse(policies)
-            .and_then(|policies| policies.resolve(ARN, "shop/app", own.as_deref()))
+        let policies = Policies::parse(policies)?;
+        policies.resolve(policies.entry(ARN, "shop/app")?, own.as_deref())
     }
 
     #[test]
@@ -209,7 +252,7 @@ mod tests {
         );
         assert_eq!(policy.strategy(None), Strategy::SingleUser);
         assert_eq!(policy.strategy(Some("arn")), Strategy::AlternatingUsers);
-        assert_eq!(policy.admin(Some("the secret's")), Some("the secret's"));
+        assert_eq!(policy.admin(Some("the secret's")), None);
         assert_eq!(policy.retire_after, Duration::from_hours(24));
         for (period, seconds) in
             [("0s", 0), ("90s", 90), ("15m", 900), ("36h", 129_600), ("7d", 604_800)]
@@ -218,8 +261,14 @@ mod tests {
                 resolve(&format!(r#"{{"defaults":{{"retire_after":"{period}"}}}}"#), None).unwrap();
             assert_eq!(policy.retire_after.as_secs(), seconds, "{period}");
         }
-        let policy = resolve(r#"{"defaults":{"admin_secret":"the function's"}}"#, None).unwrap();
-        assert_eq!(policy.admin(Some("the secret's")), Some("the function's"));
+        for (defaults, expected) in [
+            (r#"{"trust_masterarn":true}"#, "the secret's"),
+            (r#"{"admin_secret":"the function's"}"#, "the function's"),
+            (r#"{"admin_secret":"the function's","trust_masterarn":true}"#, "the function's"),
+        ] {
+            let policy = resolve(&format!(r#"{{"defaults":{defaults}}}"#), None).unwrap();
+            assert_eq!(policy.admin(Some("the secret's")), Some(expected), "{defaults}");
+        }
     }
 
     #[test]
@@ -245,21 +294,63 @@ mod tests {
             "a"
         );
         assert_eq!(
-            host(r#""shop/app":{"admin_reset":true}"#),
+            host(r#""shop/app":{"create_users":true}"#),
             "d",
             "what an entry leaves out comes from the defaults"
         );
     }
 
     #[test]
-    fn the_secret_itself_may_choose_its_strategy_and_nothing_that_widens_power() {
-        let policies = r#"{"defaults":{"strategy":"alternating-users"}}"#;
-        assert_eq!(
-            resolve(policies, Some(r#"{"strategy":"single-user"}"#)).unwrap().strategy(None),
-            Strategy::SingleUser
-        );
+    fn another_host_has_another_port() {
+        for (secrets, expected) in [
+            ("", Some(6001)),
+            (r#""shop/app":{"rotation_host":"e"}"#, None),
+            (r#""shop/app":{"rotation_host":"e","rotation_port":6002}"#, Some(6002)),
+            (r#""shop/app":{"rotation_port":6003}"#, Some(6003)),
+        ] {
+            let defaults = r#"{"rotation_host":"d","rotation_port":6001}"#;
+            let policies = format!(r#"{{"defaults":{defaults},"secrets":{{{secrets}}}}}"#);
+            assert_eq!(resolve(&policies, None).unwrap().rotation_port, expected, "{secrets}");
+        }
+    }
+
+    #[test]
+    fn the_secret_chooses_a_strategy_only_where_the_policy_does_not() {
+        let two = r#"{"strategy":"alternating-users"}"#;
+        let one = Some(r#"{"strategy":"single-user"}"#);
+        for (policies, own, strategy, overruled) in [
+            ("{}".to_owned(), one, Strategy::SingleUser, None),
+            ("{}".to_owned(), Some(two), Strategy::AlternatingUsers, None),
+            (format!(r#"{{"defaults":{two}}}"#), None, Strategy::AlternatingUsers, None),
+            (format!(r#"{{"defaults":{two}}}"#), Some(two), Strategy::AlternatingUsers, None),
+            (
+                format!(r#"{{"defaults":{two}}}"#),
+                one,
+                Strategy::AlternatingUsers,
+                Some(Strategy::SingleUser),
+            ),
+            (
+                format!(r#"{{"secrets":{{"shop/*":{two}}}}}"#),
+                one,
+                Strategy::AlternatingUsers,
+                Some(Strategy::SingleUser),
+            ),
+        ] {
+            let policy = resolve(&policies, own).unwrap();
+            assert_eq!(
+                (policy.strategy(None), policy.overruled),
+                (strategy, overruled),
+                "{policies} {own:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_secret_may_set_nothing_that_widens_power() {
         for key in [
+            "role",
             "admin_secret",
+            "trust_masterarn",
             "owner_role",
             "databases",
             "create_users",
@@ -268,6 +359,7 @@ mod tests {
             "admin_reset",
             "allow_plaintext",
             "rotation_host",
+            "rotation_port",
             "tls_server_name",
             "password_storage",
         ] {
@@ -316,6 +408,14 @@ mod tests {
             (r#"{"defaults":{"databases":"shop"}}"#, "expected a sequence"),
             (r#"{"defaults":{"create_users":"no"}}"#, "invalid type"),
             (r#"{"defaults":{"password_storage":"plain"}}"#, "unknown variant `plain`"),
+            (r#"{"defaults":{"admin_reset":true}}"#, "defaults: admin_reset needs \"role\""),
+            (
+                r#"{"secrets":{"a":{"admin_reset":true}}}"#,
+                "secrets: \"a\": admin_reset needs \"role\"",
+            ),
+            (r#"{"secrets":{"a":{"rotation_port":1}}}"#, "rotation_port needs rotation_host"),
+            (r#"{"defaults":{"rotation_host":"h","rotation_port":0}}"#, "nonzero"),
+            (r#"{"secrets":{"a":{"trust_masterarn":true}}}"#, "in \"defaults\" only"),
         ] {
             let error = Policies::parse(json).unwrap_err().to_string();
             assert!(error.contains(expected), "{json}: {error}");

@@ -14,6 +14,9 @@ pub(crate) struct Diagnosis {
     pub(crate) remedy: Remedy,
     /// What was done, in order.
     pub(crate) done: Vec<Remedy>,
+    /// What the secret asks for and the policy overrules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
     /// The versions with a label at the start.
     pub(crate) versions: Vec<VersionReport>,
     /// Open sessions by user, without the function's own. Empty if no login succeeded.

@@ -138,48 +138,40 @@ pub(crate) fn lacks_right(error: Error) -> Error {
     error.instead_of(DatabaseFault::PermissionDenied, DatabaseFault::AdminLacksRight)
 }
 
-/// The admin's server: its own secret names it, or the policy's `rotation_host`. Otherwise it is
-/// the rotated secret's host, which has to prove itself.
+/// The admin's server. The admin secret names it, or else the policy. Where host or port comes from
+/// the rotated secret, the server has to prove itself: its writer could wait there for the password.
 fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Problem> {
-    let server = &rotation.current.credentials.server;
+    let (server, mut policy) = (&rotation.current.credentials.server, rotation.policy.clone());
     let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());
-    let Some(host) = &admin.host else {
-        let server = Server {
-            host: server.host.clone(),
-            port: admin.port.unwrap_or(server.port),
-            dbname,
-            ssl: admin.ssl,
-        };
-        let target = Target::new(&server, &rotation.policy)?;
-        return Ok(if rotation.policy.rotation_host.is_some() {
-            target
-        } else {
-            target.requiring_proof()
-        });
-    };
-    let mut policy = rotation.policy.clone();
-    if !same_name(host, &server.host) {
-        // Both apply to the rotated secret's host only.
-        policy.rotation_host = None;
-        policy.tls_server_name = None;
+    if let Some(host) = admin.host.clone() {
+        let port = admin.port.unwrap_or(DEFAULT_PORT);
+        // These are said of the rotated secret's server.
+        (policy.rotation_host, policy.rotation_port, policy.tls_server_name) = (None, None, None);
+        return Target::new(&Server { host, port, dbname, ssl: admin.ssl }, &policy);
     }
-    Target::new(
-        &Server {
-            host: host.clone(),
-            port: admin.port.unwrap_or(DEFAULT_PORT),
-            dbname,
-            ssl: admin.ssl,
-        },
-        &policy,
-    )
+    let port = admin.port.or(policy.rotation_port);
+    let trusted = policy.rotation_host.is_some() && port.is_some();
+    let server = Server {
+        host: server.host.clone(),
+        port: port.unwrap_or(server.port),
+        dbname,
+        ssl: admin.ssl,
+    };
+    // The admin secret's own port counts beside the policy's host.
+    policy.rotation_port = port;
+    let target = Target::new(&server, &policy)?;
+    Ok(if trusted { target } else { target.requiring_proof() })
 }
 
 fn names_the_same_server(rotation: &Rotation, admin: &AdminCredentials) -> bool {
-    let server = &rotation.current.credentials.server;
+    let (server, policy) = (&rotation.current.credentials.server, &rotation.policy);
     let Some(host) = &admin.host else { return true };
-    let hosts = [Some(server.host.as_str()), rotation.policy.rotation_host.as_deref()];
-    hosts.into_iter().flatten().any(|known| same_name(known, host))
-        && admin.port.unwrap_or(DEFAULT_PORT) == server.port
+    let port = admin.port.unwrap_or(DEFAULT_PORT);
+    let moved = policy.rotation_host.as_deref().map(|host| (host, policy.rotation_port));
+    [Some((server.host.as_str(), None)), moved]
+        .into_iter()
+        .flatten()
+        .any(|(known, at)| same_name(known, host) && at.unwrap_or(server.port) == port)
 }
 
 /// The reason why the admin must not set this role's password, if any.
@@ -209,8 +201,9 @@ fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
     } else if power.more_than_its_own && !proven {
         Some(
             "it is powerful, and no password in the secret proves that it is the secret's own. It \
-             has CREATEROLE, REPLICATION or BYPASSRLS, directly or by membership. Or it is a \
-             member of rds_superuser or of a role that reaches the server's files.",
+             has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of the \
+             admin, of a role of the service such as rds_superuser, or of one of PostgreSQL's own \
+             such as pg_read_all_data. Or it reads password hashes, or reaches the server's files.",
         )
     } else {
         None

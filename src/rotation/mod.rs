@@ -13,10 +13,11 @@ pub(crate) mod requirements;
 pub(crate) mod restoration;
 pub(crate) mod storage;
 pub(crate) mod strategy;
+mod trust;
 
 use std::time::SystemTime;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::context::Context;
 use crate::database::{Database, Target};
 use crate::error::{Error, Problem, RotationFault, StoreFault};
@@ -73,29 +74,41 @@ impl Rotation {
             version: labels::version(store::CURRENT, &current.id),
             problem,
         };
-        let policy = config
+        let entry = config
             .policies
-            .resolve(&secret, &name, current.document.rotation())
-            .map_err(refused)?;
+            .entry(&secret, &name)
+            .map_err(|problem| Error::Configuration { variable: config::POLICY, problem })?;
+        let policy =
+            config.policies.resolve(entry, current.document.rotation()).map_err(refused)?;
         let strategy = policy.strategy(current.credentials.masterarn.as_deref());
         let next_username =
             strategy::next_username(strategy, &current.credentials.username).map_err(refused)?;
+        trust::bind(&policy, &current.credentials.username, &next_username).map_err(refused)?;
         let token = token.to_owned();
         let rotation =
             Self { secret, token, policy, strategy, next_username, current, pending: None };
         if strategy == Strategy::AlternatingUsers && rotation.admin_secret().is_none() {
-            return Err(rotation.invalid(
-                "its strategy is alternating-users, which needs an admin secret. Name one in \
-                 \"masterarn\", or as admin_secret in ROTATION_POLICY."
-                    .into(),
-            ));
+            let problem = if rotation.current.credentials.masterarn.is_some() {
+                "its strategy is alternating-users, which needs an admin secret. The secret's own \
+                 \"masterarn\" does not count: set admin_secret in ROTATION_POLICY, or \
+                 trust_masterarn in its defaults."
+            } else {
+                "its strategy is alternating-users, which needs an admin secret. Set admin_secret \
+                 in ROTATION_POLICY."
+            };
+            return Err(rotation.invalid(problem.into()));
         }
         Ok(rotation)
     }
 
-    /// The admin secret that the policy names, or else the secret.
+    /// The admin secret that the policy names, or the secret where the policy trusts it.
     pub(crate) fn admin_secret(&self) -> Option<&str> {
         self.policy.admin(self.current.credentials.masterarn.as_deref())
+    }
+
+    /// What the secret asks for and the policy does not leave to it, in sentences for a person.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        trust::warnings(self)
     }
 
     /// The error of a problem with the current value.

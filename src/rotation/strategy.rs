@@ -35,6 +35,11 @@ pub(crate) fn base(username: &str) -> &str {
     username.strip_suffix(CLONE).filter(|base| !base.is_empty()).unwrap_or(username)
 }
 
+/// Whether a user is that role or its second user.
+pub(crate) fn is_of_pair(username: &str, role: &str) -> bool {
+    username == role || username.strip_suffix(CLONE) == Some(role)
+}
+
 /// A key other than the login in which a pending value differs from the current one.
 ///
 /// Every key counts: the application reads them all, and a rotation must not change one unnoticed.

@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<
         Step::TestSecret => test_secret::run(context, &rotation).await,
         Step::FinishSecret => finish_secret::run(context, &rotation).await,
     }?;
-    Ok(result.into_report(context, request, Some(rotation.strategy), started.elapsed()))
+    Ok(result.into_report(context, request, Some(&rotation), started.elapsed()))
 }
 
 /// Reads what the step needs, at the same time. `None` if the version is already AWSCURRENT.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::event::StepRequest;
-use crate::policy::Strategy;
 use crate::report::{Outcome, RequirementsReport, StepReport};
+use crate::rotation::Rotation;
 
 /// The result of a step.
 #[derive(Debug)]
@@ -26,17 +26,19 @@ impl StepResult {
         self,
         context: &Context<'_>,
         request: &StepRequest,
-        strategy: Option<Strategy>,
+        rotation: Option<&Rotation>,
         duration: Duration,
     ) -> StepReport {
+        let mut warnings = rotation.map(Rotation::warnings).unwrap_or_default();
+        warnings.extend(self.warnings);
         StepReport {
             step: request.step,
             secret: request.secret_id.clone(),
             version: request.token.clone(),
-            strategy,
+            strategy: rotation.map(|rotation| rotation.strategy),
             outcome: self.outcome,
             message: self.message,
-            warnings: self.warnings,
+            warnings,
             checks: self.checks,
             refused_logins: context.refused_logins.so_far(),
             duration,

@@ -245,7 +245,8 @@ async fn the_reason_that_would_forbid_a_reset_by_the_admin_is_reported() {
     let pair = Pair::new().await;
     pair.superuser("ALTER ROLE :base CREATEROLE").await;
     let fields = json!({"strategy": "single-user",
-        "admin_secret": pair.application.document["masterarn"], "admin_reset": true});
+        "admin_secret": pair.application.document["masterarn"], "admin_reset": true,
+        "role": pair.base});
     let function =
         Function::start(&[("ROTATION_POLICY", &json!({"defaults": fields}).to_string())]);
     let (hop, kind, _) = failed(&preflight(&function, &pair.application).await);

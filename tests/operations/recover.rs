@@ -125,7 +125,7 @@ async fn a_lost_password_is_reset_if_the_policy_allows_it_and_else_asked_for() {
         let application = Application::new().await;
         application.set_password("changed by hand").await;
         let fields = json!({"strategy": "single-user", "admin_secret": admin_secret,
-            "admin_reset": admin_reset});
+            "admin_reset": admin_reset, "role": application.role});
         let function = Function::start(&[(
             "ROTATION_POLICY",
             &json!({"secrets": {&application.name: fields}}).to_string(),

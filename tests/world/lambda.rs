@@ -25,6 +25,8 @@ const ACCOUNT: &str = "123456789012";
 /// A function that fails whenever Secrets Manager calls it. The test then sends the steps.
 pub const BY_HAND: &str = "by-hand";
 
+const POLICY: &str = "ROTATION_POLICY";
+
 type Functions = Arc<Mutex<HashMap<String, Queue>>>;
 
 /// Lambda's Invoke API for all functions of this run.
@@ -103,8 +105,19 @@ async fn invoke_by_name(
 }
 
 impl Function {
-    /// Starts the binary with these variables, in addition to those that Lambda sets.
+    /// Starts the binary with these variables, in addition to those that Lambda sets. Its policy
+    /// trusts a secret's `masterarn`, as one that replaces AWS's functions does, unless it says
+    /// otherwise.
     pub fn start(environment: &[(&str, &str)]) -> Self {
+        let given = environment.iter().find(|(name, _)| *name == POLICY).map(|(_, policy)| *policy);
+        let policy = trusting(given.unwrap_or("{}"));
+        let others = environment.iter().copied().filter(|(name, _)| *name != POLICY);
+        let environment: Vec<_> = others.chain([(POLICY, policy.as_str())]).collect();
+        Self::start_exactly(&environment)
+    }
+
+    /// Starts the binary with these variables, in addition to those that Lambda sets.
+    pub fn start_exactly(environment: &[(&str, &str)]) -> Self {
         let function = Self::launch(unique("rotation-"), environment);
         let queue = function.runtime.queue.clone();
         world()
@@ -248,6 +261,17 @@ impl Function {
     pub async fn await_log_event(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || self.log().into_iter().find(|event| wanted(event))).await
     }
+}
+
+/// The policy with `trust_masterarn`; one that is invalid stays.
+fn trusting(policy: &str) -> String {
+    let Ok(Value::Object(mut members)) = serde_json::from_str(policy) else {
+        return policy.to_owned();
+    };
+    if let Value::Object(defaults) = members.entry("defaults").or_insert_with(|| json!({})) {
+        defaults.entry("trust_masterarn").or_insert(json!(true));
+    }
+    Value::Object(members).to_string()
 }
 
 pub fn arn(function: &str) -> String {

@@ -10,6 +10,7 @@ pub mod aws;
 pub mod documents;
 pub mod fault_rig;
 pub mod https;
+pub mod impostor;
 pub mod lambda;
 pub mod pair;
 pub mod postgres;

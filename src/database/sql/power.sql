@@ -2,10 +2,17 @@
 WITH RECURSIVE
 -- shared: powerful
 powerful AS (
-    -- Their members can read the server's files, run its programs, or do what RDS keeps for its master users.
-    SELECT unnest(ARRAY[
-        'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'
-    ]) AS name
+    -- What reaches beyond a role's own data, besides attributes: PostgreSQL's own roles but for the harmless ones, the
+    -- session's own user, and what the services call their own. A service's role is known by its name alone.
+    SELECT rolname AS name FROM pg_roles
+    WHERE rolname LIKE 'pg\_%' AND rolname NOT IN (
+        'pg_database_owner', 'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables',
+        'pg_use_reserved_connections'
+    )
+    OR rolname LIKE 'rds\_%' OR rolname LIKE 'cloudsql%' OR rolname LIKE 'alloydb%' OR rolname LIKE 'azure%'
+    OR rolname IN (
+        CURRENT_USER, 'rdsadmin', 'neon_superuser', 'supabase_admin', 'avnadmin', 'doadmin', 'tsdbadmin', 'ybdba'
+    )
 ),
 -- end of shared
 start AS (
@@ -47,6 +54,17 @@ SELECT bool_or(m.oid = m.start AND r.rolsuper),
        bool_or(
            r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
            OR r.rolname IN (SELECT name FROM powerful)
+           -- What was granted without a role: the password hashes, and functions that reach the server's files.
+           OR r.oid = m.start AND (
+               has_table_privilege(m.start, 'pg_authid', 'SELECT')
+               OR EXISTS (
+                   SELECT FROM pg_proc AS p
+                   WHERE p.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(m.start, p.oid, 'EXECUTE')
+                     AND p.proname IN (
+                         'pg_read_file', 'pg_read_binary_file', 'pg_ls_dir', 'pg_stat_file', 'lo_import', 'lo_export'
+                     )
+               )
+           )
        )
 FROM reached AS m
 JOIN pg_roles AS r ON r.oid = m.oid

@@ -1,0 +1,213 @@
+//! Attacks on an admin's password by a person who may write one rotated secret.
+
+use serde_json::{Value, json};
+
+use super::function;
+use crate::world::application::{Application, STEPS};
+use crate::world::impostor::{Impostor, Trick};
+use crate::world::lambda::Function;
+use crate::world::postgres::{ADMIN, HOST, free_port};
+use crate::world::proxy::AwsProxy;
+use crate::world::{unique, world};
+
+/// A secret of the superuser; its ARN.
+async fn admin_secret(edit: impl FnOnce(&mut Value)) -> String {
+    let mut document = json!({"username": ADMIN, "password": world().postgres.admin_password});
+    edit(&mut document);
+    Application::storing(ADMIN, "", document.clone(), &document.to_string(), "admin/").await.secret
+}
+
+/// The secret of a role that does not exist, so that the rotation asks for the admin.
+async fn attackers_secret(edit: impl FnOnce(&mut Value)) -> Application {
+    Application::for_role(&unique("attacker_"), "wrong", edit).await
+}
+
+#[tokio::test]
+async fn the_secrets_port_does_not_lead_the_admins_password_to_a_false_server() {
+    let impostor = Impostor::start(Trick::AskInClear { for_user: ADMIN });
+    let hostless = admin_secret(|_| {}).await;
+    for fields in [
+        // The proof was dropped as soon as rotation_host was set.
+        json!({"rotation_host": HOST}),
+        // Only the port is the attacker's, beside the name of the real host.
+        json!({}),
+    ] {
+        let secret = attackers_secret(|document| document["port"] = json!(impostor.port)).await;
+        let mut fields = fields.clone();
+        fields["strategy"] = json!("single-user");
+        fields["admin_secret"] = json!(hostless);
+        fields["admin_reset"] = json!(true);
+        fields["role"] = json!(secret.role);
+        let policy = json!({"secrets": {&secret.secret: fields}}).to_string();
+        let function = Function::start_exactly(&[
+            ("ROTATION_POLICY", &policy),
+            ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
+        ]);
+        let token = secret.begin().await;
+        secret.steps(&function, &["createSecret"], &token).await;
+        let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+        assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
+        assert!(impostor.was_visited(), "the attack came to the point");
+        assert!(!impostor.has_heard(&world().postgres.admin_password), "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn rotation_host_never_moves_an_admin_that_names_its_own_host() {
+    // The attacker's secret names the admin's host, so that rotation_host looked like its other
+    // name. The port is the admin secret's own.
+    let impostor = Impostor::start(Trick::AskInClear { for_user: ADMIN });
+    let admin = admin_secret(|document| {
+        document["host"] = json!("db.invalid");
+        document["port"] = json!(impostor.port);
+    })
+    .await;
+    let secret = attackers_secret(|document| {
+        document["host"] = json!("db.invalid");
+        document["port"] = json!(impostor.port);
+    })
+    .await;
+    let policy = json!({"secrets": {&secret.secret: {
+        "strategy": "single-user", "admin_secret": admin, "admin_reset": true, "role": secret.role,
+        "rotation_host": HOST,
+    }}})
+    .to_string();
+    let function = Function::start_exactly(&[
+        ("ROTATION_POLICY", &policy),
+        ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
+    ]);
+    let token = secret.begin().await;
+    secret.steps(&function, &["createSecret"], &token).await;
+    let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "NameNotResolved", "{}", refused.message);
+    assert!(refused.message.contains("db.invalid"), "{}", refused.message);
+    assert!(!impostor.has_heard(&world().postgres.admin_password));
+}
+
+#[tokio::test]
+async fn host_and_port_of_the_policy_need_no_proof() {
+    // An admin whose password is stored as md5, which proves nothing of the server.
+    let name = unique("admin_");
+    let sql = format!(
+        "SET password_encryption = 'md5'; CREATE ROLE {name} LOGIN SUPERUSER PASSWORD 'stored as \
+         md5'"
+    );
+    crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
+    let hostless = admin_secret(|document| {
+        *document = json!({"username": name, "password": "stored as md5"});
+    })
+    .await;
+    let application = Application::edited(|document| document["port"] = json!(free_port())).await;
+    application.set_password("changed by hand").await;
+    let fields = json!({"strategy": "single-user", "admin_secret": hostless, "admin_reset": true,
+        "role": application.role, "rotation_host": HOST, "rotation_port": world().postgres.port});
+    let function = function(&application, &fields);
+    let token = application.begin().await;
+    application.steps(&function, &STEPS, &token).await;
+    application.assert_rotated(&token, &application.password).await;
+}
+
+#[tokio::test]
+async fn a_secret_does_not_choose_its_admin() {
+    let theirs = admin_secret(|_| {}).await;
+    let secret = Application::edited(|document| document["masterarn"] = json!(theirs)).await;
+    let proxy = AwsProxy::start();
+    let start = |policy: &str| {
+        Function::start_exactly(&[("AWS_ENDPOINT_URL", &proxy.url), ("ROTATION_POLICY", policy)])
+    };
+    let function = start("{}");
+    let token = secret.begin().await;
+    let refused = secret.step(&function, "createSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "InvalidSecret", "{}", refused.message);
+    for said in ["masterarn", "does not count", "admin_secret", "trust_masterarn"] {
+        assert!(refused.message.contains(said), "{}", refused.message);
+    }
+    assert_eq!(secret.value("AWSPENDING").await, None);
+
+    // Where no admin is needed, it is no error. Where the policy names another, it is a warning.
+    let ours = admin_secret(|_| {}).await;
+    for (fields, warned) in [
+        (json!({"strategy": "single-user"}), false),
+        (json!({"strategy": "single-user", "admin_secret": ours}), true),
+    ] {
+        let function = start(&json!({"secrets": {&secret.secret: fields}}).to_string());
+        let token = secret.abandon_and_begin().await;
+        for step in STEPS {
+            let report = secret.step(&function, step, &token).await.unwrap();
+            assert_eq!(report["Warnings"].to_string().contains("masterarn"), warned, "{report}");
+        }
+        for operation in ["status", "preflight"] {
+            let event = json!({"Operation": operation, "SecretId": secret.secret});
+            let report = function.invoke(event).await.unwrap();
+            let said = report.to_string();
+            assert_eq!(said.contains("names another admin secret"), warned, "{report}");
+        }
+    }
+    let read = proxy.calls().into_iter().any(|(_, body)| body["SecretId"] == json!(theirs));
+    assert!(!read, "the admin secret that the secret named was never read");
+}
+
+#[tokio::test]
+async fn a_secret_is_bound_to_the_policys_role() {
+    let victim = Application::new().await;
+    let admin = admin_secret(|document| {
+        document["host"] = json!(HOST);
+        document["port"] = json!(world().postgres.port);
+    })
+    .await;
+    // The attacker names another team's role, or its second user.
+    for username in [victim.role.clone(), format!("{}_clone", victim.role)] {
+        let own = unique("attacker_");
+        let secret = Application::for_role(&username, "wrong", |_| {}).await;
+        for strategy in ["single-user", "alternating-users"] {
+            let fields = json!({"strategy": strategy, "admin_secret": admin, "admin_reset": true,
+                "role": own});
+            let function = function(&secret, &fields);
+            let token = secret.abandon_and_begin().await;
+            let refused = secret.step(&function, "createSecret", &token).await.unwrap_err();
+            assert_eq!(refused.kind, "InvalidSecret", "{}", refused.message);
+            assert!(refused.message.contains(&own), "{}", refused.message);
+            let recover = json!({"Operation": "recover", "SecretId": secret.secret});
+            assert_eq!(function.invoke(recover).await.unwrap_err().kind, "InvalidSecret");
+        }
+    }
+    assert!(victim.accepts(&victim.password).await, "the victim keeps its password");
+}
+
+#[tokio::test]
+async fn a_secret_does_not_overrule_the_policys_strategy() {
+    let secret = Application::edited(|document| {
+        document["rotation"] = json!({"strategy": "alternating-users"});
+    })
+    .await;
+    let function = function(&secret, &json!({"strategy": "single-user"}));
+    let token = secret.begin().await;
+    for step in STEPS {
+        let report = secret.step(&function, step, &token).await.unwrap();
+        assert_eq!(report["Strategy"], "single-user");
+        let warnings = report["Warnings"].to_string();
+        assert!(warnings.contains("asks for the strategy alternating-users"), "{report}");
+    }
+    secret.assert_rotated(&token, &secret.password).await;
+    for operation in ["status", "preflight"] {
+        let event = json!({"Operation": operation, "SecretId": secret.secret});
+        let report = function.invoke(event).await.unwrap().to_string();
+        assert!(report.contains("asks for the strategy alternating-users"), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn two_entries_of_one_rank_decide_nothing() {
+    let secret = Application::new().await;
+    let policy = json!({"secrets": {
+        &secret.secret: {"strategy": "single-user"},
+        &secret.name: {"strategy": "alternating-users"},
+    }});
+    let function = Function::start_exactly(&[("ROTATION_POLICY", &policy.to_string())]);
+    let token = secret.begin().await;
+    let refused = secret.step(&function, "createSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "InvalidConfiguration", "{}", refused.message);
+    for said in [&secret.secret, &format!("{:?}", secret.name)] {
+        assert!(refused.message.contains(said), "{}", refused.message);
+    }
+}
