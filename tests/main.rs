@@ -8,6 +8,7 @@ mod admin_fallback;
 mod alternating_refusals;
 mod alternating_users;
 mod architecture;
+mod budgets;
 mod commands;
 mod concurrency;
 mod configuration;
