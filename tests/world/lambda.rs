@@ -39,6 +39,7 @@ pub struct Gateway {
 /// does.
 pub struct Function {
     pub name: String,
+    command: Vec<String>,
     environment: Vec<(String, String)>,
     runtime: Arc<Runtime>,
     process: Mutex<Process>,
@@ -118,7 +119,12 @@ impl Function {
 
     /// Starts the binary with these variables, in addition to those that Lambda sets.
     pub fn start_exactly(environment: &[(&str, &str)]) -> Self {
-        let function = Self::launch(unique("rotation-"), environment);
+        Self::running(&[binary().display().to_string()], environment)
+    }
+
+    /// The same for any program that answers Lambda's events, named with its arguments.
+    pub fn running(command: &[String], environment: &[(&str, &str)]) -> Self {
+        let function = Self::launch(unique("rotation-"), command, environment);
         let queue = function.runtime.queue.clone();
         world()
             .gateway
@@ -145,7 +151,7 @@ impl Function {
         let launch = move || {
             let environment: Vec<_> =
                 environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            Self::launch(owned, &environment)
+            Self::launch(owned, &[binary().display().to_string()], &environment)
         };
         let function = tokio::task::spawn_blocking(launch).await.expect("the function starts");
         function.set_timeout(Duration::from_secs(configuration["timeout"].as_u64().unwrap_or(3)));
@@ -156,7 +162,7 @@ impl Function {
         answer
     }
 
-    fn launch(name: String, environment: &[(&str, &str)]) -> Self {
+    fn launch(name: String, command: &[String], environment: &[(&str, &str)]) -> Self {
         let (runtime, address) = Runtime::start();
         let environment = [
             ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
@@ -175,8 +181,9 @@ impl Function {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect::<Vec<_>>();
         let output = Arc::new(Mutex::new(String::new()));
-        let process = Mutex::new(spawn(&environment, &output));
-        Self { name, environment, runtime, process, output }
+        let command = command.to_vec();
+        let process = Mutex::new(spawn(&command, &environment, &output));
+        Self { name, command, environment, runtime, process, output }
     }
 
     pub fn arn(&self) -> String {
@@ -196,7 +203,8 @@ impl Function {
     /// Kills the process and starts another one: the next invocation is a cold start.
     pub fn restart(&self) {
         self.kill();
-        *self.process.lock().expect("no test panics here") = spawn(&self.environment, &self.output);
+        let process = spawn(&self.command, &self.environment, &self.output);
+        *self.process.lock().expect("no test panics here") = process;
     }
 
     /// Kills the process: its invocation fails, as it would on Lambda.
@@ -247,6 +255,17 @@ impl Function {
         self.output.lock().expect("no test panics here").clone()
     }
 
+    /// Lets the process end as a signal asks it to, and returns all that it wrote.
+    pub fn terminate(self) -> String {
+        {
+            let process = &mut self.process.lock().expect("no test panics here").0;
+            let signalled = Command::new("kill").arg(process.id().to_string()).status();
+            assert!(signalled.expect("kill runs").success(), "the process runs");
+            process.wait().expect("the process ends");
+        }
+        self.stop()
+    }
+
     /// All that the processes wrote to standard output and standard error.
     pub fn output(&self) -> String {
         self.output.lock().expect("no test panics here").clone()
@@ -286,9 +305,14 @@ pub fn binary() -> PathBuf {
     )
 }
 
-fn spawn(environment: &[(String, String)], output: &Arc<Mutex<String>>) -> Process {
+fn spawn(
+    command: &[String],
+    environment: &[(String, String)],
+    output: &Arc<Mutex<String>>,
+) -> Process {
     let started = Instant::now();
-    let mut child = Command::new(binary())
+    let mut child = Command::new(&command[0])
+        .args(&command[1..])
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())

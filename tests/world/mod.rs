@@ -7,6 +7,7 @@
 
 pub mod application;
 pub mod aws;
+pub mod budget;
 pub mod documents;
 pub mod fault_rig;
 pub mod https;
