@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 #[path = "applications/client.rs"]
+#[allow(dead_code, reason = "each test target uses a part")]
 mod client;
 mod world;
 
@@ -108,7 +109,7 @@ async fn a_pending_value_is_tried_after_the_current_one_and_never_kept() {
         application.set_password(&current).await;
         let refused = stage.example.refusals();
         stage.logins(5).await;
-        application.take_off_pending().await;
+        application.remove_pending_label().await;
         stage.logins(5).await;
         // What psycopg's pool connects in the background may have begun before.
         let late = stage.example.refusals() - refused;
