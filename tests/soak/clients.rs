@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use crate::client::{Example, Kind, Settings, next_row};
 use crate::rotations::DISTANCE;
@@ -213,7 +214,7 @@ impl Plain {
             let (row, began) = (next_row(), Instant::now());
             let outcome = match self.insert(row).await {
                 Ok(session) => Outcome::Done(session),
-                Err(error) => match error.code().map(tokio_postgres::error::SqlState::code) {
+                Err(error) => match error.code().map(SqlState::code) {
                     Some("28P01" | "28000") => Outcome::Refused,
                     Some("42501") => Outcome::Denied,
                     _ => Outcome::Failed(error.to_string()),
@@ -228,10 +229,7 @@ impl Plain {
     async fn insert(&mut self, row: i64) -> Result<i64, tokio_postgres::Error> {
         let client = match self.open.take() {
             Some(client) if !client.is_closed() => client,
-            _ => {
-                let (user, password) = self.credentials().await;
-                world().postgres.login(&user, &password).await?
-            }
+            _ => self.log_in().await?,
         };
         let insert = "INSERT INTO orders (id) VALUES ($1::int8) RETURNING pg_backend_pid()::int8";
         let session = client.query_one(insert, &[&row]).await?.get(0);
@@ -239,6 +237,22 @@ impl Plain {
             self.open = Some(client);
         }
         Ok(session)
+    }
+
+    /// Whoever keeps a connection may take its time to have another one, after an outage.
+    async fn log_in(&mut self) -> Result<Client, tokio_postgres::Error> {
+        loop {
+            let (user, password) = self.credentials().await;
+            match world().postgres.login(&user, &password).await {
+                Err(error)
+                    if self.access == Access::OldConnection
+                        && error.code() == Some(&SqlState::INVALID_PASSWORD) =>
+                {
+                    think().await;
+                }
+                other => return other,
+            }
+        }
     }
 
     async fn credentials(&mut self) -> (String, String) {
