@@ -1,15 +1,15 @@
-# Tells others that AWSCURRENT has moved. Secrets Manager sends the event itself, for every secret and without a trail.
+# Tells others when AWSCURRENT has moved. Secrets Manager sends this event for every secret, and needs no trail for it.
 
 variable "notify" {
-  description = "Who is told when AWSCURRENT has moved, by a name of your own: what reads a secret only when it starts has to start again."
+  description = "Who is told when AWSCURRENT has moved, under names of your choice."
   default     = {}
   nullable    = false
   type = map(object({
-    type         = string                 # `sns`, `sqs`, `lambda`, or `other` for any target of EventBridge
-    arn          = string                 # the ARN of the topic, queue, function (or its alias) or other target
-    secrets      = optional(list(string)) # names in `secrets`; left out, all of them
-    role_arn     = optional(string)       # `other`: the role by which EventBridge reaches the target
-    write_policy = optional(bool)         # `sns`, `sqs`: `true` replaces the policy of the topic or queue; `false`: you add `notify_policies` to it
+    type         = string                 # `sns`, `sqs`, `lambda`, or `other`: any target of EventBridge
+    arn          = string                 # the topic, queue, function (or its alias) or other target
+    secrets      = optional(list(string)) # names in `secrets`; default: all of them
+    role_arn     = optional(string)       # `other`: the role with which EventBridge reaches the target
+    write_policy = optional(bool)         # `sns`, `sqs`: `true` replaces the policy, else add `notify_policies`
   }))
 
   validation {
@@ -30,16 +30,16 @@ variable "notify" {
   }
   validation {
     condition     = alltrue([for t in var.notify : contains(["sns", "sqs"], t.type) == (t.write_policy != null)])
-    error_message = "A topic and a queue need write_policy, and no other target has it: true replaces the policy that the topic or queue has."
+    error_message = "A topic and a queue need write_policy, and no other target has it: true replaces their policy."
   }
   validation {
     condition     = alltrue([for t in var.notify : t.secrets == null ? true : length(t.secrets) > 0])
-    error_message = "secrets is empty: leave it out for all of them."
+    error_message = "secrets is empty. Leave it out for all secrets."
   }
 }
 
 locals {
-  # ARNs may be unknown before the first apply: how many rules there are depends on names alone.
+  # ARNs may be unknown before the first apply, so the number of rules depends on names alone.
   notify_rules = merge([for name, target in var.notify : {
     for number, secrets in chunklist(coalesce(target.secrets, keys(var.secrets)), 8) :
     "${name}-${number}" => { target = name, type = target.type, secrets = secrets }
@@ -47,7 +47,7 @@ locals {
   notify_rule_arns = { for name, _ in var.notify : name => [
     for key, rule in local.notify_rules : aws_cloudwatch_event_rule.notify[key].arn if rule.target == name
   ] }
-  notify_arns = { for name, target in var.notify : name => split(":", target.arn) }
+  notify_functions = { for name, t in var.notify : name => split(":", t.arn) if t.type == "lambda" }
 
   # What a topic or a queue has to allow.
   notify_statements = { for name, target in var.notify : name => {
@@ -77,7 +77,10 @@ resource "aws_cloudwatch_event_rule" "notify" {
   lifecycle {
     precondition {
       condition     = length(jsonencode([for name in each.value.secrets : var.secrets[name].secret_arn])) <= 1850
-      error_message = "EventBridge takes 2048 characters for a pattern, and the ARNs of ${join(", ", each.value.secrets)} have more. Split notify's ${each.value.target} in two, each with some of the secrets."
+      error_message = <<-EOT
+        The ARNs of ${join(", ", each.value.secrets)} do not fit into an event pattern, which has 2048 characters.
+        Replace ${each.value.target} in notify by two entries, each with some of the secrets.
+      EOT
     }
   }
 }
@@ -101,15 +104,20 @@ resource "aws_cloudwatch_event_target" "notify" {
   }
 
   # Without these permissions the first events would not arrive.
-  depends_on = [aws_lambda_permission.notify, aws_sns_topic_policy.notify, aws_sqs_queue_policy.notify, aws_sqs_queue_policy.undelivered]
+  depends_on = [
+    aws_lambda_permission.notify,
+    aws_sns_topic_policy.notify,
+    aws_sqs_queue_policy.notify,
+    aws_sqs_queue_policy.undelivered,
+  ]
 }
 
 resource "aws_lambda_permission" "notify" {
   for_each = { for key, rule in local.notify_rules : key => rule.target if rule.type == "lambda" }
 
   statement_id   = "${var.name}-${each.key}"
-  function_name  = local.notify_arns[each.value][6]
-  qualifier      = try(local.notify_arns[each.value][7], null)
+  function_name  = local.notify_functions[each.value][6]
+  qualifier      = try(local.notify_functions[each.value][7], null)
   action         = "lambda:InvokeFunction"
   principal      = "events.amazonaws.com"
   source_account = local.account
@@ -117,14 +125,14 @@ resource "aws_lambda_permission" "notify" {
 }
 
 resource "aws_sns_topic_policy" "notify" {
-  for_each = { for name, target in var.notify : name => target.arn if target.type == "sns" && target.write_policy == true }
+  for_each = { for name, t in var.notify : name => t.arn if t.type == "sns" && t.write_policy == true }
 
   arn    = each.value
   policy = jsonencode({ Version = "2012-10-17", Statement = [local.notify_statements[each.key]] })
 }
 
 resource "aws_sqs_queue_policy" "notify" {
-  for_each = { for name, target in var.notify : name => local.notify_arns[name] if target.type == "sqs" && target.write_policy == true }
+  for_each = { for name, t in var.notify : name => split(":", t.arn) if t.type == "sqs" && t.write_policy == true }
 
   queue_url = "https://sqs.${each.value[3]}.${data.aws_partition.current.dns_suffix}/${each.value[4]}/${each.value[5]}"
   policy    = jsonencode({ Version = "2012-10-17", Statement = [local.notify_statements[each.key]] })
@@ -158,7 +166,7 @@ resource "aws_cloudwatch_metric_alarm" "undelivered" {
   count = length(aws_sqs_queue.undelivered)
 
   alarm_name          = "${var.name}-undelivered"
-  alarm_description   = "A target of notify was not told that a secret has rotated, and may still use the former credential. The queue holds the event and the cause."
+  alarm_description   = "A target of notify was not told of a rotation. The queue holds the event and the cause."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
   dimensions          = { QueueName = aws_sqs_queue.undelivered[0].name }

@@ -1,4 +1,4 @@
-# Who is told of a rotation, and what each of them is allowed for it.
+# Which targets are told of a rotation, and what each of them allows.
 
 mock_provider "aws" {
   source = "./tests/mocks"
