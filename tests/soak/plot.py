@@ -1,28 +1,29 @@
-"""Draws what a soak has seen, as PNG and SVG beside the figures: plot.py <figures.json>. Installs matplotlib into .deps."""
+"""Draws what a soak has seen, as PNG and SVG next to the figures: plot.py <figures.json>."""
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
-MATPLOTLIB = "3.11.2"
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-VENV = ROOT / ".deps" / "plot"
+REQUIREMENTS = ROOT / "tests/soak/requirements.txt"
+VENV = ROOT / ".deps/plot"
 COLOURS = {"refused": "#c44e52", "lost": "#111111", "lost by the server": "#8c8c8c"}
 FAULTS = {"Kill": "K", "Restart": "R", "Failover": "F"}
 
 
 def installed():
-    """Whether this Python is the one that has matplotlib; else it is made, and runs this file once more."""
-    marker = VENV / MATPLOTLIB
-    if not marker.exists():
-        print(f"installing matplotlib into {VENV.relative_to(ROOT)}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-        pip = [VENV / "bin/pip", "install", "--quiet", "--disable-pip-version-check", f"matplotlib=={MATPLOTLIB}"]
-        subprocess.run(pip, check=True)
-        marker.touch()
+    """Whether this Python is the one with matplotlib. If not, it installs that one and runs this file with it."""
     if pathlib.Path(sys.prefix) == VENV:
         return True
+    marker = VENV / REQUIREMENTS.name
+    if not marker.exists() or marker.read_bytes() != REQUIREMENTS.read_bytes():
+        print(f"installing matplotlib into {VENV.relative_to(ROOT)}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
+        pip = [VENV / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+        subprocess.run([*pip, "--requirement", REQUIREMENTS], check=True)
+        shutil.copy(REQUIREMENTS, marker)
     subprocess.run([VENV / "bin/python", *sys.argv], check=True)
     return False
 
@@ -59,14 +60,14 @@ def waits(axes, figures):
         axes.plot(seconds, [slowest[second] for second in seconds], style, linewidth=0.8, label=client["name"])
     axes.set_yscale("log")
     axes.set_ylabel("slowest work, s")
-    axes.set_xlabel("seconds; blue: a rotation; orange: the server is out of use; K: the function is killed, R: restart, F: failover")
+    axes.set_xlabel("seconds; blue: rotation; orange: server out of use; K: function killed, R: restart, F: failover")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, frameon=False, fontsize=7)
 
 
 def main():
     from matplotlib import pyplot
 
-    path = pathlib.Path(sys.argv[1])
+    path = pathlib.Path(sys.argv[1]).resolve()
     figures = json.loads(path.read_text())
     pyplot.rcParams.update({"svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False})
     figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(14, 7.5), height_ratios=(3, 2))

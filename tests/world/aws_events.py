@@ -1,4 +1,4 @@
-"""EventBridge as the emulator needs it: the event that Secrets Manager sends by itself, and its way to the targets of rules."""
+"""EventBridge as the emulator needs it: Secrets Manager's own event, and its way to the targets of rules."""
 
 import json
 import threading
