@@ -73,7 +73,7 @@ export class RotatingSecret {
     }
   }
 
-  /** From the cache, once a read under way has ended. If Secrets Manager cannot be reached, the last value serves on. */
+  /** From the cache, once a read under way has ended. If Secrets Manager cannot be reached, the last value serves. */
   async #current() {
     const now = performance.now()
     const underWay = this.#reads.AWSCURRENT?.ended === false

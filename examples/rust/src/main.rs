@@ -56,6 +56,7 @@ struct Request {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    #[allow(clippy::disallowed_methods, reason = "this is another program than the function")]
     let settings: Settings = serde_json::from_str(&std::env::var("SETTINGS")?)?;
     let level: tracing::Level = settings.log.parse()?;
     tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
