@@ -20,7 +20,8 @@ use world::{eventually, random_hex};
 async fn each(test: impl AsyncFn(Kind)) {
     client::install();
     let [rust, psycopg, sqlalchemy, node] = KINDS;
-    tokio::join!(test(rust), test(psycopg), test(sqlalchemy), test(node));
+    let start = |kind| Box::pin(test(kind));
+    tokio::join!(start(rust), start(psycopg), start(sqlalchemy), start(node));
 }
 
 /// An application with one user, an example that uses its secret, and what counts its reads.

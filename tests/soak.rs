@@ -122,10 +122,8 @@ fn report(print: &Print, request: &Request, results: &Results) -> bool {
     let title = format!("{}{faults}", results.strategy.name());
     let took: Duration = results.rotations.iter().map(|each| each.ended - each.began).sum();
     let count = results.rotations.len();
-    print.title(
-        &title,
-        &format!("{count} rotations, {:.1} s each", took.as_secs_f64() / count as f64),
-    );
+    let each = took / u32::try_from(count).expect("not that many rotations");
+    print.title(&title, &format!("{count} rotations, {:.1} s each", each.as_secs_f64()));
     println!("{}", results.table());
     let broken = results.broken();
     for promise in &broken {

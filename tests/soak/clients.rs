@@ -122,16 +122,13 @@ impl Crowd {
         let mut crowd = Self { access, example, workers: JoinSet::new() };
         for number in 0..count {
             let stop = Arc::clone(stop);
-            match crowd.example.clone() {
-                // Every other one keeps its connection, as long as the pool lets it.
-                Some(example) => {
-                    let what = if number % 2 == 0 { "login" } else { "work" };
-                    crowd.workers.spawn(async move { follow(&example, what, &stop).await });
-                }
-                None => {
-                    let plain = Plain { access, secret: secret.to_owned(), held: None, open: None };
-                    crowd.workers.spawn(plain.run(stop));
-                }
+            if let Some(example) = crowd.example.clone() {
+                // Every other worker keeps its connection, as long as the pool lets it.
+                let what = if number % 2 == 0 { "login" } else { "work" };
+                crowd.workers.spawn(async move { follow(&example, what, &stop).await });
+            } else {
+                let plain = Plain { access, secret: secret.to_owned(), held: None, open: None };
+                crowd.workers.spawn(plain.run(stop));
             }
         }
         crowd

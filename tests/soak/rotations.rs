@@ -82,7 +82,7 @@ impl Rotator {
     /// The rotation of that number, counted from 0.
     pub(crate) async fn rotate(&self, number: usize) -> Rotation {
         let began = Instant::now();
-        let fault = self.faults.then(|| match number % 4 {
+        let fault = self.faults.then_some(match number % 4 {
             0 | 2 => Fault::Kill,
             1 => Fault::Restart,
             _ => Fault::Failover,
