@@ -75,8 +75,7 @@ impl Rotator {
                 pair.application
             }
         };
-        let defaults = json!({"defaults": {}}).to_string();
-        Self { application, function: Function::start(&[("ROTATION_POLICY", &defaults)]), faults }
+        Self { application, function: Function::start(&[]), faults }
     }
 
     /// The rotation of that number, counted from 0.
