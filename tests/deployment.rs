@@ -8,6 +8,8 @@
     reason = "it prints, and stops where it cannot go on"
 )]
 
+#[path = "deployment/notify.rs"]
+mod notify;
 #[path = "deployment/proof.rs"]
 mod proof;
 mod world;
@@ -52,6 +54,7 @@ async fn main() -> ExitCode {
         example(&print, &module, "many-secrets", &["orders", "billing", "reports"]),
         example(&print, &module, "existing-vpc", &["app_vpc"]),
         proof::of_the_role(&print, &module),
+        notify::reaches_its_targets(&print, &module),
     );
     let left = world().aws.look_up("resources", "all").await;
     let nothing =

@@ -84,6 +84,9 @@ class Secret(models.FakeSecret):
             self.default_version_id = target
             self.move(PREVIOUS, source)
         self.last_changed_date = time.time()
+        # Who has called no other service has no rule.
+        if source and label not in (PENDING, PREVIOUS) and "aws_lambda" in sys.modules:
+            account().aws_events.label_moved(self, label, target)
 
     def schedule(self):
         """The next rotation is due one interval after the last write. A cron expression is not evaluated."""

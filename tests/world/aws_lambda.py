@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 
+import aws_events
 import aws_iam
 from aws_iam import ACCOUNT, REGION, guard
 from moto.awslambda import exceptions, models
@@ -119,7 +120,7 @@ def resources():
         "security group rules": [rule.description for rule in rules if rule.description],
         "alarms": list(cloudwatch_backends[ACCOUNT][REGION].alarms),
         "rotations": [secret.name for secret in secrets if secret.rotation_enabled],
-    }
+    } | aws_events.resources()
 
 
 def logged(group):
@@ -139,6 +140,8 @@ def answer(method, kind, name, body):
         return aws_iam.policies(arn)
     if kind == "resources":
         return resources()
+    if kind == "events":
+        return aws_events.SENT.get(name)
     if kind == "logs":
         return logged(f"/aws/lambda/{name}")
     return None
