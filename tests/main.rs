@@ -22,3 +22,4 @@ mod retire;
 mod rotation;
 mod secrecy;
 mod store_errors;
+mod upgrade;
