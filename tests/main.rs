@@ -28,3 +28,4 @@ mod rotation;
 mod secrecy;
 mod sql;
 mod store_errors;
+mod upgrade;

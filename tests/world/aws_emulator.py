@@ -25,6 +25,8 @@ SCHEDULE = r"rate\((\d+) (hour|day)s?\)|cron\(0 \S+ \S+ \S+ \S+ \*\)"
 STATE = threading.RLock()
 OPTIONS = argparse.Namespace()
 ROTATIONS = {}
+# Secrets Manager limits these together. It does so here once a test has set the limit.
+WRITES = ("PutSecretValue", "UpdateSecret", "UpdateSecretVersionStage")
 
 
 def account():
@@ -290,6 +292,28 @@ class SecretsManager(models.SecretsManagerBackend):
         return secret.reply(VersionId=holder(secret, PENDING))
 
 
+class Rate:
+    """So many requests a second, and as many more at once as a tenth of a second brings."""
+
+    def __init__(self):
+        self.limit, self.left, self.seen, self.refused = 0, 0, time.monotonic(), 0
+
+    def set(self, limit):
+        self.limit = self.left = limit
+
+    def take(self):
+        now = time.monotonic()
+        self.left = min(self.left + (now - self.seen) * self.limit, self.limit / 10)
+        self.seen = now
+        if self.limit and self.left < 1:
+            self.refused += 1
+            refuse("Throttling", "Rate exceeded")
+        self.left -= 1
+
+
+RATE = Rate()
+
+
 class Api(responses.SecretsManagerResponse):
     def list_secret_version_ids(self):
         """Versions without a label are listed only on request."""
@@ -327,6 +351,8 @@ class Api(responses.SecretsManagerResponse):
         """An error of the caller is a 400 with its text in Message. Moto uses 404 and "message"."""
         with STATE:
             try:
+                if self._get_action() in WRITES:
+                    RATE.take()
                 if (key := re.search("Credential=([^/]+)", self.headers["Authorization"])[1]) != TESTS:
                     self.check(key)
                 status, headers, body = super().call_action()
@@ -348,7 +374,11 @@ class World(DomainDispatcherApplication):
             return (not ours and account().guard(environ) or super().__call__)(environ, start_response)
         rotation = ROTATIONS.get(name)
         report = {"state": rotation.state, "steps": rotation.log} if rotation else None
-        if place != "/_world/rotations":
+        if place == "/_world/writes":
+            if environ["REQUEST_METHOD"] == "PUT":
+                RATE.set(int(name))
+            report = {"limit": RATE.limit, "refused": RATE.refused}
+        elif place != "/_world/rotations":
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode()
             report = account().answer(environ["REQUEST_METHOD"], place.removeprefix("/_world/"), name, body)
         answer = Response(json.dumps(report or {}), 200 if report else 404, mimetype="application/json")
