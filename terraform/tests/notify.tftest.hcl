@@ -30,7 +30,7 @@ variables {
   }
 }
 
-run "nobody_is_told_unless_asked" {
+run "without_notify_there_is_no_rule" {
   command = apply
 
   variables {
@@ -39,7 +39,7 @@ run "nobody_is_told_unless_asked" {
 
   assert {
     condition     = length(aws_cloudwatch_event_rule.notify) == 0 && length(aws_sqs_queue.undelivered) == 0 && output.undelivered_queue_arn == null
-    error_message = "There is a rule or a queue that nobody asked for."
+    error_message = "There is a rule or a queue although notify is empty."
   }
 }
 
@@ -94,7 +94,7 @@ run "what_is_not_delivered_is_tried_again_and_kept" {
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.undelivered[0].alarm_actions == toset(["arn:aws:sns:eu-central-1:111122223333:alarms"])
-    error_message = "The alarm tells somebody else."
+    error_message = "The alarm has other actions."
   }
 }
 
@@ -105,7 +105,7 @@ run "each_target_allows_its_rule_alone" {
     condition = [for p in aws_lambda_permission.notify : [p.function_name, p.qualifier, p.principal, p.action, p.source_account, p.source_arn]] == [
       ["handler", "live", "events.amazonaws.com", "lambda:InvokeFunction", "111122223333", aws_cloudwatch_event_rule.notify["handler-0"].arn]
     ]
-    error_message = "The function may be called by somebody else, or not by its rule."
+    error_message = "The function lets in something other than its rule."
   }
   assert {
     condition = jsondecode(aws_sns_topic_policy.notify["topic"].policy).Statement == [{
@@ -142,7 +142,7 @@ run "many_secrets_have_several_rules" {
   }
 }
 
-run "refuses_a_policy_that_nobody_decided_on" {
+run "refuses_a_topic_without_write_policy" {
   command         = plan
   expect_failures = [var.notify]
 

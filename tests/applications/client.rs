@@ -168,7 +168,7 @@ impl Example {
         Self { kind, process, requests, waiting, output, refusals }
     }
 
-    /// A unit of work over a connection of the pool. It is under way before anybody waits for it.
+    /// A unit of work over a connection of the pool. It starts before the caller awaits it.
     pub(crate) fn work(&self) -> impl Future<Output = Answer> + use<> {
         self.insert("work", next_row())
     }

@@ -17,7 +17,7 @@ pub(crate) async fn reaches_its_targets(print: &Print, module: &Module) {
     tokio::join!(each_kind(print, module), the_example(print, module));
 }
 
-/// A queue, a topic, a function, and a queue that lets nobody in.
+/// A queue, a topic, a function, and a queue without a policy.
 async fn each_kind(print: &Print, module: &Module) {
     let (watched, other) = (Application::new().await, Application::new().await);
     module.write(NAME, &configuration(&watched, &other));

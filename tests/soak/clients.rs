@@ -236,7 +236,7 @@ impl Plain {
         Ok(session)
     }
 
-    /// Whoever keeps a connection may take its time to have another one, after an outage.
+    /// After an outage, this client tries until it has another connection to keep.
     async fn log_in(&mut self) -> Result<Client, tokio_postgres::Error> {
         loop {
             let (user, password) = self.credentials().await;
