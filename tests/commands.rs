@@ -11,7 +11,7 @@ use crate::world::application::{Application, STEPS};
 use crate::world::aws::REGION;
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
-use crate::world::{project, scratch, serve, world};
+use crate::world::{project, serve, temporary_folder, world};
 
 const COMMANDS: [&str; 5] = ["status", "preflight", "rotate", "recover", "retire"];
 
@@ -283,7 +283,7 @@ fn lambda_that_answers(answer: &Value, failed: bool) -> String {
 
 #[test]
 fn a_release_is_made_of_a_commit_with_its_version_and_its_notes() {
-    let folder = scratch("release");
+    let folder = temporary_folder("release");
     for path in ["tools/release", "Cargo.toml"] {
         std::fs::create_dir_all(folder.join("tools")).unwrap();
         std::fs::copy(project().join(path), folder.join(path)).unwrap();

@@ -41,7 +41,7 @@ async fn a_secret_of_awss_single_user_function_moves_over_in_the_middle_of_a_rot
         let refused = attach.rotation_lambda_arn(function.arn()).send().await.unwrap_err();
         assert!(format!("{refused:?}").contains("previous rotation isn't complete"), "{refused:?}");
 
-        application.take_off_pending().await;
+        application.remove_pending_label().await;
         application.test(&function).await;
         let recovered = operate(&function, "recover", &application).await.expect("it recovers");
         let current = application.password_in("AWSCURRENT").await;
@@ -55,13 +55,13 @@ async fn a_secret_of_awss_single_user_function_moves_over_in_the_middle_of_a_rot
 #[tokio::test]
 async fn a_pair_of_awss_multi_user_function_moves_over_without_a_failed_login() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
-    pair.left_by_aws().await;
+    pair.imitate_aws_function().await;
     let session = pair.session("AWSCURRENT").await;
     assert_eq!(pair.application.test(&function).await["state"], "succeeded");
     for _ in 0..2 {
-        let before = pair.login_in("AWSCURRENT").await;
+        let before = pair.credentials("AWSCURRENT").await;
         assert_eq!(pair.application.rotate(&function).await["state"], "succeeded");
-        let after = pair.login_in("AWSCURRENT").await;
+        let after = pair.credentials("AWSCURRENT").await;
         assert_ne!(before.0, after.0);
         for (user, password) in [before, after] {
             world().postgres.login(&user, &password).await.expect("both users log in");
@@ -80,7 +80,7 @@ async fn a_rotation_that_a_version_before_began_is_ended_by_the_next_one() {
         let (application, function) = (Application::new().await, Function::start(&[]));
         let token = half_done(&application, true).await;
         application.steps(&function, steps, &token).await;
-        assert_eq!(application.holder("AWSCURRENT").await, Some(token));
+        assert_eq!(application.version_with("AWSCURRENT").await, Some(token));
         assert!(application.accepts(&application.password_in("AWSCURRENT").await).await);
     }
 }
@@ -95,8 +95,8 @@ async fn awss_functions_can_take_a_secret_back() {
     }
     let session = pair.session("AWSCURRENT").await;
     let as_itself = application.login(&application.password_in("AWSCURRENT").await).await;
-    as_aws_does(&application, &as_itself, |user| user.to_owned()).await;
-    as_aws_does(&pair.application, &pair.as_admin().await, |user| {
+    as_aws_does(&application, &as_itself, str::to_owned).await;
+    as_aws_does(&pair.application, &pair.admin_session().await, |user| {
         user.strip_suffix("_clone").map_or_else(|| format!("{user}_clone"), str::to_owned)
     })
     .await;
@@ -120,7 +120,7 @@ async fn as_aws_does(application: &Application, by: &Client, next: impl Fn(&str)
     world().postgres.login(&user, &password).await.expect("the pending password works");
     let client = world().aws.client();
     let call = client.update_secret_version_stage().secret_id(&application.secret);
-    let from = application.holder("AWSCURRENT").await.expect("a version");
+    let from = application.version_with("AWSCURRENT").await.expect("a version");
     let call = call.version_stage("AWSCURRENT").move_to_version_id(&token);
     call.remove_from_version_id(from).send().await.expect("AWSCURRENT moves");
 }

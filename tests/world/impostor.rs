@@ -173,7 +173,7 @@ impl Visit {
                 self.stream.write_u8(b'D').await.ok()?;
                 self.stream.write_i32(i32::MAX).await.ok()?;
                 loop {
-                    self.stream.write_all(&[b'x'; 65536]).await.ok()?;
+                    self.stream.write_all(&vec![b'x'; 65536]).await.ok()?;
                 }
             }
             _ => self.send(b'D', &row).await?,
