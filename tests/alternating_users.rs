@@ -560,11 +560,11 @@ async fn a_death_before_and_after_each_statement_is_mended_by_a_retry() {
             .await;
             let token = pair.application.begin().await;
             pair.application.steps(&function, &["createSecret"], &token).await;
-            wire.arm(nth, fault);
+            wire.arm(nth, fault.clone());
             let died = pair.application.step(&function, "setSecret", &token).await;
             if wire.hits() == 0 {
                 assert!(died.is_ok(), "{died:?}");
-                wire.arm(usize::MAX, fault);
+                wire.disarm();
                 pair.application.steps(&function, &STEPS[2..], &token).await;
                 break;
             }

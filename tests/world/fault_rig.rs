@@ -1,5 +1,7 @@
 //! A secret whose rotation the tests make fail, and the three ways out of a failure.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::application::{Application, STEPS};
@@ -19,6 +21,9 @@ pub enum WayOut {
     /// A person invokes `recover`.
     Recover,
 }
+
+/// The time of an invocation that has all it needs.
+pub const LONG: Duration = Duration::from_secs(30);
 
 /// A secret whose function reaches Secrets Manager and PostgreSQL through proxies that can fail.
 pub struct FaultRig {
@@ -41,13 +46,32 @@ impl FaultRig {
         Self { proxy, wire, function, application, pair }
     }
 
+    /// A single user of that database.
+    pub async fn in_database(dbname: &str) -> Self {
+        let (proxy, wire) = (AwsProxy::start(), Wire::idle());
+        let function = start_function(&proxy);
+        let application = wire.application(|document| document["dbname"] = json!(dbname)).await;
+        Self { proxy, wire, function, application, pair: false }
+    }
+
     /// Another function that uses the same proxies.
     pub fn second_function(&self) -> Function {
         start_function(&self.proxy)
     }
 
     pub async fn rotate(&self, function: &Function, token: &str) -> Result<(), Failure> {
-        for step in STEPS {
+        self.rotate_within([LONG; 4], function, token).await
+    }
+
+    /// Rotates with these times for the four steps.
+    pub async fn rotate_within(
+        &self,
+        times: [Duration; 4],
+        function: &Function,
+        token: &str,
+    ) -> Result<(), Failure> {
+        for (step, time) in STEPS.into_iter().zip(times) {
+            function.set_timeout(time);
             self.application.step(function, step, token).await?;
         }
         Ok(())

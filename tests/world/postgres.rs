@@ -124,7 +124,8 @@ impl Cluster {
         cluster.await_log(READY, 1);
         block_on(async {
             let admin = cluster.admin().await;
-            let groups = format!("CREATE ROLE {REFUSED_ROLES}; CREATE ROLE {PLAINTEXT_ROLES};");
+            let groups = [REFUSED_ROLES, PLAINTEXT_ROLES, SCRAM_ROLES];
+            let groups = groups.map(|group| format!("CREATE ROLE {group}; ")).concat();
             admin
                 .batch_execute(&format!("{groups} {}", settings.prepare))
                 .await
@@ -235,15 +236,18 @@ impl Cluster {
     }
 }
 
-/// Members of one group may log in without TLS, members of the other not at all.
+/// Members of one group may log in without TLS, members of another by SCRAM only, and members of a
+/// third not at all.
 const HBA: &str = "\
 hostssl   all  +refused_roles    all  reject
+hostssl   all  +scram_roles      all  scram-sha-256
 hostnossl all  +plaintext_roles  all  md5
 host      all  postgres          all  md5
 hostssl   all  all               all  md5
 ";
 pub const REFUSED_ROLES: &str = "refused_roles";
 pub const PLAINTEXT_ROLES: &str = "plaintext_roles";
+pub const SCRAM_ROLES: &str = "scram_roles";
 
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")

@@ -77,6 +77,11 @@ impl AwsProxy {
         self.shared.faults.lock().expect("no test panics here").push((operation, times, fault));
     }
 
+    /// Passes everything on again that `fail` stopped.
+    pub fn fail_no_more(&self) {
+        self.shared.faults.lock().expect("no test panics here").clear();
+    }
+
     /// Makes the `nth` request from now fail, counted from 1.
     pub fn arm(&self, nth: usize, fault: Fault) {
         self.shared.hits.store(0, Ordering::SeqCst);
@@ -90,8 +95,13 @@ impl AwsProxy {
 
     /// Waits until a request of `operation` has arrived.
     pub async fn await_request(&self, operation: &str) {
+        self.await_request_after(0, operation).await;
+    }
+
+    /// Waits until a request of `operation` has arrived, beyond those first ones.
+    pub async fn await_request_after(&self, first: usize, operation: &str) {
         eventually(operation, async || {
-            self.calls().iter().any(|(of, _)| of == operation).then_some(())
+            self.calls().iter().skip(first).any(|(of, _)| of == operation).then_some(())
         })
         .await;
     }

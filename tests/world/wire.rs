@@ -1,5 +1,5 @@
-//! A proxy between the function and PostgreSQL: it reads the protocol, in plaintext, and makes a
-//! statement fail.
+//! A proxy between the function and PostgreSQL: it reads the protocol, in plaintext, and makes
+//! statements and logins fail.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,8 +12,8 @@ use super::application::Application;
 use super::postgres::{PLAINTEXT_ROLES, admin};
 use super::{RUNTIME, block_on, unique, world};
 
-/// What goes wrong with a statement.
-#[derive(Debug, Clone, Copy)]
+/// What goes wrong with a statement or a login.
+#[derive(Debug, Clone)]
 pub enum Fault {
     /// The server refuses it with this SQLSTATE, before any effect.
     Refuse(&'static str),
@@ -25,23 +25,38 @@ pub enum Fault {
     BreakAfter,
     /// This happens to the server first, and the connection breaks.
     Meanwhile(fn()),
+    /// It takes effect, the superuser runs this, and then the answer is passed on.
+    Then(String),
+    /// It takes effect, and all other faults are disarmed.
+    Disarm,
+    /// It takes effect and is not answered. When the client goes, the server does not learn of it.
+    Orphan,
+    /// The login is one to this database.
+    Database(String),
 }
 
-/// The statement that fails.
+/// What fails.
 #[derive(Debug, Clone, Copy)]
 enum Trigger {
-    /// The first one that contains this text.
+    /// The next statement that contains this text.
     Needle(&'static str),
-    /// The one with this number, counted from 1.
-    Nth(usize),
+    /// The statement with this number, counted from 1.
+    Statement(usize),
+    /// The login with this number, counted from 1.
+    Login(usize),
+    /// That login and each one after it, until the faults are disarmed.
+    LoginsFrom(usize),
 }
 
+#[derive(Default)]
 struct Plan {
-    trigger: Option<Trigger>,
-    fault: Fault,
-    /// Statements so far.
-    seen: usize,
+    /// Each strikes once; of several that fit, the first.
+    faults: Vec<(Trigger, Fault)>,
+    statements: usize,
+    logins: usize,
     hits: usize,
+    /// Statements that the server got and that commit.
+    commits: usize,
 }
 
 pub struct Wire {
@@ -51,40 +66,70 @@ pub struct Wire {
 
 impl Wire {
     pub fn start(needle: &'static str, fault: Fault) -> Self {
-        Self::serve(Some(Trigger::Needle(needle)), fault, None)
+        let wire = Self::idle();
+        wire.arm_for(needle, fault);
+        wire
     }
 
     /// Passes everything on until a fault is armed.
     pub fn idle() -> Self {
-        Self::serve(None, Fault::BreakBefore, None)
+        Self::serve(None)
     }
 
     /// Passes everything on, but logs in as that role, whatever role the function names.
     pub fn impersonating(role: &str) -> Self {
-        Self::serve(None, Fault::BreakBefore, Some((USER, Some(role.to_owned()))))
+        Self::serve(Some((USER, Some(role.to_owned()))))
     }
 
     /// Passes everything on except a session's options, as some poolers can be told to.
     pub fn without_options() -> Self {
-        Self::serve(None, Fault::BreakBefore, Some((OPTIONS, None)))
+        Self::serve(Some((OPTIONS, None)))
     }
 
     /// Makes the next statement that contains `needle` fail.
     pub fn arm_for(&self, needle: &'static str, fault: Fault) {
-        *self.plan.lock().expect("no test panics here") =
-            Plan { trigger: Some(Trigger::Needle(needle)), fault, seen: 0, hits: 0 };
+        self.set([(Trigger::Needle(needle), fault)]);
+    }
+
+    /// Makes one statement after another fail: each the next one that contains its text.
+    pub fn arm_each(&self, faults: impl IntoIterator<Item = (&'static str, Fault)>) {
+        self.set(faults.into_iter().map(|(needle, fault)| (Trigger::Needle(needle), fault)));
     }
 
     /// Makes the `nth` statement from now fail.
     pub fn arm(&self, nth: usize, fault: Fault) {
-        *self.plan.lock().expect("no test panics here") =
-            Plan { trigger: Some(Trigger::Nth(nth)), fault, seen: 0, hits: 0 };
+        self.set([(Trigger::Statement(nth), fault)]);
     }
 
-    fn serve(trigger: Option<Trigger>, fault: Fault, edit: Option<Edit>) -> Self {
+    /// Makes the `nth` login from now fail.
+    pub fn arm_login(&self, nth: usize, fault: Fault) {
+        self.set([(Trigger::Login(nth), fault)]);
+    }
+
+    /// Makes the `nth` login from now and all later ones fail.
+    pub fn arm_logins_from(&self, nth: usize, fault: Fault) {
+        self.set([(Trigger::LoginsFrom(nth), fault)]);
+    }
+
+    /// Makes the `nth` login from now and all later ones fail, until a statement that contains
+    /// `needle` has taken effect twice.
+    pub fn arm_logins_until(&self, nth: usize, fault: Fault, needle: &'static str) {
+        self.set([
+            (Trigger::Needle(needle), Fault::Then(String::new())),
+            (Trigger::Needle(needle), Fault::Disarm),
+            (Trigger::LoginsFrom(nth), fault),
+        ]);
+    }
+
+    fn set(&self, faults: impl IntoIterator<Item = (Trigger, Fault)>) {
+        *self.plan.lock().expect("no test panics here") =
+            Plan { faults: faults.into_iter().collect(), ..Plan::default() };
+    }
+
+    fn serve(edit: Option<Edit>) -> Self {
         let listener = block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let plan = Arc::new(Mutex::new(Plan { trigger, fault, seen: 0, hits: 0 }));
+        let plan = Arc::<Mutex<Plan>>::default();
         let shared = Arc::clone(&plan);
         RUNTIME.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -97,12 +142,23 @@ impl Wire {
 
     /// Passes everything on again.
     pub fn disarm(&self) {
-        self.plan.lock().expect("no test panics here").trigger = None;
+        self.plan.lock().expect("no test panics here").faults.clear();
     }
 
-    /// How many statements failed.
+    /// How many statements and logins failed since the last fault was armed.
     pub fn hits(&self) -> usize {
         self.plan.lock().expect("no test panics here").hits
+    }
+
+    /// How many statements and logins there were since the last fault was armed.
+    pub fn seen(&self) -> (usize, usize) {
+        let plan = self.plan.lock().expect("no test panics here");
+        (plan.statements, plan.logins)
+    }
+
+    /// Whether the server was told to commit since the last fault was armed.
+    pub fn committed(&self) -> bool {
+        self.plan.lock().expect("no test panics here").commits > 0
     }
 
     /// An application whose secret leads through here. The policy has to allow plaintext.
@@ -125,18 +181,44 @@ impl Wire {
 
 impl Plan {
     /// The fault that strikes this message.
-    fn take_fault(&mut self, kind: u8, message: &[u8]) -> Option<Fault> {
+    fn of_message(&mut self, kind: u8, message: &[u8]) -> Option<Fault> {
         // Only Query and Parse hold a statement.
-        if !matches!(kind, b'Q' | b'P') || self.hits > 0 {
+        if !matches!(kind, b'Q' | b'P') {
             return None;
         }
-        self.seen += 1;
-        let hit = match self.trigger? {
+        self.statements += 1;
+        let nth = self.statements;
+        let fault = self.take(|trigger| match trigger {
             Trigger::Needle(needle) => contains(message, needle),
-            Trigger::Nth(nth) => self.seen == nth,
-        };
-        self.hits += usize::from(hit);
-        hit.then_some(self.fault)
+            Trigger::Statement(number) => number == nth,
+            Trigger::Login(_) | Trigger::LoginsFrom(_) => false,
+        });
+        let never_sent = matches!(
+            fault,
+            Some(Fault::Refuse(_) | Fault::Hang | Fault::BreakBefore | Fault::Meanwhile(_))
+        );
+        self.commits += usize::from(!never_sent && contains(message, "COMMIT"));
+        fault
+    }
+
+    /// The fault that strikes this login.
+    fn of_login(&mut self) -> Option<Fault> {
+        self.logins += 1;
+        let nth = self.logins;
+        self.take(|trigger| match trigger {
+            Trigger::Login(number) => number == nth,
+            Trigger::LoginsFrom(number) => number <= nth,
+            Trigger::Needle(_) | Trigger::Statement(_) => false,
+        })
+    }
+
+    fn take(&mut self, fits: impl Fn(Trigger) -> bool) -> Option<Fault> {
+        let at = self.faults.iter().position(|(trigger, _)| fits(*trigger))?;
+        self.hits += 1;
+        if matches!(self.faults[at], (Trigger::LoginsFrom(_), _)) {
+            return Some(self.faults[at].1.clone());
+        }
+        Some(self.faults.remove(at).1)
     }
 }
 
@@ -152,44 +234,79 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, edit: Option<Edit>) -> Opt
     if let Some((name, value)) = edit {
         startup = edit_startup(&startup, name, value.as_deref())?;
     }
+    let fault = plan.lock().expect("no test panics here").of_login();
+    // It takes effect, and the client does not learn of it.
+    let mut break_when_accepted = false;
+    match fault {
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::BreakBefore) => return None,
+        Some(Fault::Refuse(code)) => return refuse(&mut to_client, "FATAL", code, b"").await,
+        Some(Fault::BreakAfter) => break_when_accepted = true,
+        Some(Fault::Database(name)) => startup = edit_startup(&startup, DATABASE, Some(&name))?,
+        _ => {}
+    }
     to_server.write_all(&startup).await.ok()?;
     loop {
         tokio::select! {
             byte = from_server.read_u8() => {
-                forward(byte.ok()?, &mut from_server, &mut to_client).await?;
+                let kind = byte.ok()?;
+                let message = read_message(&mut from_server).await?;
+                if break_when_accepted && kind == b'R' && message[4..] == AUTHENTICATION_OK {
+                    return None;
+                }
+                to_client.write_all(&[&[kind], message.as_slice()].concat()).await.ok()?;
             }
             byte = from_client.read_u8() => {
                 let kind = byte.ok()?;
                 let message = read_message(&mut from_client).await?;
-                let fault = plan.lock().expect("no test panics here").take_fault(kind, &message);
+                let fault = plan.lock().expect("no test panics here").of_message(kind, &message);
                 match fault {
                     Some(Fault::Hang) => std::future::pending().await,
                     Some(Fault::BreakBefore) => return None,
                     Some(Fault::Refuse(code)) => {
-                        refuse(&mut to_client, code, &message[4..]).await?;
+                        refuse(&mut to_client, "ERROR", code, &message[4..]).await?;
+                        to_client.write_all(b"Z\0\0\0\x05I").await.ok()?;
                         continue;
                     }
                     Some(Fault::Meanwhile(happens)) => {
                         RUNTIME.spawn_blocking(happens).await.ok()?;
                         return None;
                     }
-                    Some(Fault::BreakAfter) | None => {}
+                    _ => {}
                 }
                 to_server.write_all(&[&[kind], message.as_slice()].concat()).await.ok()?;
-                if fault.is_some() {
-                    // A statement in a Parse message runs before the Sync that follows it.
-                    let mut sent = kind;
-                    while !matches!(sent, b'Q' | b'S') {
-                        sent = from_client.read_u8().await.ok()?;
-                        forward(sent, &mut from_client, &mut to_server).await?;
-                    }
-                    // ReadyForQuery: the server is done.
-                    while from_server.read_u8().await.ok()? != b'Z' {
-                        read_message(&mut from_server).await?;
-                    }
-                    return None;
+                let Some(fault) = fault else { continue };
+                // A statement in a Parse message runs before the Sync that follows it.
+                let mut sent = kind;
+                while !matches!(sent, b'Q' | b'S') {
+                    sent = from_client.read_u8().await.ok()?;
+                    forward(sent, &mut from_client, &mut to_server).await?;
                 }
+                let answer = read_until_ready(&mut from_server).await?;
+                match fault {
+                    Fault::Then(sql) => {
+                        admin().await.batch_execute(&sql).await.expect("the superuser may");
+                    }
+                    Fault::Disarm => plan.lock().expect("no test panics here").faults.clear(),
+                    Fault::Orphan => std::future::pending().await,
+                    _ => return None,
+                }
+                to_client.write_all(&answer).await.ok()?;
             }
+        }
+    }
+}
+
+/// All that the server sends until it is done.
+async fn read_until_ready(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
+    let mut answer = Vec::new();
+    loop {
+        let kind = from.read_u8().await.ok()?;
+        let message = read_message(from).await?;
+        answer.push(kind);
+        answer.extend(message);
+        if kind == b'Z' {
+            return Some(answer);
         }
     }
 }
@@ -212,6 +329,9 @@ async fn read_message(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
 type Edit = (&'static str, Option<String>);
 const USER: &str = "user";
 const OPTIONS: &str = "options";
+const DATABASE: &str = "database";
+/// The content of the message by which a server accepts a login.
+const AUTHENTICATION_OK: [u8; 4] = [0; 4];
 
 /// Edits a startup message: the protocol's version, then names and values that each end in NUL.
 fn edit_startup(startup: &[u8], name: &str, value: Option<&str>) -> Option<Vec<u8>> {
@@ -230,12 +350,17 @@ fn contains(message: &[u8], needle: &str) -> bool {
     message.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
-/// Refuses a statement and quotes all of it, as a server or an extension may.
-async fn refuse(to: &mut OwnedWriteHalf, code: &str, statement: &[u8]) -> Option<()> {
+/// Refuses a statement and quotes all of it, as a server or an extension may; or a login.
+async fn refuse(
+    to: &mut OwnedWriteHalf,
+    severity: &str,
+    code: &str,
+    statement: &[u8],
+) -> Option<()> {
     let statement = String::from_utf8_lossy(statement).replace('\0', "");
-    let fields = format!("SERROR\0VERROR\0C{code}\0Mrefused by the test: {statement}\0\0");
+    let fields =
+        format!("S{severity}\0V{severity}\0C{code}\0Mrefused by the test: {statement}\0\0");
     to.write_u8(b'E').await.ok()?;
     to.write_u32(u32::try_from(fields.len() + 4).ok()?).await.ok()?;
-    to.write_all(fields.as_bytes()).await.ok()?;
-    to.write_all(b"Z\0\0\0\x05I").await.ok()
+    to.write_all(fields.as_bytes()).await.ok()
 }
