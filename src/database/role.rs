@@ -91,10 +91,11 @@ pub(crate) async fn same_server(admin: &Session, own: &Session) -> Result<bool, 
     let key: i64 = rand::random();
     own.query_one(OPERATION, "SELECT pg_catalog.pg_advisory_lock($1)", &[(&key, Type::INT8)])
         .await?;
-    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks AS l JOIN \
-        pg_catalog.pg_stat_activity AS a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND \
-        l.granted AND l.objsubid = 1 AND (l.classid::pg_catalog.int8 << 32) | \
-        l.objid::pg_catalog.int8 = $1 AND a.usename = $2";
+    // The functions behind pg_locks and pg_stat_activity: some servers take the views from PUBLIC.
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_lock_status() AS l, \
+        pg_catalog.pg_stat_get_activity(l.pid) AS a WHERE l.locktype = 'advisory' AND l.granted \
+        AND l.objsubid = 1 AND (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8 = $1 \
+        AND pg_catalog.pg_get_userbyid(a.usesysid) = $2";
     let row =
         admin.query_one(OPERATION, sql, &[(&key, Type::INT8), (&own.role(), Type::TEXT)]).await?;
     Ok(row.get::<_, i64>(0) > 0)
