@@ -22,6 +22,7 @@ mod inputs;
 mod operations;
 mod parity;
 mod poolers;
+mod promotion;
 mod requirements;
 mod retries;
 mod rotation;

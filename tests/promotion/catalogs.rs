@@ -1,0 +1,70 @@
+//! Catalogs that PUBLIC may no longer read: what is only good to know stops no operation.
+
+use serde_json::json;
+
+use super::own_database;
+use crate::world::application::{Application, STEPS};
+use crate::world::lambda::Function;
+use crate::world::pair::Pair;
+use crate::world::world;
+
+const TAKEN: &str = "REVOKE SELECT ON pg_catalog.pg_stat_activity FROM PUBLIC; \
+    REVOKE EXECUTE ON FUNCTION pg_catalog.pg_is_in_recovery() FROM PUBLIC";
+
+/// A database whose catalogs were taken from PUBLIC; its name.
+async fn hardened_database() -> String {
+    let dbname = own_database().await;
+    let postgres = &world().postgres;
+    let admin = postgres.login_to(&dbname, "postgres", &postgres.admin_password).await.unwrap();
+    admin.batch_execute(TAKEN).await.unwrap();
+    dbname
+}
+
+async fn assert_all_works(function: &Function, application: &Application) {
+    let operate = async |operation: &str| {
+        let event = json!({"Operation": operation, "SecretId": application.secret});
+        let answer = function.invoke(event).await;
+        answer.unwrap_or_else(|failure| panic!("{operation}: {failure:?}"))
+    };
+    let status = operate("status").await;
+    assert_eq!(status["Remedy"], "Nothing", "{status}");
+    let hidden = &status["NotVisible"];
+    assert_eq!(
+        hidden["Sessions"], "42501: permission denied for view pg_stat_activity",
+        "{status}"
+    );
+    let preflight = operate("preflight").await;
+    assert_eq!(preflight["Ready"], true, "{preflight}");
+    for done in 0..=STEPS.len() {
+        let token = application.begin().await;
+        application.steps(function, &STEPS[..done], &token).await;
+        operate("recover").await;
+        assert_eq!(operate("status").await["Remedy"], "Nothing", "after {done} steps");
+    }
+    operate("rotate").await;
+    assert_eq!(operate("status").await["Remedy"], "Nothing");
+}
+
+#[tokio::test]
+async fn a_single_user_is_rotated_and_recovered_without_them() {
+    let dbname = hardened_database().await;
+    let application = Application::edited(|document| document["dbname"] = json!(dbname)).await;
+    assert_all_works(&Function::start(&[]), &application).await;
+    // The outage that recover exists for: the database has the password of a version without label.
+    let function = Function::start(&[]);
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..1], &token).await;
+    application.set_password(&application.password_in("AWSPENDING").await).await;
+    application.remove_pending_label().await;
+    let event = json!({"Operation": "recover", "SecretId": application.secret});
+    let recovered = function.invoke(event).await.unwrap();
+    assert_eq!(recovered["Done"], json!(["RestoreCurrent"]), "{recovered}");
+    assert!(application.accepts(&application.password_in("AWSCURRENT").await).await);
+}
+
+#[tokio::test]
+async fn alternating_users_are_rotated_and_recovered_without_them() {
+    let dbname = hardened_database().await;
+    let pair = Pair::edited(|document| document["dbname"] = json!(dbname)).await;
+    assert_all_works(&Function::start(&[]), &pair.application).await;
+}

@@ -1,0 +1,178 @@
+//! What follows from the answer to COMMIT and from the proof.
+
+use super::{COMMIT, Rotation, SHORT, own_database, superuser};
+use crate::world::fault_rig::FaultRig;
+use crate::world::postgres::PLAINTEXT_ROLES;
+use crate::world::unique;
+use crate::world::wire::Fault;
+
+const RESTORED: &str = "The role has AWSCURRENT's password again; a login with it worked.";
+const NOTHING_TO_RESTORE: &str =
+    "The role still has AWSCURRENT's password; a login with it worked.";
+const NOT_PROVEN: &str = "AWSCURRENT's password was set again, but a login with it fails too";
+
+#[tokio::test]
+async fn a_lost_answer_to_the_commit_with_the_pending_password_accepted_goes_on() {
+    let rotation = Rotation::begin().await;
+    rotation.rig.wire.arm_for(COMMIT, Fault::BreakAfter);
+    let finished = rotation.finish().await;
+    assert_eq!(rotation.rig.wire.hits(), 1);
+    rotation.assert_moved(finished).await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_the_commit_with_the_current_password_accepted_is_retryable() {
+    for (fault, kind) in [(Fault::BreakBefore, "ConnectionLost"), (Fault::Hang, "DatabaseTimedOut")]
+    {
+        let rotation = Rotation::begin().await;
+        rotation.rig.wire.arm_for(COMMIT, fault);
+        let finished = rotation.finish_within(SHORT).await;
+        let failure = rotation.assert_restored(finished, kind, true).await;
+        assert!(failure.message.contains(NOTHING_TO_RESTORE), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn a_proof_refused_with_28p01_restores_the_current_password() {
+    let rotation = Rotation::begin().await;
+    rotation.rig.wire.arm_for(COMMIT, Fault::Then(rotation.other_password()));
+    let finished = rotation.finish().await;
+    let failure = rotation.assert_restored(finished, "LoginRejected", false).await;
+    assert!(failure.message.contains(RESTORED), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_proof_refused_by_pg_hba_restores_the_current_password() {
+    let rotation = Rotation::begin().await;
+    let role = rotation.role().to_owned();
+    rotation.rig.wire.arm_each([
+        (COMMIT, Fault::Then(format!("REVOKE {PLAINTEXT_ROLES} FROM {role}"))),
+        (COMMIT, Fault::Then(format!("GRANT {PLAINTEXT_ROLES} TO {role}"))),
+    ]);
+    let finished = rotation.finish().await;
+    assert_eq!(rotation.rig.wire.hits(), 2, "the change and the way back");
+    let failure = rotation.assert_restored(finished, "HostNotPermitted", false).await;
+    assert!(failure.message.contains(RESTORED), "{}", failure.message);
+}
+
+/// The server accepted the password, whatever it refused afterwards.
+#[tokio::test]
+async fn a_session_refused_after_the_password_was_accepted_is_a_proof() {
+    for (after_commit, undo) in [
+        // 53300, 28000 and 42501.
+        ("ALTER ROLE :role CONNECTION LIMIT 1", "ALTER ROLE :role CONNECTION LIMIT -1"),
+        ("ALTER ROLE :role NOLOGIN", "ALTER ROLE :role LOGIN"),
+        ("REVOKE CONNECT ON DATABASE :db FROM PUBLIC", "GRANT CONNECT ON DATABASE :db TO PUBLIC"),
+    ] {
+        let rotation = Rotation::of(FaultRig::in_database(&own_database().await).await).await;
+        let dbname = rotation.rig.application.document["dbname"].as_str().unwrap();
+        let of_this = |sql: &str| sql.replace(":role", rotation.role()).replace(":db", dbname);
+        rotation.rig.wire.arm_for(COMMIT, Fault::Then(of_this(after_commit)));
+        let finished = rotation.finish().await;
+        superuser(&of_this(undo)).await;
+        rotation.assert_moved(finished).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_does_not_speak_against_the_password() {
+    let rotation = Rotation::begin().await;
+    // The first login is that of AWSCURRENT.
+    rotation.rig.wire.arm_login(2, Fault::Database(unique("gone_")));
+    let finished = rotation.finish().await;
+    assert_eq!(rotation.rig.wire.hits(), 1);
+    rotation.assert_moved(finished).await;
+}
+
+#[tokio::test]
+async fn a_proof_that_says_nothing_is_made_again() {
+    for fault in [Fault::BreakBefore, Fault::BreakAfter, Fault::Refuse("57P03")] {
+        let rotation = Rotation::begin().await;
+        rotation.rig.wire.arm_login(2, fault);
+        let finished = rotation.finish().await;
+        assert_eq!(rotation.rig.wire.hits(), 1);
+        rotation.assert_moved(finished).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_no_proof_reaches_gets_the_current_password_back() {
+    let rotation = Rotation::begin().await;
+    rotation.rig.wire.arm_logins_until(2, Fault::BreakBefore, COMMIT);
+    let finished = rotation.finish_within(SHORT).await;
+    let failure = rotation.assert_restored(finished, "ConnectionLost", true).await;
+    assert!(failure.message.contains(RESTORED), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_server_that_no_login_reaches_again_has_the_current_password() {
+    let rotation = Rotation::begin().await;
+    rotation.rig.wire.arm_logins_from(2, Fault::BreakBefore);
+    let finished = rotation.finish_within(SHORT).await;
+    rotation.rig.wire.disarm();
+    let failure = rotation.assert_restored(finished, "ConnectionLost", true).await;
+    assert!(failure.message.contains(NOT_PROVEN), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_role_that_neither_password_opens_keeps_awspending_and_both_causes() {
+    for (after_commit, undo, kind) in [
+        (
+            "ALTER ROLE :role VALID UNTIL '2000-01-01'",
+            "ALTER ROLE :role VALID UNTIL 'infinity'",
+            "LoginRejected",
+        ),
+        ("REVOKE plaintext_roles FROM :role", "GRANT plaintext_roles TO :role", "HostNotPermitted"),
+    ] {
+        let rotation = Rotation::begin().await;
+        let of_this = |sql: &str| sql.replace(":role", rotation.role());
+        rotation.rig.wire.arm_for(COMMIT, Fault::Then(of_this(after_commit)));
+        let finished = rotation.finish().await;
+        superuser(&of_this(undo)).await;
+        let failure = rotation.assert_restored(finished, kind, false).await;
+        for cause in ["login with AWSPENDING", NOT_PROVEN, "login with AWSCURRENT"] {
+            assert!(failure.message.contains(cause), "{cause}: {}", failure.message);
+        }
+    }
+}
+
+/// A wrong password comes before NOLOGIN, and the right one is proven by it.
+#[tokio::test]
+async fn a_role_that_may_no_longer_log_in_has_the_current_password_again() {
+    let rotation = Rotation::begin().await;
+    let no_login = format!("{}; ALTER ROLE {} NOLOGIN", rotation.other_password(), rotation.role());
+    rotation.rig.wire.arm_for(COMMIT, Fault::Then(no_login));
+    let finished = rotation.finish().await;
+    superuser(&format!("ALTER ROLE {} LOGIN", rotation.role())).await;
+    let failure = rotation.assert_restored(finished, "LoginRejected", false).await;
+    assert!(failure.message.contains(RESTORED), "{}", failure.message);
+}
+
+/// What a failover does that loses the last change.
+#[tokio::test]
+async fn a_change_that_is_lost_with_its_session_leaves_nothing_to_restore() {
+    let rotation = Rotation::begin().await;
+    let before = rotation.rig.application.stored_hash().await.unwrap();
+    let lost = format!(
+        "ALTER ROLE {role} PASSWORD '{before}'; {end}",
+        role = rotation.role(),
+        end = end_sessions(rotation.role())
+    );
+    rotation.rig.wire.arm_for(COMMIT, Fault::Then(lost));
+    let finished = rotation.finish().await;
+    let failure = rotation.assert_restored(finished, "LoginRejected", false).await;
+    assert!(failure.message.contains(NOTHING_TO_RESTORE), "{}", failure.message);
+}
+
+/// A session that is gone matters only to the way back.
+#[tokio::test]
+async fn a_proof_counts_without_the_session_that_made_the_change() {
+    let rotation = Rotation::begin().await;
+    rotation.rig.wire.arm_for(COMMIT, Fault::Then(end_sessions(rotation.role())));
+    let finished = rotation.finish().await;
+    rotation.assert_moved(finished).await;
+}
+
+fn end_sessions(role: &str) -> String {
+    format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")
+}
