@@ -4,7 +4,7 @@ use super::lambda::{Function, binary};
 
 /// Calls to Secrets Manager, and sessions in the database, of a rotation of a single user.
 pub const CALLS: usize = 12;
-pub const SESSIONS: usize = 3;
+pub const SESSIONS: usize = 4;
 /// Handshakes with Secrets Manager: of one process, which createSecret's three calls at once make;
 /// and of four, of which the last three make two calls at once.
 pub const HANDSHAKES_WARM: usize = 3;
