@@ -10,6 +10,8 @@
 
 #[path = "deployment/notify.rs"]
 mod notify;
+#[path = "deployment/package.rs"]
+mod package;
 #[path = "deployment/proof.rs"]
 mod proof;
 mod world;
@@ -29,10 +31,7 @@ use world::{environment_variable, eventually, random_hex, random_token, world};
 #[tokio::main]
 async fn main() -> ExitCode {
     if !terraform::available().await {
-        println!(
-            "NOT RUN: terraform is missing, so the Terraform module was not applied. Install \
-             Terraform 1.11 or newer."
-        );
+        println!("NOT RUN: the Terraform module was not applied. Install Terraform 1.11 or newer.");
         return if environment_variable("CI").is_some() {
             ExitCode::FAILURE
         } else {
@@ -46,15 +45,17 @@ async fn main() -> ExitCode {
     );
     prepare().await;
     let module = Module::copy().await;
-    // Terraform's cache of providers, where there is no mirror, is not for several at once.
+    // Several at once would write to Terraform's cache of providers, where there is no mirror.
     module.must("single-user", &["init", "-no-color", "-input=false"], &[]).await;
     tokio::join!(
         example(&print, &module, "single-user", &["app_single"]),
         example(&print, &module, "alternating-users", &["app_pair"]),
         example(&print, &module, "many-secrets", &["orders", "billing", "reports"]),
+        example(&print, &module, "fleet", &["fleet_orders", "fleet_billing"]),
         example(&print, &module, "existing-vpc", &["app_vpc"]),
         proof::of_the_role(&print, &module),
         notify::reaches_its_targets(&print, &module),
+        package::of_the_package(&print, &module),
     );
     let left = world().aws.look_up("resources", "all").await;
     let nothing =
@@ -77,11 +78,13 @@ async fn prepare() {
 async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
     let seed = random_hex();
     let port = world().postgres.port.to_string();
+    let usernames = serde_json::json!(roles).to_string();
     let variables = [
         ("host", HOST),
         ("port", &port),
         ("dbname", "postgres"),
         ("username", roles[0]),
+        ("usernames", &usernames),
         ("password", &seed),
         ("rotate_immediately", "true"),
     ];
@@ -134,7 +137,7 @@ async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
         assert!(!text.contains("SCRAM-SHA-256$"), "{name}: a verifier in the {place}");
     }
     module.must(name, &["destroy", "-auto-approve", "-no-color", "-input=false"], &variables).await;
-    let users = if pair { "two users in turn" } else { "each by itself" };
+    let users = if pair { "two users take turns" } else { "one user each" };
     print.proof(
         true,
         &format!(

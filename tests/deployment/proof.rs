@@ -42,6 +42,11 @@ struct Deployment {
 pub(crate) async fn of_the_role(print: &Print, module: &Module) {
     let (single, pair, other) =
         (Application::new().await, Pair::new().await, Application::new().await);
+    let below = Application::new().await;
+    let document = below.document.clone();
+    let text = document.to_string();
+    let (role, password) = (below.role, below.password);
+    let below = Application::storing(&role, &password, document, &text, "below-a-prefix/").await;
     let admin_secret = pair.application.document["masterarn"].as_str().unwrap().to_owned();
     let (key, admin_key) = (key().await, self::key().await);
     for (secret, key) in
@@ -86,6 +91,17 @@ pub(crate) async fn of_the_role(print: &Print, module: &Module) {
         assert!(said.contains(expected), "{what}: {said}");
         print.proof(true, &format!("{what}: {expected}"));
     }
+    let denied = operate("status", &below).await.unwrap_err();
+    assert!(denied.contains("secretsmanager:DescribeSecret"), "{denied}");
+    print.proof(true, "a secret below the prefix that does not name the function: DescribeSecret");
+    let attached = world().aws.client().rotate_secret().secret_id(&below.secret);
+    let attached = attached.rotation_lambda_arn(arn(NAME)).rotate_immediately(false);
+    attached.send().await.expect("the secret names the function");
+    settled(&below.secret).await;
+    operate("rotate", &below).await.expect("it rotates");
+    print.proof(true, "a secret below the prefix that names the function rotates");
+    let detached = world().aws.client().cancel_rotate_secret().secret_id(&below.secret);
+    detached.send().await.expect("its rotation is switched off");
     module.must(NAME, &["destroy", "-auto-approve", "-no-color", "-input=false"], &[]).await;
 }
 
@@ -107,6 +123,8 @@ fn configuration(
         },
         "module": {"rotation": {
             "source": "../..", "name": NAME, "subnet_ids": "${data.aws_subnets.this.ids}",
+            "package": "../../../target/lambda/postgres-secret-rotation/bootstrap.zip",
+            "secret_prefixes": ["below-a-prefix/"],
             "databases": {"shop": {"security_group_id": group}},
             "endpoint": {"security_group_ids": [group]},
             "secrets": {
