@@ -1,6 +1,5 @@
-//! `terraform apply` of the module's examples to an emulated AWS that checks IAM, with the real
-//! function and the real PostgreSQL behind it; and the proof that the role which Terraform makes is
-//! enough, and that each of its actions is needed.
+//! Applies the module's examples to an emulated AWS that checks IAM, with the real function and the
+//! real PostgreSQL, and proves the role that Terraform creates.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -73,8 +72,8 @@ async fn prepare() {
     admin().await.batch_execute(tables).await.expect("the tables are made");
 }
 
-/// Applies an example whose first rotation the apply itself starts, has Secrets Manager rotate once
-/// more, and takes all down again.
+/// Applies an example, which starts its first rotation, rotates once more through Secrets Manager,
+/// and destroys the example.
 async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
     let seed = random_hex();
     let port = world().postgres.port.to_string();
@@ -148,7 +147,7 @@ async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
     );
 }
 
-/// What the function has logged in its log group.
+/// What is in the function's log group.
 async fn log(module: &Module, name: &str) -> String {
     let function = module.output(name, "function_name").await;
     world().aws.look_up("logs", function.as_str().unwrap()).await.to_string()
@@ -170,7 +169,7 @@ async fn make_roles(maker: &tokio_postgres::Client, roles: &[&str], password: &s
     }
 }
 
-/// What Amazon RDS does beside the secret that it manages: the role. Then its session.
+/// Creates the role of the secret that RDS manages, as RDS does, and opens its session.
 async fn master() -> tokio_postgres::Client {
     let client = world().aws.client();
     let made = async {
@@ -191,7 +190,7 @@ async fn master() -> tokio_postgres::Client {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    // Much comes before the database in an apply.
+    // An apply creates the database late.
     let secret = tokio::time::timeout(Duration::from_mins(6), made)
         .await
         .expect("the secret that RDS manages");
@@ -205,7 +204,7 @@ async fn master() -> tokio_postgres::Client {
     world().postgres.login(&user, &password).await.expect("the master logs in")
 }
 
-/// The user and the password in AWSCURRENT.
+/// Username and password in AWSCURRENT.
 async fn login(secret: &str) -> (String, String) {
     let value =
         world().aws.client().get_secret_value().secret_id(secret).send().await.expect("AWSCURRENT");
@@ -218,8 +217,7 @@ async fn accepted((user, password): &(String, String)) -> bool {
     world().postgres.login(user, password).await.is_ok()
 }
 
-/// Waits for the end of what `terraform apply` has started: a rotation, or the test that AWS runs
-/// instead where none is wanted.
+/// Waits for the end of what `terraform apply` has started: a rotation, or AWS's test without one.
 async fn settled(secret: &str) {
     eventually("the end of what terraform apply has started", async || {
         let labels = world()
@@ -240,7 +238,7 @@ async fn settled(secret: &str) {
     .await;
 }
 
-/// `aws secretsmanager rotate-secret`, with the function that Terraform has set, to its end.
+/// Rotates with the function that Terraform has set, and waits for the end.
 async fn rotate(secret: &str) -> Value {
     let token = random_token();
     world()
