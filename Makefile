@@ -1,7 +1,7 @@
 # The project's commands. CI uses them too. `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test test-matrix check package release plan apply destroy bench \
+.PHONY: help demo drill day-one test test-matrix check package release plan apply destroy bench \
 	status preflight rotate recover retire roots audit clean tools world soak
 
 # x86_64 or arm64. The default is this machine's.
@@ -28,6 +28,9 @@ demo: world ## watch a rotation of a real PostgreSQL and its proof (STRATEGY=alt
 
 drill: world ## watch rotations that are interrupted after each step and recovered by one call
 	@$(CARGO_TEST) --test drill
+
+day-one: world ## watch a first day with the Terraform module, on an emulated AWS and with a clock
+	@$(CARGO_TEST) --test day_one
 
 test: check package world ## run everything that needs no cloud account (PG_BIN=<folder>: another PostgreSQL)
 	terraform/check
@@ -72,9 +75,10 @@ retire: ## end the use of SECRET's previous password (OPTIONS=--terminate)
 status preflight rotate recover retire:
 	@tools/rotation $@ $$OPTIONS $${FUNCTION:+--function="$$FUNCTION"} -- "$$SECRET"
 
-# They count only on make's command line, not in the environment. They are text: neither make nor a shell expands them.
+# They count only on make's command line, not in the environment. Neither make nor a shell expands what is in them.
 typed = $(if $(filter command,$(origin $(1))),$(value $(1)))
-$(foreach name,VIA DRY_RUN PREFER TERMINATE,$(if $(call typed,$(name)),$(error $(name) is not known. Use OPTIONS=--dry-run and the like: tools/rotation --help)))
+$(foreach name,VIA DRY_RUN PREFER TERMINATE,$(if $(call typed,$(name)),\
+	$(error $(name) is not known. Use OPTIONS=--dry-run and the like: tools/rotation --help)))
 override export SECRET := $(call typed,SECRET)
 override export FUNCTION := $(call typed,FUNCTION)
 override export OPTIONS := $(call typed,OPTIONS)

@@ -1,12 +1,4 @@
 locals {
-  rotated_secrets = [for s in var.secrets : s.secret_arn]
-  admin_secrets   = distinct([for s in var.secrets : s.admin_secret_arn if s.admin_secret_arn != null])
-
-  rotated_by_key = { for s in var.secrets : s.kms_key_arn => s.secret_arn... if s.kms_key_arn != null }
-  admin_by_key = {
-    for s in var.secrets : s.admin_kms_key_arn => s.admin_secret_arn... if s.admin_kms_key_arn != null
-  }
-
   # The role uses keys only through Secrets Manager, and only for these secrets.
   via_secrets_manager = "secretsmanager.${local.region}.${data.aws_partition.current.dns_suffix}"
 
@@ -21,7 +13,7 @@ locals {
         "secretsmanager:PutSecretValue",
         "secretsmanager:UpdateSecretVersionStage",
       ]
-      Resource = local.rotated_secrets
+      Resource = local.rotated_patterns
       # Only while this function rotates the secret.
       Condition = { StringEquals = { "secretsmanager:resource/AllowRotationLambdaArn" = local.function_arn } }
     }],
@@ -31,16 +23,26 @@ locals {
       Action   = ["secretsmanager:GetSecretValue"]
       Resource = arns
     } if length(arns) > 0],
-    [for key, arns in local.rotated_by_key : {
-      Sid      = "EncryptRotatedSecrets${index(keys(local.rotated_by_key), key)}"
+    [for key, patterns in local.patterns_by_key : {
+      Sid      = "EncryptRotatedSecrets${index(keys(local.patterns_by_key), key)}"
       Effect   = "Allow"
       Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
       Resource = [key]
-      Condition = { StringEquals = {
-        "kms:ViaService"                  = local.via_secrets_manager
-        "kms:EncryptionContext:SecretARN" = arns
-      } }
+      Condition = {
+        StringEquals = { "kms:ViaService" = local.via_secrets_manager }
+        StringLike   = { "kms:EncryptionContext:SecretARN" = patterns }
+      }
     }],
+    [for keys in [var.secret_prefix_kms_key_arns] : {
+      Sid      = "EncryptSecretsBelowPrefixes"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = keys
+      Condition = {
+        StringEquals = { "kms:ViaService" = local.via_secrets_manager }
+        StringLike   = { "kms:EncryptionContext:SecretARN" = local.prefix_patterns }
+      }
+    } if length(keys) > 0],
     [for key, arns in local.admin_by_key : {
       Sid      = "DecryptAdminSecrets${index(keys(local.admin_by_key), key)}"
       Effect   = "Allow"
@@ -146,7 +148,7 @@ resource "aws_iam_role_policy" "function" {
       condition     = local.function_policy_size <= 8192
       error_message = <<-EOT
         The role's policy has ${local.function_policy_size} characters, and at most 8192 fit.
-        Use the module again for some of the secrets.
+        Use secret_prefixes, or use the module again for some of the secrets.
       EOT
     }
   }

@@ -1,23 +1,7 @@
 locals {
-  # Versions 5 and 6 of the provider name the region differently. An ARN is the same in both.
-  arn       = split(":", values(var.secrets)[0].secret_arn)
-  partition = local.arn[1]
-  region    = local.arn[3]
-  account   = local.arn[4]
-
   # The role's policy names the function, and the function needs the role. So the ARN is composed.
   function_arn = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}"
   log_group    = "/aws/lambda/${var.name}"
-  package      = coalesce(var.package, "${path.module}/../target/lambda/postgres-secret-rotation/bootstrap.zip")
-
-  # The function rejects null, and an empty entry takes room for nothing.
-  policies = { for s in var.secrets : s.secret_arn => {
-    for field, value in merge({ strategy = s.strategy, admin_secret = s.admin_secret_arn }, s.policy) :
-    field => value if value != null
-  } }
-  rotation_policy = jsonencode({
-    secrets = { for arn, policy in local.policies : arn => policy if length(policy) > 0 }
-  })
 
   own_endpoint = one(formatlist("https://%s", aws_vpc_endpoint.secrets_manager[*].dns_entry[0].dns_name))
   environment = { for name, value in {
@@ -33,6 +17,18 @@ locals {
     SECRETS_MANAGER_ENDPOINT   = local.own_endpoint
   } : name => tostring(value) if value != null }
 
+  # How many characters of each included type a password may have. The function counts in the same way.
+  password_excluded = coalesce(var.password_policy.exclude_characters, ":/@\"'\\")
+  password_types = [for type in [
+    { excluded = var.password_policy.exclude_lowercase, characters = "abcdefghijklmnopqrstuvwxyz" },
+    { excluded = var.password_policy.exclude_uppercase, characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" },
+    { excluded = var.password_policy.exclude_numbers, characters = "0123456789" },
+    { excluded = var.password_policy.exclude_punctuation, characters = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" },
+    ] : length(setsubtract(split("", type.characters), split("", local.password_excluded)))
+    if !coalesce(type.excluded, false)
+  ]
+  password_bits = coalesce(var.password_policy.length, 32) * log(max(1, sum(concat([0], local.password_types))), 2)
+
   # Lambda counts the bytes of the variables as a JSON object.
   environment_size = floor(length(base64encode(jsonencode(local.environment))) * 3 / 4)
 }
@@ -47,8 +43,11 @@ resource "aws_lambda_function" "this" {
   runtime                        = "provided.al2023"
   handler                        = "bootstrap"
   architectures                  = [var.architecture]
-  filename                       = local.package
-  source_code_hash               = try(filebase64sha256(local.package), null)
+  filename                       = var.package
+  s3_bucket                      = one(var.package_s3[*].bucket)
+  s3_key                         = one(var.package_s3[*].key)
+  s3_object_version              = one(var.package_s3[*].version)
+  source_code_hash               = local.package_hash
   memory_size                    = var.memory_size
   timeout                        = var.timeout
   reserved_concurrent_executions = var.reserved_concurrency
@@ -81,54 +80,59 @@ resource "aws_lambda_function" "this" {
       EOT
     }
     precondition {
-      condition     = fileexists(local.package)
-      error_message = "There is no package at ${local.package}. Run make package, or set package."
+      condition     = (var.package == null) != (var.package_s3 == null)
+      error_message = <<-EOT
+        Set package to the path of the function's zip file, or package_s3 to its place in S3, and not both.
+        The zip file is in each release of the project. `make package` builds it from source.
+      EOT
+    }
+    precondition {
+      condition     = var.package == null || local.file_hash != ""
+      error_message = "There is no package at ${local.path}."
+    }
+    precondition {
+      condition     = var.package_sha256 == null || contains(["", var.package_sha256], local.file_hash)
+      error_message = "The package at ${local.path} does not have the hash package_sha256. Do not deploy it."
+    }
+    precondition {
+      condition     = var.package_s3 == null || var.package_sha256 != null
+      error_message = "package_s3 needs package_sha256, by which Terraform recognises the code and a change of it."
+    }
+    precondition {
+      condition     = var.package_s3 == null ? true : local.known_hash == local.expected_hash
+      error_message = "The object in S3 does not have the hash package_sha256. Do not deploy it."
+    }
+    precondition {
+      condition     = local.password_bits >= 50
+      error_message = "password_policy leaves too few characters: passwords could be guessed. Exclude less."
+    }
+    precondition {
+      condition = alltrue([
+        for count in local.password_types : count > 0 || var.password_policy.require_each_included_type == false
+      ])
+      error_message = <<-EOT
+        password_policy excludes every character of a type that each password must contain.
+        Exclude the type, or set require_each_included_type to false.
+      EOT
     }
     precondition {
       condition     = local.environment_size <= 4096
       error_message = <<-EOT
         The function's environment has ${local.environment_size} bytes, and Lambda allows 4096.
-        ${length(local.rotation_policy)} of them are ROTATION_POLICY. Move grants and probes into the secrets themselves
-        ("rotation": {"grants": [...], "probes": [...]}), or use the module again for some of the secrets.
+        ${length(local.rotation_policy)} of them are ROTATION_POLICY. Share a policy between secrets with policies,
+        move grants and probes into the secrets themselves ("rotation": {"grants": [...], "probes": [...]}),
+        or use the module again for some of the secrets.
+      EOT
+    }
+    precondition {
+      condition     = local.permissions_size <= 20480
+      error_message = <<-EOT
+        The permissions for ${length(local.permissions)} secrets and prefixes have ${local.permissions_size} bytes,
+        and Lambda allows 20480. Use secret_prefixes, or use the module again for some of the secrets.
       EOT
     }
   }
 
   # Lambda needs the network policy to create the function, and the function needs the other one at once.
   depends_on = [aws_iam_role_policy.function, aws_iam_role_policy.network]
-}
-
-resource "aws_lambda_permission" "secrets_manager" {
-  for_each = var.secrets
-
-  statement_id   = each.key
-  function_name  = aws_lambda_function.this.function_name
-  action         = "lambda:InvokeFunction"
-  principal      = "secretsmanager.amazonaws.com"
-  source_account = local.account
-  source_arn     = each.value.secret_arn
-}
-
-resource "aws_secretsmanager_secret_rotation" "this" {
-  #checkov:skip=CKV_AWS_304: the schedule is an input. Its default is 30 days
-  for_each = var.secrets
-
-  secret_id           = each.value.secret_arn
-  rotation_lambda_arn = aws_lambda_function.this.arn
-  rotate_immediately  = each.value.rotate_immediately
-
-  rotation_rules {
-    schedule_expression = each.value.schedule_expression
-    duration            = each.value.window
-  }
-
-  # Secrets Manager tests a new rotation at once, so the function must reach it and the database by then.
-  depends_on = [
-    aws_lambda_permission.secrets_manager,
-    aws_vpc_security_group_egress_rule.database,
-    aws_vpc_security_group_egress_rule.endpoint,
-    aws_vpc_security_group_egress_rule.prefix_list,
-    aws_vpc_security_group_ingress_rule.database,
-    aws_vpc_security_group_ingress_rule.endpoint,
-  ]
 }

@@ -112,7 +112,7 @@ resource "aws_vpc_endpoint" "secrets_manager" {
       Effect    = "Allow"
       Principal = "*"
       Action    = "secretsmanager:*"
-      Resource  = concat(local.rotated_secrets, local.admin_secrets)
+      Resource  = concat(local.rotated_patterns, local.admin_secrets)
       Condition = { ArnEquals = { "aws:PrincipalArn" = aws_iam_role.this.arn } }
     }]
   })

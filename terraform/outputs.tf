@@ -4,8 +4,18 @@ output "function_name" {
 }
 
 output "function_arn" {
-  description = "The ARN of the function."
+  description = "The ARN of the function, known once secrets can be attached to it."
   value       = aws_lambda_function.this.arn
+
+  # Attaching a secret has Secrets Manager test the rotation at once.
+  depends_on = [
+    aws_lambda_permission.secrets_manager,
+    aws_vpc_security_group_egress_rule.database,
+    aws_vpc_security_group_egress_rule.endpoint,
+    aws_vpc_security_group_egress_rule.prefix_list,
+    aws_vpc_security_group_ingress_rule.database,
+    aws_vpc_security_group_ingress_rule.endpoint,
+  ]
 }
 
 output "role_name" {

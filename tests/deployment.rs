@@ -1,6 +1,5 @@
-//! `terraform apply` of the module's examples to an emulated AWS that checks IAM, with the real
-//! function and the real PostgreSQL behind it; and the proof that the role which Terraform makes is
-//! enough, and that each of its actions is needed.
+//! Applies the module's examples to an emulated AWS that checks IAM, with the real function and the
+//! real PostgreSQL, and proves the role that Terraform creates.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +9,8 @@
 
 #[path = "deployment/notify.rs"]
 mod notify;
+#[path = "deployment/package.rs"]
+mod package;
 #[path = "deployment/proof.rs"]
 mod proof;
 mod world;
@@ -29,10 +30,7 @@ use world::{environment_variable, eventually, random_hex, random_token, world};
 #[tokio::main]
 async fn main() -> ExitCode {
     if !terraform::available().await {
-        println!(
-            "NOT RUN: terraform is missing, so the Terraform module was not applied. Install \
-             Terraform 1.11 or newer."
-        );
+        println!("NOT RUN: the Terraform module was not applied. Install Terraform 1.11 or newer.");
         return if environment_variable("CI").is_some() {
             ExitCode::FAILURE
         } else {
@@ -46,15 +44,17 @@ async fn main() -> ExitCode {
     );
     prepare().await;
     let module = Module::copy().await;
-    // Terraform's cache of providers, where there is no mirror, is not for several at once.
+    // Several at once would write to Terraform's cache of providers, where there is no mirror.
     module.must("single-user", &["init", "-no-color", "-input=false"], &[]).await;
     tokio::join!(
         example(&print, &module, "single-user", &["app_single"]),
         example(&print, &module, "alternating-users", &["app_pair"]),
         example(&print, &module, "many-secrets", &["orders", "billing", "reports"]),
+        example(&print, &module, "fleet", &["fleet_orders", "fleet_billing"]),
         example(&print, &module, "existing-vpc", &["app_vpc"]),
         proof::of_the_role(&print, &module),
         notify::reaches_its_targets(&print, &module),
+        package::of_the_package(&print, &module),
     );
     let left = world().aws.look_up("resources", "all").await;
     let nothing =
@@ -72,16 +72,18 @@ async fn prepare() {
     admin().await.batch_execute(tables).await.expect("the tables are made");
 }
 
-/// Applies an example whose first rotation the apply itself starts, has Secrets Manager rotate once
-/// more, and takes all down again.
+/// Applies an example, which starts its first rotation, rotates once more through Secrets Manager,
+/// and destroys the example.
 async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
     let seed = random_hex();
     let port = world().postgres.port.to_string();
+    let usernames = serde_json::json!(roles).to_string();
     let variables = [
         ("host", HOST),
         ("port", &port),
         ("dbname", "postgres"),
         ("username", roles[0]),
+        ("usernames", &usernames),
         ("password", &seed),
         ("rotate_immediately", "true"),
     ];
@@ -134,7 +136,7 @@ async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
         assert!(!text.contains("SCRAM-SHA-256$"), "{name}: a verifier in the {place}");
     }
     module.must(name, &["destroy", "-auto-approve", "-no-color", "-input=false"], &variables).await;
-    let users = if pair { "two users in turn" } else { "each by itself" };
+    let users = if pair { "two users take turns" } else { "one user each" };
     print.proof(
         true,
         &format!(
@@ -145,7 +147,7 @@ async fn example(print: &Print, module: &Module, name: &str, roles: &[&str]) {
     );
 }
 
-/// What the function has logged in its log group.
+/// What is in the function's log group.
 async fn log(module: &Module, name: &str) -> String {
     let function = module.output(name, "function_name").await;
     world().aws.look_up("logs", function.as_str().unwrap()).await.to_string()
@@ -167,7 +169,7 @@ async fn make_roles(maker: &tokio_postgres::Client, roles: &[&str], password: &s
     }
 }
 
-/// What Amazon RDS does beside the secret that it manages: the role. Then its session.
+/// Creates the role of the secret that RDS manages, as RDS does, and opens its session.
 async fn master() -> tokio_postgres::Client {
     let client = world().aws.client();
     let made = async {
@@ -188,7 +190,7 @@ async fn master() -> tokio_postgres::Client {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    // Much comes before the database in an apply.
+    // An apply creates the database late.
     let secret = tokio::time::timeout(Duration::from_mins(6), made)
         .await
         .expect("the secret that RDS manages");
@@ -202,7 +204,7 @@ async fn master() -> tokio_postgres::Client {
     world().postgres.login(&user, &password).await.expect("the master logs in")
 }
 
-/// The user and the password in AWSCURRENT.
+/// Username and password in AWSCURRENT.
 async fn login(secret: &str) -> (String, String) {
     let value =
         world().aws.client().get_secret_value().secret_id(secret).send().await.expect("AWSCURRENT");
@@ -215,8 +217,7 @@ async fn accepted((user, password): &(String, String)) -> bool {
     world().postgres.login(user, password).await.is_ok()
 }
 
-/// Waits for the end of what `terraform apply` has started: a rotation, or the test that AWS runs
-/// instead where none is wanted.
+/// Waits for the end of what `terraform apply` has started: a rotation, or AWS's test without one.
 async fn settled(secret: &str) {
     eventually("the end of what terraform apply has started", async || {
         let labels = world()
@@ -237,7 +238,7 @@ async fn settled(secret: &str) {
     .await;
 }
 
-/// `aws secretsmanager rotate-secret`, with the function that Terraform has set, to its end.
+/// Rotates with the function that Terraform has set, and waits for the end.
 async fn rotate(secret: &str) -> Value {
     let token = random_token();
     world()

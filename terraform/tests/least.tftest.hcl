@@ -1,4 +1,4 @@
-# One secret that needs neither an admin nor a key, in another partition; and the inputs that are only handed through.
+# One secret without an admin and without a key, in another partition, and inputs that are only passed on.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -24,35 +24,76 @@ variables {
   log_retention_days   = 30
 }
 
-run "the_least" {
+run "the_role_may_only_rotate_and_log" {
   command = apply
 
   assert {
-    condition     = [for s in jsondecode(aws_iam_role_policy.function.policy).Statement : s.Sid] == ["RotateSecrets", "WriteLogs"]
-    error_message = "Without an admin secret and keys the role may do more than rotate and log."
+    condition = [for s in jsondecode(aws_iam_role_policy.function.policy).Statement : s.Sid] == [
+      "RotateSecrets", "WriteLogs"
+    ]
+    error_message = "The role has other statements than RotateSecrets and WriteLogs."
   }
   assert {
-    condition     = length(regexall("arn:aws:|eu-central-1", "${aws_iam_role_policy.function.policy}${aws_iam_role_policy.network.policy}")) == 0
-    error_message = "An ARN is that of another partition or region."
+    condition = jsondecode(aws_iam_role.this.assume_role_policy).Statement == [{
+      Sid       = "Lambda", Effect = "Allow", Action = "sts:AssumeRole",
+      Principal = { Service = "lambda.amazonaws.com" }
+    }]
+    error_message = "Others than Lambda may assume the role."
   }
+  assert {
+    condition     = aws_iam_role.this.permissions_boundary == var.permissions_boundary
+    error_message = "The role has no permissions boundary."
+  }
+}
+
+run "every_arn_is_of_the_partition_and_region" {
+  command = apply
+
+  assert {
+    condition = length(regexall("arn:aws:|eu-central-1", join("", [
+      aws_iam_role_policy.function.policy, aws_iam_role_policy.network.policy
+    ]))) == 0
+    error_message = "An ARN has another partition or region."
+  }
+}
+
+run "inputs_reach_the_function_log_and_alarms" {
+  command = apply
+
   assert {
     condition = aws_lambda_function.this.environment[0].variables == tomap({
-      ROTATION_POLICY = "{\"secrets\":{}}", PASSWORD_LENGTH = "40", EXCLUDE_PUNCTUATION = "true", CA_BUNDLE_FILE = "/opt/roots.pem"
+      ROTATION_POLICY     = "{\"secrets\":{}}"
+      PASSWORD_LENGTH     = "40"
+      EXCLUDE_PUNCTUATION = "true"
+      CA_BUNDLE_FILE      = "/opt/roots.pem"
     })
-    error_message = "The environment is another."
+    error_message = "The function has other variables than expected."
   }
   assert {
     condition = (
-      aws_lambda_function.this.vpc_config[0].subnet_ids == toset(["subnet-1"]) && aws_lambda_function.this.vpc_config[0].security_group_ids == toset(["sg-own"]) &&
-      aws_lambda_function.this.layers == tolist([var.ca_bundle.layer_arn]) && aws_lambda_function.this.kms_key_arn == var.kms_key_arn &&
-      aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn && aws_cloudwatch_log_group.this.retention_in_days == 30 &&
-      aws_iam_role.this.permissions_boundary == var.permissions_boundary &&
-      alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset(var.alarm_actions)])
+      aws_lambda_function.this.vpc_config[0].subnet_ids == toset(["subnet-1"]) &&
+      aws_lambda_function.this.vpc_config[0].security_group_ids == toset(["sg-own"])
     )
-    error_message = "An input does not come to where it belongs."
+    error_message = "The function is in other subnets or has another security group."
   }
   assert {
-    condition     = jsondecode(aws_iam_role.this.assume_role_policy).Statement == [{ Sid = "Lambda", Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "lambda.amazonaws.com" } }]
-    error_message = "Somebody else than Lambda may take the role."
+    condition = (
+      aws_lambda_function.this.layers == tolist([var.ca_bundle.layer_arn]) &&
+      aws_lambda_function.this.kms_key_arn == var.kms_key_arn
+    )
+    error_message = "The function has another layer or key."
+  }
+  assert {
+    condition = (
+      aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn &&
+      aws_cloudwatch_log_group.this.retention_in_days == 30
+    )
+    error_message = "The log group has another key or retention."
+  }
+  assert {
+    condition = alltrue([
+      for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset(var.alarm_actions)
+    ])
+    error_message = "An alarm has other actions."
   }
 }

@@ -1,4 +1,4 @@
-# Settings that the module refuses; each run breaks one rule.
+# Settings that the module refuses. Each run breaks one rule.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -20,6 +20,14 @@ run "no_subnet" {
   expect_failures = [var.subnet_ids]
 }
 
+run "one_subnet_twice" {
+  command = plan
+  variables {
+    subnet_ids = ["subnet-1", "subnet-1"]
+  }
+  expect_failures = [var.subnet_ids]
+}
+
 run "no_database" {
   command = plan
   variables {
@@ -32,6 +40,22 @@ run "no_port" {
   command = plan
   variables {
     databases = { app = { security_group_id = "sg-database", port = 0 } }
+  }
+  expect_failures = [var.databases]
+}
+
+run "two_databases_with_one_security_group" {
+  command = plan
+  variables {
+    databases = { a = { security_group_id = "sg-database" }, b = { security_group_id = "sg-database" } }
+  }
+  expect_failures = [var.databases]
+}
+
+run "a_name_of_a_database_that_no_rule_can_describe" {
+  command = plan
+  variables {
+    databases = { "Bücher" = { security_group_id = "sg-database" } }
   }
   expect_failures = [var.databases]
 }
@@ -52,6 +76,30 @@ run "two_ways_to_secrets_manager" {
   expect_failures = [var.endpoint]
 }
 
+run "one_endpoint_group_twice" {
+  command = plan
+  variables {
+    endpoint = { security_group_ids = ["sg-endpoint", "sg-endpoint"] }
+  }
+  expect_failures = [var.endpoint]
+}
+
+run "one_prefix_list_twice" {
+  command = plan
+  variables {
+    endpoint = { prefix_list_ids = ["pl-1", "pl-1"] }
+  }
+  expect_failures = [var.endpoint]
+}
+
+run "a_database_and_the_endpoint_with_one_group_and_port" {
+  command = plan
+  variables {
+    databases = { app = { security_group_id = "sg-endpoint", port = 443 } }
+  }
+  expect_failures = [var.endpoint]
+}
+
 run "a_name_that_is_too_long" {
   command = plan
   variables {
@@ -60,7 +108,7 @@ run "a_name_that_is_too_long" {
   expect_failures = [var.name]
 }
 
-run "a_name_like_a_security_groups_id" {
+run "a_name_like_the_id_of_a_security_group" {
   command = plan
   variables {
     name = "sg-rotation"
@@ -100,6 +148,35 @@ run "a_short_password" {
   expect_failures = [var.password_policy]
 }
 
+run "passwords_of_no_characters" {
+  command = plan
+  variables {
+    password_policy = {
+      exclude_lowercase   = true
+      exclude_uppercase   = true
+      exclude_numbers     = true
+      exclude_punctuation = true
+    }
+  }
+  expect_failures = [aws_lambda_function.this]
+}
+
+run "passwords_of_few_characters" {
+  command = plan
+  variables {
+    password_policy = { length = 8, exclude_lowercase = true, exclude_uppercase = true, exclude_punctuation = true }
+  }
+  expect_failures = [aws_lambda_function.this]
+}
+
+run "a_required_type_without_characters" {
+  command = plan
+  variables {
+    password_policy = { exclude_characters = "0123456789" }
+  }
+  expect_failures = [aws_lambda_function.this]
+}
+
 run "a_bundle_where_no_layer_is" {
   command = plan
   variables {
@@ -132,10 +209,45 @@ run "an_alias_for_logs" {
   expect_failures = [var.kms_key_arn]
 }
 
-run "no_package" {
+run "a_boundary_by_its_name" {
   command = plan
   variables {
-    package = "./nowhere.zip"
+    permissions_boundary = "boundary"
   }
-  expect_failures = [aws_lambda_function.this]
+  expect_failures = [var.permissions_boundary]
+}
+
+run "six_alarm_actions" {
+  command = plan
+  variables {
+    alarm_actions = [for n in range(6) : "arn:aws:sns:eu-central-1:111122223333:alarms-${n}"]
+  }
+  expect_failures = [var.alarm_actions]
+}
+
+run "tags_of_aws" {
+  command = plan
+  variables {
+    tags = { "aws:owner" = "team" }
+  }
+  expect_failures = [var.tags]
+}
+
+run "too_many_tags" {
+  command = plan
+  variables {
+    tags = { for n in range(50) : "tag-${n}" => "x" }
+  }
+  expect_failures = [var.tags]
+}
+
+run "a_type_without_characters_that_is_not_required" {
+  command = plan
+  variables {
+    password_policy = { exclude_characters = "0123456789", require_each_included_type = false }
+  }
+  assert {
+    condition     = aws_lambda_function.this.environment[0].variables.REQUIRE_EACH_INCLUDED_TYPE == "false"
+    error_message = "The function has another password policy."
+  }
 }

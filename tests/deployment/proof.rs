@@ -1,4 +1,4 @@
-//! The role is enough, each action of it is needed, and what it does not name is denied.
+//! The role suffices, each of its actions is needed, and everything else is denied.
 
 use std::fmt::Debug;
 
@@ -14,21 +14,21 @@ use crate::{rotate, settled};
 
 const NAME: &str = "rotation-proof";
 
-/// All that the role is for, the quickest first.
+/// What the role is for. The quickest operation comes first.
 const OPERATIONS: [&str; 13] = [
     "update-function-configuration",
     "logging of status",
-    "status of one user",
-    "rotate-secret of one user",
-    "rotate-secret of two users",
-    "rotate of one user",
-    "rotate of two users",
+    "status, single user",
+    "rotate-secret, single user",
+    "rotate-secret, alternating users",
+    "rotate, single user",
+    "rotate, alternating users",
     "rotate-secret after an abandoned rotation",
     "recover after an abandoned rotation",
-    "preflight of one user",
-    "preflight of two users",
-    "retire of one user",
-    "retire of two users",
+    "preflight, single user",
+    "preflight, alternating users",
+    "retire, single user",
+    "retire, alternating users",
 ];
 
 struct Deployment {
@@ -37,11 +37,16 @@ struct Deployment {
     role: String,
 }
 
-/// Applies the module to the secrets of one user and of two, encrypted with keys of the team's own,
-/// and proves its role.
+/// Applies the module to secrets of both strategies, which keys of the team encrypt, and proves the
+/// role.
 pub(crate) async fn of_the_role(print: &Print, module: &Module) {
     let (single, pair, other) =
         (Application::new().await, Pair::new().await, Application::new().await);
+    let below = Application::new().await;
+    let document = below.document.clone();
+    let text = document.to_string();
+    let (role, password) = (below.role, below.password);
+    let below = Application::storing(&role, &password, document, &text, "below-a-prefix/").await;
     let admin_secret = pair.application.document["masterarn"].as_str().unwrap().to_owned();
     let (key, admin_key) = (key().await, self::key().await);
     for (secret, key) in
@@ -75,7 +80,7 @@ pub(crate) async fn of_the_role(print: &Print, module: &Module) {
     let rows = deployment.necessity().await;
     print.title(
         "Each action is needed",
-        "taken away by itself: what fails first without it, and which error names it",
+        "each one removed alone: what fails first without it, and the error that names it",
     );
     for [action, statement, operation, error] in rows {
         println!("  {action:<39} {statement:<24} {operation:<42} {error}");
@@ -86,6 +91,17 @@ pub(crate) async fn of_the_role(print: &Print, module: &Module) {
         assert!(said.contains(expected), "{what}: {said}");
         print.proof(true, &format!("{what}: {expected}"));
     }
+    let denied = operate("status", &below).await.unwrap_err();
+    assert!(denied.contains("secretsmanager:DescribeSecret"), "{denied}");
+    print.proof(true, "a secret below the prefix that does not name the function: DescribeSecret");
+    let attached = world().aws.client().rotate_secret().secret_id(&below.secret);
+    let attached = attached.rotation_lambda_arn(arn(NAME)).rotate_immediately(false);
+    attached.send().await.expect("the secret names the function");
+    settled(&below.secret).await;
+    operate("rotate", &below).await.expect("it rotates");
+    print.proof(true, "a secret below the prefix that names the function rotates");
+    let detached = world().aws.client().cancel_rotate_secret().secret_id(&below.secret);
+    detached.send().await.expect("its rotation is switched off");
     module.must(NAME, &["destroy", "-auto-approve", "-no-color", "-input=false"], &[]).await;
 }
 
@@ -107,6 +123,8 @@ fn configuration(
         },
         "module": {"rotation": {
             "source": "../..", "name": NAME, "subnet_ids": "${data.aws_subnets.this.ids}",
+            "package": "../../../target/lambda/postgres-secret-rotation/bootstrap.zip",
+            "secret_prefixes": ["below-a-prefix/"],
             "databases": {"shop": {"security_group_id": group}},
             "endpoint": {"security_group_ids": [group]},
             "secrets": {
@@ -130,7 +148,7 @@ async fn key() -> String {
 }
 
 impl Deployment {
-    /// Runs the operation; how it fails.
+    /// Runs the operation. An error says how it failed.
     async fn attempt(&self, operation: &str) -> Result<(), String> {
         let (single, pair) = (&self.single, &self.pair.application);
         match operation {
@@ -145,15 +163,15 @@ impl Deployment {
                     Ok(())
                 }
             }
-            "status of one user" => operate("status", single).await,
-            "rotate-secret of one user" => outcome(&rotate(&single.secret).await),
-            "rotate-secret of two users" => outcome(&rotate(&pair.secret).await),
-            "preflight of one user" => operate("preflight", single).await,
-            "preflight of two users" => operate("preflight", pair).await,
-            "retire of one user" => operate("retire", single).await,
-            "retire of two users" => operate("retire", pair).await,
-            "rotate of one user" => operate("rotate", single).await,
-            "rotate of two users" => operate("rotate", pair).await,
+            "status, single user" => operate("status", single).await,
+            "rotate-secret, single user" => outcome(&rotate(&single.secret).await),
+            "rotate-secret, alternating users" => outcome(&rotate(&pair.secret).await),
+            "preflight, single user" => operate("preflight", single).await,
+            "preflight, alternating users" => operate("preflight", pair).await,
+            "retire, single user" => operate("retire", single).await,
+            "retire, alternating users" => operate("retire", pair).await,
+            "rotate, single user" => operate("rotate", single).await,
+            "rotate, alternating users" => operate("rotate", pair).await,
             "rotate-secret after an abandoned rotation" => {
                 self.abandon().await;
                 outcome(&rotate(&single.secret).await)
@@ -166,8 +184,8 @@ impl Deployment {
         }
     }
 
-    /// Leaves the database with a password that no label leads to, as a rotation does that is given
-    /// up after `setSecret`.
+    /// Leaves the database with a password that no label leads to, like a rotation that is abandoned
+    /// after `setSecret`.
     async fn abandon(&self) {
         let (token, password) = (random_hex(), random_hex());
         self.single.put(&token, &self.single.document_with(&password), &["AWSPENDING"]).await;
@@ -180,7 +198,7 @@ impl Deployment {
         self.single.set_password(&password).await;
     }
 
-    /// Sets the function's VPC anew, which has Lambda try the role.
+    /// Sets the function's VPC again, for which Lambda tries the role.
     async fn update(&self) -> Result<(), String> {
         let path = format!("/2015-03-31/functions/{NAME}/configuration");
         let (_, now) = world().aws.call("lambda", "testing", "GET", &path, String::new()).await;
@@ -192,8 +210,8 @@ impl Deployment {
         if status == 200 { Ok(()) } else { Err(answer) }
     }
 
-    /// Takes each action away by itself: its statement's resources, what fails first without it,
-    /// and with which error.
+    /// Removes each action alone: the action, its statement, what fails first without it, and the
+    /// error.
     async fn necessity(&self) -> Vec<[String; 4]> {
         let whole = world().aws.look_up("policies", &self.role).await;
         let mut rows = Vec::new();
@@ -208,7 +226,7 @@ impl Deployment {
                 let actions = statement["Action"].as_array().unwrap();
                 for action in actions {
                     let mut cut = whole.clone();
-                    // A statement without an action is none; this one names what does not exist.
+                    // A statement needs an action, so one that does not exist stays in it.
                     let rest: Vec<_> = actions
                         .iter()
                         .filter(|each| *each != action)
@@ -248,7 +266,7 @@ impl Deployment {
         None
     }
 
-    /// What was tried, what AWS said, and what it has to say.
+    /// What was tried, what AWS said, and what AWS must say.
     async fn denials(
         &self,
         admin_secret: &str,
@@ -260,7 +278,7 @@ impl Deployment {
         let interface =
             "Action=CreateNetworkInterface&Version=2016-11-15&SubnetId=subnet-1".to_owned();
         let assume = "Action=AssumeRole&Version=2011-06-15&RoleSessionName=x&RoleArn=\
-             arn:aws:iam::123456789012:role/somebody-elses"
+             arn:aws:iam::123456789012:role/of-another-service"
             .to_owned();
         let with = |secret: &str, function: &str| {
             theirs.rotate_secret().secret_id(secret).rotation_lambda_arn(arn(function)).send()
@@ -299,7 +317,7 @@ impl Deployment {
                 "Secrets Manager cannot invoke the specified Lambda function",
             ),
         ];
-        // Somebody lets Secrets Manager call the function for a secret that the role does not name.
+        // Secrets Manager may call the function for a secret that the role does not name.
         let grant = json!({"StatementId": "other", "Action": "lambda:InvokeFunction",
             "Principal": "secretsmanager.amazonaws.com"});
         world()
@@ -325,7 +343,7 @@ impl Deployment {
             .send()
             .await
             .expect("it is called off");
-        // The secret is another function's from here on.
+        // From here on another function rotates the secret.
         let _ = with(&self.single.secret, BY_HAND).await;
         let taken = ours.get_secret_value().secret_id(&self.single.secret).send().await;
         tried.push((
@@ -341,7 +359,7 @@ fn said<T, E: Debug>(result: Result<T, E>) -> String {
     result.err().map_or_else(|| "nothing".to_owned(), |error| format!("{error:?}"))
 }
 
-/// `aws lambda invoke` of an operation; its error.
+/// Invokes an operation, like `aws lambda invoke`, and returns its error.
 async fn operate(operation: &str, application: &Application) -> Result<(), String> {
     let path = format!("/2015-03-31/functions/{NAME}/invocations");
     let event = json!({"Operation": operation, "SecretId": application.secret}).to_string();

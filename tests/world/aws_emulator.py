@@ -143,6 +143,8 @@ class Rotation:
         function = self.secret.rotation_lambda_arn.rpartition(":")[2]
         failed, answer = invoke(function, json.dumps({"Step": step} | self.event))
         error = (answer or "no message") if failed else None
+        if failed and "aws_lambda" in sys.modules:
+            account().failed(self.secret.rotation_lambda_arn.rpartition(":")[2])
         self.log.append({"step": step, "ms": round((time.monotonic() - started) * 1000), "error": error})
         return error is None
 

@@ -123,6 +123,20 @@ def resources():
     } | aws_events.resources()
 
 
+def failed(name):
+    """CloudWatch's alarm on the errors of that function goes off and tells its topics. The service takes minutes."""
+    from moto.sns.models import sns_backends
+
+    for alarm in cloudwatch_backends[ACCOUNT][REGION].alarms.values():
+        watched = (alarm.namespace, alarm.metric_name, {each.name: each.value for each in alarm.dimensions})
+        if watched != ("AWS/Lambda", "Errors", {"FunctionName": name}) or alarm.state_value == "ALARM":
+            continue
+        alarm.update_state("Threshold Crossed", "{}", "ALARM")
+        message = {"AlarmName": alarm.name, "AlarmDescription": alarm.description, "NewStateValue": "ALARM"}
+        for topic in alarm.alarm_actions:
+            sns_backends[ACCOUNT][REGION].publish(json.dumps(message), arn=topic)
+
+
 def logged(group):
     """The messages of a log group."""
     streams = logs_backends[ACCOUNT][REGION].groups[group].streams.values()

@@ -78,10 +78,14 @@ impl Module {
 
     /// Writes a configuration in JSON into a folder beside the examples.
     pub fn write(&self, name: &str, configuration: &serde_json::Value) {
+        self.write_file(name, "main.tf.json", &configuration.to_string());
+    }
+
+    /// A file in a folder beside the examples.
+    pub fn write_file(&self, name: &str, file: &str, content: &str) {
         let folder = self.place(name);
         std::fs::create_dir_all(&folder).expect("a folder");
-        std::fs::write(folder.join("main.tf.json"), configuration.to_string())
-            .expect("the configuration");
+        std::fs::write(folder.join(file), content).expect("the file");
     }
 
     fn place(&self, name: &str) -> PathBuf {

@@ -30,6 +30,7 @@ module "rotation" {
   source = "../.."
 
   name         = "rotation-existing-vpc"
+  package      = var.package
   architecture = var.architecture
   subnet_ids   = data.aws_subnets.this.ids
   databases    = { shop = { security_group_id = data.aws_security_group.database.id, port = var.port } }

@@ -36,6 +36,7 @@ module "rotation" {
   source = "../.."
 
   name         = "rotation-many"
+  package      = var.package
   architecture = var.architecture
   subnet_ids   = module.network.subnet_ids
   databases    = { shop = { security_group_id = module.network.database_security_group_id, port = var.port } }

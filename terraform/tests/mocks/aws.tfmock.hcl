@@ -4,8 +4,22 @@ mock_data "aws_partition" {
   defaults = { dns_suffix = "amazonaws.com" }
 }
 
+mock_data "aws_caller_identity" {
+  defaults = { account_id = "111122223333" }
+}
+
+# Another account shares the subnet.
 mock_data "aws_subnet" {
-  defaults = { vpc_id = "vpc-1" }
+  defaults = { vpc_id = "vpc-1", arn = "arn:aws:ec2:eu-central-1:444455556666:subnet/subnet-1" }
+}
+
+# That of no bytes at all.
+mock_data "aws_s3_object" {
+  defaults = { checksum_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+}
+
+mock_data "aws_lambda_function" {
+  defaults = { code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
 }
 
 mock_resource "aws_security_group" {
@@ -21,5 +35,7 @@ mock_resource "aws_lambda_function" {
 }
 
 mock_resource "aws_vpc_endpoint" {
-  defaults = { dns_entry = [{ dns_name = "vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com", hosted_zone_id = "Z" }] }
+  defaults = {
+    dns_entry = [{ dns_name = "vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com", hosted_zone_id = "Z" }]
+  }
 }

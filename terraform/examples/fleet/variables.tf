@@ -1,0 +1,48 @@
+variable "host" {
+  description = "The host of the database. With the default, every rotation reports that it cannot reach it."
+  type        = string
+  default     = "shop.internal"
+}
+
+variable "port" {
+  description = "The port of the database."
+  type        = number
+  default     = 5432
+}
+
+variable "dbname" {
+  description = "The database that the role uses."
+  type        = string
+  default     = "shop"
+}
+
+variable "usernames" {
+  description = "The roles whose passwords rotate."
+  type        = set(string)
+  default     = ["orders", "billing", "reports"]
+}
+
+variable "password" {
+  description = "The present password of all roles. Default: a random one."
+  type        = string
+  default     = null
+  ephemeral   = true
+}
+
+variable "rotate_immediately" {
+  description = "Whether the apply also starts a rotation."
+  type        = bool
+  default     = false
+}
+
+variable "package" {
+  description = "The path of the function's zip file. Default: what `make package` builds."
+  type        = string
+  default     = "../../../target/lambda/postgres-secret-rotation/bootstrap.zip"
+}
+
+variable "architecture" {
+  description = "The architecture of the package: `x86_64` or `arm64`."
+  type        = string
+  default     = "x86_64"
+}

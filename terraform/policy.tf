@@ -1,0 +1,20 @@
+# ROTATION_POLICY, and the admin secrets that it names.
+
+locals {
+  entries = concat(values(var.secrets), values(var.policies))
+
+  admin_secrets = distinct(compact(local.entries[*].admin_secret_arn))
+  admin_by_key = {
+    for e in local.entries : e.admin_kms_key_arn => e.admin_secret_arn... if e.admin_kms_key_arn != null
+  }
+
+  # The function rejects null.
+  policies = { for name, e in merge({ for s in var.secrets : s.secret_arn => s }, var.policies) : name => {
+    for field, value in merge({ strategy = e.strategy, admin_secret = e.admin_secret_arn }, e.policy) :
+    field => value if value != null
+  } }
+  # An empty entry takes room, and would keep its secret from the entry of a prefix.
+  rotation_policy = jsonencode({
+    secrets = { for name, policy in local.policies : name => policy if length(policy) > 0 }
+  })
+}
