@@ -31,7 +31,8 @@ pub(crate) enum Method {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Authentication {
     pub(crate) method: Method,
-    /// The server sent `AuthenticationOk`: it accepted the password, whatever it refused afterwards.
+    /// The server sent `AuthenticationOk`: it accepted the password, whatever it refused
+    /// afterwards.
     pub(crate) accepted: bool,
     /// `in_hot_standby`, which PostgreSQL 14 and newer report.
     pub(crate) hot_standby: Option<bool>,

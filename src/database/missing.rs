@@ -1,9 +1,9 @@
-//! What a role lacks, in words, with what gives it: a statement, or what a person has to decide.
+//! Describes what a role lacks, with its remedy: a statement, or what a person has to decide.
 
 use postgres_protocol::escape::escape_identifier;
 use serde::Deserialize;
 
-/// One thing that a role lacks.
+/// One right or setting that a role lacks.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Missing {
     what: What,
@@ -11,33 +11,33 @@ pub(crate) struct Missing {
     privilege: Option<String>,
     #[serde(default)]
     grantable: bool,
-    /// The role, database, server or setting that it is about; of an object the owner.
+    /// The role, database, server or setting that it concerns. For an object, its owner.
     #[serde(default)]
     name: Option<String>,
-    /// What the server calls the object's type, such as `materialized view`.
+    /// The server's name for the object's type, such as `materialized view`.
     #[serde(default, rename = "type")]
     kind: Option<String>,
-    /// The object, quoted as SQL needs it.
+    /// The object, quoted for SQL.
     #[serde(default)]
     identity: Option<String>,
     #[serde(default)]
     column: Option<String>,
     #[serde(default)]
     table: Option<String>,
-    /// Of default privileges: the schema, if they are of one alone.
+    /// For default privileges: the schema, if they apply to only one.
     #[serde(default)]
     schema: Option<String>,
-    /// Of default privileges: the kind of objects, as ALTER DEFAULT PRIVILEGES calls it.
+    /// For default privileges: the kind of objects, as in ALTER DEFAULT PRIVILEGES.
     #[serde(default)]
     objects: Option<String>,
-    /// Of default privileges the grantee, `None` for PUBLIC; of a mapping the user that has one; of
-    /// a path the `search_path` without "$user".
+    /// For default privileges: the grantee, `None` for PUBLIC. For a mapping: the user that has
+    /// one. For a path: the `search_path` without "$user".
     #[serde(default)]
     other: Option<String>,
-    /// A statement would give power, or could not run.
+    /// Whether a grant would give power or could not run.
     #[serde(default)]
     ungrantable: Option<bool>,
-    /// The database that it is in; `None` for what belongs to the whole cluster.
+    /// Its database. `None` means the whole cluster.
     #[serde(skip)]
     pub(crate) database: Option<String>,
 }
@@ -52,15 +52,15 @@ enum What {
     RestrictivePolicy,
     Mapping,
     Default,
-    /// PUBLIC gets with what the user creates later what the other user does not give.
+    /// PUBLIC gets a privilege on what this user creates later, and not from the other user.
     SurplusDefault,
     Path,
     Member,
-    /// The role that a session acts as has the rights of another.
+    /// Membership of the role that a session acts as.
     InheritedRole,
     AdminOption,
     Attribute,
-    /// An attribute that counts for the role that a session acts as, which is not the login.
+    /// An attribute that counts for the role that a session acts as, and not for the login.
     ActorAttribute,
     Setting,
     Absent,
@@ -68,7 +68,7 @@ enum What {
     RowSecurity,
 }
 
-/// Who lacks it.
+/// The roles that lack it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lacking<'a> {
     /// The role that logs in.
@@ -80,17 +80,17 @@ pub(crate) struct Lacking<'a> {
 /// What gives a role what it lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Remedy {
-    /// One SQL statement that runs as it stands, in the database where it is missing.
+    /// A complete SQL statement for the database where it is missing.
     Statement(String),
     /// What a person has to decide or do.
     Advice(String),
 }
 
-/// What the next attempt of a rotation makes equal by itself.
+/// The remedy for what the next attempt of a rotation makes equal.
 const NEXT_ATTEMPT: &str = "the next attempt of the rotation makes the two users equal again";
 
 impl Remedy {
-    /// Either, as a person reads it.
+    /// The statement or the advice.
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::Statement(text) | Self::Advice(text) => text,
@@ -99,12 +99,12 @@ impl Remedy {
 }
 
 impl Missing {
-    /// The role, where it is the rights of one that are missing: that is so for the whole cluster.
+    /// The role whose rights are missing, in the whole cluster.
     pub(crate) fn inherited_role(&self) -> Option<&str> {
         self.name.as_deref().filter(|_| self.what == What::InheritedRole)
     }
 
-    /// What it is, and in brackets what gives it.
+    /// The description, with the remedy in brackets.
     pub(crate) fn text(&self, lacking: Lacking<'_>) -> String {
         let what = self.words(lacking);
         match self.remedy(lacking) {
@@ -156,14 +156,14 @@ impl Missing {
             What::Attribute | What::ActorAttribute => format!("attribute {name}"),
             What::Setting => format!("the same setting {name}"),
             What::Absent => format!("{name} does not exist"),
-            What::Unsupported => format!("{privilege} is known from PostgreSQL {name} on"),
+            What::Unsupported => format!("{privilege} exists only from PostgreSQL {name} on"),
             What::RowSecurity => {
-                format!("row-level security lets no INSERT into {kind} {identity} through")
+                format!("row-level security blocks every INSERT into {kind} {identity}")
             }
         }
     }
 
-    /// What gives it, where anything does.
+    /// The remedy, if there is one.
     pub(crate) fn remedy(&self, lacking: Lacking<'_>) -> Option<Remedy> {
         use Remedy::{Advice, Statement};
         let (acts_as, login) = (quoted(lacking.acts_as), quoted(lacking.login));
@@ -184,12 +184,12 @@ impl Missing {
             }
             What::Policy => Statement(format!("ALTER POLICY {identity} TO {name}, {acts_as}")),
             What::RestrictivePolicy => Advice(format!(
-                "it holds for {name}: ALTER POLICY it to roles that {acts_as} does not inherit, or \
-                 drop it"
+                "it applies to {name}: limit it by ALTER POLICY to roles that {acts_as} does not \
+                 inherit from, or drop it"
             )),
             What::Mapping => Advice(format!(
-                "create one for {acts_as} with the options of that of role {}: a superuser sees \
-                 them in pg_user_mappings",
+                "create one for {acts_as} with the options of role {}'s; a superuser sees them in \
+                 pg_user_mappings",
                 shown(self.other.as_ref())
             )),
             What::Default | What::SurplusDefault => {
@@ -220,22 +220,23 @@ impl Missing {
                 shown(self.other.as_ref())
             )),
             What::InheritedRole if self.ungrantable == Some(true) => Advice(format!(
-                "no statement: the role has power, or {acts_as} cannot be made a member that \
-                 inherits; grant on the objects themselves, or take the role from the current user"
+                "no statement: the role is powerful, or {acts_as} cannot become a member that \
+                 inherits. Grant the rights on the objects, or revoke the role from the current \
+                 user"
             )),
             What::InheritedRole => Statement(format!("GRANT {} TO {acts_as}", quoted(name))),
             What::ActorAttribute if name == "CREATEDB" => {
                 Statement(format!("ALTER ROLE {acts_as} CREATEDB"))
             }
             What::ActorAttribute => Advice(format!(
-                "no statement: it gives power; a superuser may give it to {acts_as}, or take it \
+                "no statement: it gives power. A superuser can give it to {acts_as}, or take it \
                  from the current user"
             )),
             What::Member | What::AdminOption | What::Attribute | What::Setting => {
                 Advice(NEXT_ATTEMPT.to_owned())
             }
             What::RowSecurity => Advice(format!(
-                "a policy FOR INSERT TO {acts_as}, whose WITH CHECK says which rows"
+                "create a policy FOR INSERT TO {acts_as} whose WITH CHECK names the rows"
             )),
             What::Absent | What::Unsupported => return None,
         })
@@ -245,7 +246,7 @@ impl Missing {
         let (kind, identity) = (shown(self.kind.as_ref()), shown(self.identity.as_ref()));
         let owner = quoted(shown(self.name.as_ref()));
         match kind {
-            // An extension has an owner and no statement that changes it.
+            // No statement changes the owner of one extension.
             "extension" => Remedy::Statement(format!("REASSIGN OWNED BY {owner} TO {acts_as}")),
             "foreign-data wrapper" | "event trigger" => Remedy::Advice(format!(
                 "only a superuser may own one: ALTER {} {identity} OWNER TO a superuser",
@@ -271,7 +272,7 @@ fn quoted(name: &str) -> String {
     escape_identifier(name)
 }
 
-/// What GRANT calls an object of that type.
+/// The keyword for this type in GRANT.
 fn keyword(kind: &str) -> String {
     match kind {
         "view" | "materialized view" | "foreign table" | "partitioned table" => "TABLE".to_owned(),
@@ -283,10 +284,10 @@ fn keyword(kind: &str) -> String {
     }
 }
 
-/// What ALTER ... OWNER calls an object of that type.
+/// The keyword for this type in ALTER ... OWNER.
 fn owned_keyword(kind: &str) -> String {
     match kind {
-        // An aggregate without arguments is written in another way by ALTER AGGREGATE.
+        // ALTER AGGREGATE would need another form for an aggregate without arguments.
         "function" | "procedure" | "aggregate" => "ROUTINE".to_owned(),
         "statistics object" => "STATISTICS".to_owned(),
         kind => kind.to_uppercase(),

@@ -1,4 +1,4 @@
-//! Whether one user can do all that another one can, computed from the catalogs.
+//! Computes from the catalogs whether one user can do all that another can.
 
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
@@ -8,58 +8,57 @@ use super::session::Session;
 use super::sql;
 use crate::error::Error;
 
-const OPERATION: &str = "comparing what the two users can do";
+const OPERATION: &str = "comparing the rights of the two users";
 
-/// Who is compared with whom.
+/// The two users to compare.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Comparison<'a> {
     /// The current user.
     pub(crate) current: &'a str,
-    /// The user that is to be able to do as much.
+    /// The user that has to be able to do as much.
     pub(crate) next_user: &'a str,
-    /// The role that a session of it acts as; `None` where its settings have to tell.
+    /// The role that its sessions act as. `None` means the role in its settings.
     pub(crate) acts_as: Option<&'a str>,
     /// The secret's database.
     pub(crate) dbname: &'a str,
-    /// The other databases that count; `None` for all.
+    /// The other databases to compare. `None` means all.
     pub(crate) databases: Option<&'a [String]>,
 }
 
-/// What the roles themselves and the whole cluster tell, and what has to be asked in databases.
+/// The differences in the whole cluster, and the questions for its databases.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Parity {
     /// `server_version_num`.
     pub(crate) version: u32,
-    /// Whether there is a current user.
+    /// Whether the current user exists.
     pub(crate) current_exists: bool,
-    /// The role that the next user is set to act as. Where it may not, its own rights are all that
-    /// it has.
+    /// The role in the "role" setting of the next user.
     pub(crate) wanted: Option<String>,
-    /// The role that the current user is set to act as.
+    /// The role in the "role" setting of the current user.
     pub(crate) current_wanted: Option<String>,
-    /// The role that the next user acts as; `None` where there is no next user.
+    /// The role that the next user acts as. `None` if that user does not exist.
     pub(crate) acts_as: Option<String>,
     #[serde(flatten)]
     pub(crate) lacking: Lack,
-    /// What one of the two users owns itself, so that it is not the other's.
+    /// What one of the two users owns itself, and the other does not.
     pub(crate) directly_owned: Vec<DirectlyOwned>,
-    /// Privileges that one of the two users was granted itself. It acts as another role, and so
-    /// does not have them.
+    /// Privileges of one of the two users itself, which its sessions cannot use because they act as
+    /// another role.
     pub(crate) ineffective_grants: Vec<IneffectiveGrants>,
-    /// What is to be asked, where the two act as different roles.
+    /// The questions for databases in which the two users act as different roles.
     pub(crate) questions: Vec<Question>,
 }
 
-/// What is missing.
+/// What the next user lacks.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Lack {
-    /// How much in all.
+    /// The number of all differences.
     pub(crate) total: u64,
-    /// As many of them as were asked for.
+    /// The first of them, as many as were requested.
     pub(crate) missing: Vec<Missing>,
 }
 
-/// What a user owns itself in one database.
+/// The objects that a user owns itself in one database.
 #[derive(Debug, Deserialize)]
 pub(crate) struct DirectlyOwned {
     pub(crate) role: String,
@@ -67,19 +66,19 @@ pub(crate) struct DirectlyOwned {
     pub(crate) objects: u64,
 }
 
-/// What a user was granted itself, and does not have as the role that it acts as.
+/// The privileges of a user itself, which its sessions cannot use.
 #[derive(Debug, Deserialize)]
 pub(crate) struct IneffectiveGrants {
     pub(crate) role: String,
-    /// Objects, in all databases.
+    /// The number of objects in all databases.
     pub(crate) grants: u64,
 }
 
-/// As which roles the two users act in some databases, and whose rights they have then. All roles
-/// are oids, which mean the same in each database.
+/// The roles that the two users act as in some databases, and whose rights they have there. Roles
+/// are oids, which are the same in every database.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Question {
-    /// Where to ask; the secret's own first.
+    /// The databases to ask, the secret's own first.
     pub(crate) databases: Vec<String>,
     their_login: u32,
     their_actor: u32,
@@ -89,8 +88,8 @@ pub(crate) struct Question {
     ungrantable: Vec<u32>,
 }
 
-/// Compares two users by what the cluster knows of them. At most `examples` of what is missing are
-/// described, all of it with `None`. The session's `search_path` is `pg_catalog`.
+/// Compares two users in the whole cluster. At most `examples` differences are described, or all
+/// with `None`. The session's `search_path` has to be `pg_catalog`.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -112,7 +111,7 @@ pub(crate) async fn of_roles(
     session.query_json(OPERATION, sql::PARITY, &parameters).await
 }
 
-/// Compares two users by what is in the session's database.
+/// Compares two users in the session's database.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -135,7 +134,7 @@ pub(crate) async fn of_objects(
     session.query_json(OPERATION, sql::PARITY_OBJECTS, &parameters).await
 }
 
-/// Compares two users by their privileges on parameters, which are the whole cluster's.
+/// Compares the privileges of two users on parameters, which belong to the whole cluster.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -162,8 +161,8 @@ pub(crate) async fn of_parameters(
 }
 
 impl Lack {
-    /// Adds what is missing in a database, or `None` for the whole cluster. A role whose rights are
-    /// missing in several is counted once.
+    /// Adds what is missing in a database, or with `None` in the whole cluster. A role whose rights
+    /// are missing in several databases counts once.
     pub(crate) fn add(&mut self, other: Self, database: Option<&str>) {
         self.total += other.total;
         for mut missing in other.missing {

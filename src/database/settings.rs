@@ -33,8 +33,8 @@ pub(crate) enum Purpose {
 /// The options in the start-up packet.
 pub(super) fn startup_options(purpose: Purpose, deadline: Deadline) -> String {
     let timeouts = format!(
-        "-c {MARKER}=on -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c \
-         default_transaction_deferrable=off",
+        "-c {MARKER}=on -c statement_timeout={} -c lock_timeout={} \
+         -c idle_in_transaction_session_timeout={} -c default_transaction_deferrable=off",
         deadline.remaining(STATEMENT_TIMEOUT).as_millis().max(1),
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
         // A session that is cut off would keep its locks after the invocation.

@@ -81,8 +81,8 @@ pub(crate) enum Error {
     /// Whether the pending user can do as much in another database is unknown.
     #[error(
         "role {role:?} on {host} was not compared with role {current:?} in database {database:?}, \
-         where only one of them has something: {cause} If no application of the secret uses that \
-         database, list those that count as databases in ROTATION_POLICY."
+         where the two differ: {cause} If the application does not use that database, list those \
+         that it uses as databases in ROTATION_POLICY."
     )]
     DatabaseNotCompared {
         role: String,

@@ -1,5 +1,5 @@
-//! Whether the next user can do all that the current one can: in the secret's database, and in every
-//! other one where only one of them has something.
+//! Checks that the next user can do all that the current one can, in the secret's database and in
+//! every other database where the two differ.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,9 +13,9 @@ use crate::database::parity::{self, Comparison, DirectlyOwned, Lack, Parity, Que
 use crate::database::{Database, Purpose, Session, role};
 use crate::error::Error;
 
-/// The next user beside the current one.
+/// The comparison of the next user with the current one.
 pub(crate) struct Equality {
-    /// What the cluster knows of the two, and what the next user lacks anywhere.
+    /// The facts about the two users, and what the next user lacks anywhere.
     pub(crate) parity: Parity,
     login: String,
     acts_as: String,
@@ -23,11 +23,11 @@ pub(crate) struct Equality {
     dbname: String,
 }
 
-/// Compares the two users. Other databases are asked with the log-in of `version`, at most
-/// `examples` of what is missing in each are described.
+/// Compares the two users. Logs in to other databases with `version`. At most `examples`
+/// differences in each database are described.
 ///
 /// # Errors
-/// [`Error::Database`], and [`Error::DatabaseNotCompared`] where another database cannot be asked.
+/// [`Error::Database`], and [`Error::DatabaseNotCompared`] if another database cannot be compared.
 pub(crate) async fn compare(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -70,7 +70,7 @@ pub(crate) async fn compare(
     })
 }
 
-/// What is missing in each of the other databases, four of which are asked at a time.
+/// What is missing in each of the other databases. Four are asked at a time.
 async fn ask_others(
     rotation: &Rotation,
     server: &Database<'_>,
@@ -129,8 +129,8 @@ async fn ask(
 }
 
 impl Equality {
-    /// What the next user must act as: what a user creates that acts as another role is lost to the
-    /// other one.
+    /// Checks that the next user acts as the owner role, so that the other user can use what it
+    /// creates.
     ///
     /// # Errors
     /// [`Error::UsersNotReady`].
@@ -159,8 +159,7 @@ impl Equality {
         Err(Error::UsersNotReady { role: login.to_owned(), host: host.to_owned(), problem })
     }
 
-    /// The next user must be able to do as much as the current one; up to so many of what it lacks
-    /// are named.
+    /// Checks that the next user lacks nothing. The error names up to this many differences.
     ///
     /// # Errors
     /// [`Error::PrivilegesMissing`].
@@ -189,7 +188,7 @@ impl Equality {
         })
     }
 
-    /// What a person should know, though nothing is missing.
+    /// Warnings for a person, even if nothing is missing.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let acts_as = escape_identifier(&self.acts_as);
         let mut owned: BTreeMap<&str, Vec<String>> = BTreeMap::new();

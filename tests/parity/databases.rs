@@ -110,7 +110,7 @@ async fn a_database_that_cannot_be_compared_halts_the_turn_unless_the_policy_lea
     for part in [
         format!("in database \"{elsewhere}\""),
         "53300".to_owned(),
-        "list those that count as databases in ROTATION_POLICY".to_owned(),
+        "list those that it uses as databases in ROTATION_POLICY".to_owned(),
     ] {
         assert!(failed.message.contains(&part), "{part}: {}", failed.message);
     }

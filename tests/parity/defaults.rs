@@ -22,8 +22,8 @@ async fn what_others_can_do_with_what_the_application_creates_stays_the_same() {
         defaults(
             OF_CURRENT,
             "IN SCHEMA :thing GRANT INSERT ON TABLES TO :thing WITH GRANT OPTION",
-            "INSERT WITH GRANT OPTION for \":thing\" on tables that role :next creates later in schema \
-             \":thing\"",
+            "INSERT WITH GRANT OPTION for \":thing\" on tables that role :next creates later in \
+             schema \":thing\"",
         ),
         defaults(
             OF_CURRENT,

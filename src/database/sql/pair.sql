@@ -1,4 +1,4 @@
--- All that has to be known of two users before the one is made the other's equal, as one JSON object.
+-- The facts about two users that are needed to make one the other's equal, as one JSON object.
 -- $1 the current user, $2 the next user, $3 the policy's owner role or NULL, $4 the base user, $5 the secret's database
 WITH RECURSIVE
 -- shared: powerful
@@ -29,7 +29,7 @@ current AS (
 ), next_user AS (
     SELECT oid FROM pg_roles WHERE rolname = $2::text
 ), role_setting AS (
-    -- All that may set the role that the current user acts as in its database, the strongest first.
+    -- The settings that can decide the role of the current user in its database, the strongest first.
     SELECT NULLIF(NULLIF(s.value, 'none'), $1::text) AS name,
            s.setrole = 0 AS of_all_users,
            s.setdatabase <> 0 AS in_database,
@@ -57,9 +57,9 @@ current AS (
 server AS (
     SELECT current_setting('server_version_num')::int >= 160000 AS has_options
 ), reach (start, oid, inherits, acts, administers, may_grant) AS (
-    -- What each role in start gets to by memberships: whether it has the other's rights, may act as it, administers it
-    -- (has ADMIN OPTION on it, or may act as a role that has), and may grant it (has the rights of a role that has).
-    -- One walk over sets: to ask pg_has_role about each of thousands takes seconds.
+    -- The roles that each role in start reaches by memberships: whether it has their rights, may act as them,
+    -- administers them (has ADMIN OPTION, or may act as a role that has), and may grant them (inherits ADMIN OPTION).
+    -- This is one walk over sets: pg_has_role would take seconds for thousands of roles.
     SELECT s.oid, s.oid, true, true, false, false FROM start AS s
     UNION
     SELECT r.start, m.roleid,
@@ -70,7 +70,7 @@ server AS (
     FROM reach AS r
     JOIN pg_roles AS member ON member.oid = r.oid
     CROSS JOIN server
-    -- Before PostgreSQL 16 memberships have no such columns, and these take their place.
+    -- Before PostgreSQL 16 memberships lack these columns, so they are computed here.
     CROSS JOIN (SELECT true AS inherit_option, true AS set_option) AS otherwise
     CROSS JOIN LATERAL (
         SELECT a.roleid, a.admin_option, inherit_option, set_option FROM pg_auth_members AS a WHERE a.member = r.oid
@@ -86,7 +86,7 @@ server AS (
 ),
 -- end of shared
 membership AS MATERIALIZED (
-    -- Several grantors may each have granted one. Before PostgreSQL 16 it had no options but ADMIN.
+    -- Several grantors may have granted a membership. Before PostgreSQL 16 its only option was ADMIN.
     SELECT m.roleid,
            COALESCE(bool_or(m.member = current.oid), false) AS theirs,
            COALESCE(bool_or(m.admin_option) FILTER (WHERE m.member = current.oid), false) AS admin,
@@ -139,7 +139,7 @@ membership AS MATERIALIZED (
     LEFT JOIN pg_database AS d ON d.oid = setdatabase
     WHERE theirs.value IS DISTINCT FROM ours.value AND NOT (setdatabase = 0 AND name = 'role')
 ), theirs AS MATERIALIZED (
-    -- What the current user is a member of, beside what the owner role gives, and the admin may give.
+    -- The memberships of the current user that the owner role does not give, and whether the admin may grant them.
     SELECT m.*, r.rolname,
            m.roleid IN (SELECT g.oid FROM reached AS g JOIN owner ON owner.oid = g.start WHERE g.acts) AS owner_acts,
            m.roleid IN (SELECT g.oid FROM reached AS g JOIN owner ON owner.oid = g.start WHERE g.inherits) AS owner_has,
@@ -151,7 +151,7 @@ membership AS MATERIALIZED (
     JOIN pg_roles AS r ON r.oid = m.roleid
     WHERE m.theirs AND m.roleid NOT IN (SELECT oid FROM next_user UNION SELECT oid FROM owner WHERE oid IS NOT NULL)
 ), relation AS (
-    -- What the three of them are to each other.
+    -- The relations between the two users and the owner role.
     SELECT current_owner.acts AS current_acts, current_owner.inherits AS current_inherits,
            next_owner.acts AS next_acts, next_owner.inherits AS next_inherits
     FROM owner
@@ -172,8 +172,8 @@ SELECT json_build_object(
     'by_database', EXISTS (SELECT FROM role_setting WHERE place = 1 AND in_database AND NOT of_all_users),
     'current_may_act', (SELECT COALESCE(current_acts, false) FROM relation),
     'current_inherits', (SELECT COALESCE(current_inherits, false) FROM relation),
-    -- Only the next user, or a role with power over it, can have set the first;
-    -- only an admin of the current user can have granted the second.
+    -- Only the next user or a role with power over it can have made the first setting.
+    -- Only an admin of the current user can have granted the second.
     'next_user_is_second', (
         SELECT EXISTS (
             SELECT FROM setting AS s

@@ -1,8 +1,8 @@
--- How what sessions of the user $2 can do differs from what those of the user $1 can, as one JSON object: what belongs
--- to roles and to the whole cluster; and what parity_objects.sql has to be asked, in which databases.
+-- What sessions of the user $1 can do and those of the user $2 cannot, as one JSON object: differences of roles and of
+-- the whole cluster, and the questions that parity_objects.sql has to answer in each database.
 -- $1 the current user, $2 the next user, $3 the secret's database
--- $4 the role that a session of the next user acts as there, or NULL where its settings tell
--- $5 the other databases to look at, or NULL for all; $6 how much of what is missing is described, or NULL for all
+-- $4 the role that a session of the next user acts as there, or NULL for the role in its settings
+-- $5 the other databases to compare, or NULL for all; $6 the number of differences to describe, or NULL for all
 WITH RECURSIVE
 -- shared: setting
 setting AS (
@@ -17,7 +17,7 @@ login AS (
     FROM pg_roles AS u
     WHERE u.rolname IN ($1::text, $2::text)
 ), scope AS (
-    -- The databases in which the application may be.
+    -- The databases that the application may use.
     SELECT d.oid, d.datname AS name, d.datdba, d.datacl, d.datname = $3::text AS own
     FROM pg_database AS d
     WHERE d.datname = $3::text OR d.datallowconn AND ($5::text[] IS NULL OR d.datname::text = ANY ($5::text[]))
@@ -26,7 +26,7 @@ login AS (
     FROM setting AS s
     WHERE s.name = 'role' AND (s.setrole = 0 OR s.setrole IN (SELECT oid FROM login))
 ), wanted AS (
-    -- The role that each is set to act as in each database.
+    -- The "role" setting of each user in each database.
     SELECT l.oid AS login, d.oid AS database, s.role
     FROM login AS l
     CROSS JOIN scope AS d
@@ -45,9 +45,9 @@ login AS (
 server AS (
     SELECT current_setting('server_version_num')::int >= 160000 AS has_options
 ), reach (start, oid, inherits, acts, administers, may_grant) AS (
-    -- What each role in start gets to by memberships: whether it has the other's rights, may act as it, administers it
-    -- (has ADMIN OPTION on it, or may act as a role that has), and may grant it (has the rights of a role that has).
-    -- One walk over sets: to ask pg_has_role about each of thousands takes seconds.
+    -- The roles that each role in start reaches by memberships: whether it has their rights, may act as them,
+    -- administers them (has ADMIN OPTION, or may act as a role that has), and may grant them (inherits ADMIN OPTION).
+    -- This is one walk over sets: pg_has_role would take seconds for thousands of roles.
     SELECT s.oid, s.oid, true, true, false, false FROM start AS s
     UNION
     SELECT r.start, m.roleid,
@@ -58,7 +58,7 @@ server AS (
     FROM reach AS r
     JOIN pg_roles AS member ON member.oid = r.oid
     CROSS JOIN server
-    -- Before PostgreSQL 16 memberships have no such columns, and these take their place.
+    -- Before PostgreSQL 16 memberships lack these columns, so they are computed here.
     CROSS JOIN (SELECT true AS inherit_option, true AS set_option) AS otherwise
     CROSS JOIN LATERAL (
         SELECT a.roleid, a.admin_option, inherit_option, set_option FROM pg_auth_members AS a WHERE a.member = r.oid
@@ -74,7 +74,7 @@ server AS (
 ),
 -- end of shared
 acting AS (
-    -- A role that may not be assumed is not: the session then runs as the user that has logged in.
+    -- If a role may not be assumed, the session runs as the user that logged in.
     SELECT d.oid AS database, d.own, w.login, l.theirs, w.role AS wanted,
            COALESCE(actual.oid, CASE WHEN l.superuser OR a.acts THEN r.oid END, w.login) AS actor
     FROM wanted AS w
@@ -88,7 +88,7 @@ acting AS (
 ), us AS (
     SELECT * FROM acting WHERE own AND NOT theirs
 ), place AS (
-    -- As which two roles the two act in each database.
+    -- The two roles that the users act as in each database.
     SELECT d.oid, d.name, d.own, t.actor AS their_actor, u.actor AS our_actor
     FROM scope AS d
     JOIN acting AS t ON t.database = d.oid AND t.theirs
@@ -96,7 +96,7 @@ acting AS (
 ), side AS (
     SELECT DISTINCT their_actor, our_actor FROM place
 ), role AS MATERIALIZED (
-    -- Whose rights the two have.
+    -- The roles whose rights the two users have.
     SELECT s.their_actor, s.our_actor, r.oid,
            bool_or(r.start = s.their_actor) AS theirs,
            bool_or(r.start = s.our_actor) AS ours
@@ -109,7 +109,7 @@ acting AS (
 ), main AS (
     SELECT f.oid, f.theirs FROM difference AS f JOIN place AS p USING (their_actor, our_actor) WHERE p.own
 ), allowed AS MATERIALIZED (
-    -- Which of the two may connect where: that is a right of the user that logs in.
+    -- Which user may connect to which database. This right belongs to the user that logs in.
     SELECT d.oid AS database, l.theirs
     FROM scope AS d
     CROSS JOIN LATERAL aclexplode(COALESCE(d.datacl, acldefault('d', d.datdba))) AS e
@@ -120,7 +120,7 @@ acting AS (
         e.grantee = 0 OR l.superuser OR (l.oid, e.grantee) IN (SELECT start, oid FROM reached WHERE inherits)
     )
 ), whereabouts AS MATERIALIZED (
-    -- Where there is something that a role has rights on.
+    -- The databases with objects that a role has rights on.
     SELECT DISTINCT d.refobjid AS role, d.dbid AS database, d.deptype
     FROM (SELECT DISTINCT oid FROM difference) AS f
     JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = f.oid
@@ -138,7 +138,7 @@ acting AS (
 ),
 -- shared: powerful
 powerful AS (
-    -- Their members can read the server's files, run its programs, or do what RDS keeps for its master users.
+    -- Their members can use the server's files and programs, or do what RDS reserves for master users.
     SELECT unnest(ARRAY[
         'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'
     ]) AS name
@@ -154,7 +154,7 @@ with_power (oid) AS (
     UNION
     SELECT m.member FROM below AS b JOIN pg_auth_members AS m ON m.roleid = b.oid
 ), ungrantable AS MATERIALIZED (
-    -- To grant these would give power, make a circle, or (before PostgreSQL 16) help no role that does not inherit.
+    -- A grant of these would give power, make a circle, or (before PostgreSQL 16) not help a role without INHERIT.
     SELECT oid FROM with_power
     UNION
     SELECT oid FROM below
@@ -162,7 +162,7 @@ with_power (oid) AS (
     SELECT f.oid FROM difference AS f JOIN pg_roles AS a ON a.oid = f.our_actor, server
     WHERE NOT server.has_options AND NOT a.rolinherit
 ), mention AS (
-    -- pg_shdepend leads from a role to all that mentions it: nothing is looked at that makes no difference.
+    -- pg_shdepend leads from a role to all objects that mention it, so that no other object is read.
     SELECT d.classid, d.objid, d.deptype, f.oid AS role, f.oid IN (them.login, them.actor) AS own
     FROM main AS f
     JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = f.oid AND d.dbid = 0
@@ -197,7 +197,7 @@ with_power (oid) AS (
     LEFT JOIN held AS h ON h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
     WHERE NOT COALESCE(h.grantable OR NOT e.grantable AND h.privilege IS NOT NULL, false)
 ), may_act_as AS (
-    -- By the users that log in, since a session may change to any role that its user may act as.
+    -- Memberships of the users that log in, since a session may change to any role that its user may act as.
     SELECT r.oid, bool_or(r.start = them.login) AS theirs, bool_or(r.start = us.login) AS ours
     FROM reached AS r, them, us
     WHERE r.acts AND r.start IN (them.login, us.login) AND r.oid NOT IN (them.login, us.login)
@@ -223,8 +223,8 @@ with_power (oid) AS (
     FROM may_act_as AS d JOIN pg_roles AS r USING (oid)
     WHERE d.theirs AND NOT d.ours
     UNION ALL
-    -- No row of pg_shdepend mentions the roles that are there from the beginning. The owner of a database is a member
-    -- of pg_database_owner without a grant, and no role can be granted that.
+    -- pg_shdepend has no rows for the roles that initdb creates. The owner of a database is a member of
+    -- pg_database_owner without a grant, and no role can be granted it.
     SELECT 5, 'inherited-role', 'pg_authid'::regclass::oid, r.oid, NULL, false, r.rolname
     FROM main AS f JOIN pg_roles AS r USING (oid), them
     WHERE f.theirs AND f.oid NOT IN (them.login, them.actor)
@@ -263,7 +263,7 @@ with_power (oid) AS (
     SELECT m.*, row_number() OVER () AS place
     FROM (SELECT * FROM missing ORDER BY rank, classid, objid, privilege, name LIMIT $6::int8) AS m
 ), directly_owned AS (
-    -- What belongs to one of the two users itself, and so is not the other's.
+    -- Objects that belong to one of the two users itself, and not to the other.
     SELECT l.name AS role, COALESCE(p.datname, $3::text) AS database, count(*) AS objects
     FROM login AS l
     CROSS JOIN us

@@ -1,7 +1,7 @@
--- What one of two users can do in this database and the other cannot, as one JSON object. parity.sql gives the roles.
+-- What one of two users can do in this database and the other cannot, as one JSON object. parity.sql finds the roles.
 -- $1 the user that can, $2 the role that it acts as, $3 the role that the other one acts as
--- $4 the roles whose rights the first has, $5 those whose rights the other has, $6 those that must not be granted to it
--- $7 how much of what is missing is described, or NULL for all
+-- $4 the roles whose rights the first has, $5 those whose rights the other has, $6 those it must not be granted
+-- $7 the number of differences to describe, or NULL for all
 WITH
 -- shared: setting
 setting AS (
@@ -20,16 +20,16 @@ here AS (
         UNION ALL
         SELECT unnest($5::oid[]), false, true
         UNION ALL
-        -- A member without a grant, from PostgreSQL 14 on.
+        -- From PostgreSQL 14 on, its owner is a member without a grant.
         SELECT o.oid, here.datdba = ANY ($4::oid[]), here.datdba = ANY ($5::oid[])
         FROM here JOIN pg_roles AS o ON o.rolname = 'pg_database_owner'
         UNION ALL
-        -- Everybody is nobody's difference.
+        -- PUBLIC's rights are the same for both.
         SELECT 0, true, true
     ) AS p (oid, theirs, ours)
     GROUP BY oid
 ), mention AS MATERIALIZED (
-    -- pg_shdepend leads from a role to all that mentions it: nothing is looked at that makes no difference.
+    -- pg_shdepend leads from a role to all objects that mention it, so that no other object is read.
     SELECT d.classid, d.objid, d.objsubid, d.deptype, p.oid AS role, p.theirs, p.oid IN ($1::oid, $2::oid) AS own
     FROM party AS p
     JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = p.oid
@@ -38,7 +38,7 @@ here AS (
 ), granted AS MATERIALIZED (
     SELECT DISTINCT classid, objid, objsubid FROM mention WHERE deptype = 'a' AND theirs
 ), acl AS (
-    -- Also the table's own where a column's was granted: a right on the whole table is one on each column.
+    -- With a column's grant, the table's grants count too: a right on the table is one on each column.
     SELECT 'pg_class'::regclass::oid AS classid, c.oid AS objid, 0 AS objsubid, c.relowner AS owner, c.relacl AS acl
     FROM pg_class AS c
     WHERE c.oid IN (SELECT objid FROM granted WHERE classid = 'pg_class'::regclass)
@@ -71,7 +71,7 @@ here AS (
     SELECT 'pg_largeobject'::regclass, oid, 0, lomowner, lomacl
     FROM pg_largeobject_metadata WHERE oid IN (SELECT objid FROM granted WHERE classid = 'pg_largeobject'::regclass)
 ), everywhere AS MATERIALIZED (
-    -- What roles that are there from the beginning may do with every table and schema.
+    -- The rights of predefined roles on every table and schema.
     SELECT a.classid, a.privilege
     FROM (VALUES
         ('pg_read_all_data', 'pg_class'::regclass, 'SELECT'), ('pg_read_all_data', 'pg_namespace'::regclass, 'USAGE'),
@@ -82,18 +82,18 @@ here AS (
     JOIN pg_roles AS r ON r.rolname = a.role
     JOIN party AS p ON p.oid = r.oid AND p.ours
 ), entry AS (
-    -- What is asked with IN, and not joined, stays a look-up in a hash however wrong the planner's guesses are.
+    -- IN stays a hash look-up however wrong the planner's estimates are. A join might not.
     SELECT a.classid, a.objid, a.objsubid, e.grantee, e.privilege_type AS privilege, e.is_grantable,
            e.grantee IN (SELECT oid FROM party WHERE theirs) AS theirs,
            e.grantee IN (SELECT oid FROM party WHERE ours) AS ours,
-           -- An owner may grant what it has.
+           -- An owner may grant its rights.
            e.is_grantable OR a.owner IN (SELECT oid FROM party WHERE ours) AS grantable
     FROM acl AS a CROSS JOIN LATERAL aclexplode(a.acl) AS e
 ), held AS (
     SELECT e.*,
            bool_or(ours) OVER same AS has,
            bool_or(ours AND grantable) OVER same AS has_grantable,
-           -- A right on the whole table is one on each column.
+           -- A right on the table is one on each column.
            bool_or(ours AND objsubid = 0) OVER whole AS has_whole,
            bool_or(ours AND objsubid = 0 AND grantable) OVER whole AS has_whole_grantable
     FROM entry AS e
@@ -106,7 +106,7 @@ here AS (
       AND CASE WHEN is_grantable THEN NOT (has_grantable OR has_whole_grantable)
                ELSE NOT (has OR has_whole OR (classid, privilege) IN (SELECT classid, privilege FROM everywhere)) END
 ), owned AS MATERIALIZED (
-    -- The sequence of a serial or identity column goes with its table.
+    -- The sequence of a serial or identity column follows its table.
     SELECT m.classid, m.objid, m.role
     FROM mention AS m
     WHERE m.theirs AND m.deptype = 'o'
@@ -117,7 +117,7 @@ here AS (
             AND m.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid <> 0
       )
 ), policy AS MATERIALIZED (
-    -- A permissive policy that lets them see rows, or a restrictive one that hides rows from us.
+    -- A permissive policy that shows rows to them, or a restrictive one that hides rows from us.
     SELECT DISTINCT p.oid, p.polpermissive AS permissive, p.polroles AS roles
     FROM mention AS m
     JOIN pg_policy AS p ON p.oid = m.objid
@@ -127,7 +127,7 @@ here AS (
           WHERE r.oid = ANY (p.polroles) AND CASE WHEN p.polpermissive THEN r.ours ELSE r.theirs END
       )
 ), defaults AS MATERIALIZED (
-    -- What objects of a type get that a role creates in any schema (namespace 0), and in one schema in addition.
+    -- The default privileges on what a role creates, in every schema (namespace 0) and added in one schema.
     SELECT d.creator, d.type, d.namespace, e.grantee, e.privilege_type AS privilege, e.is_grantable AS grantable
     FROM (
         SELECT defaclrole, defaclobjtype, defaclnamespace, defaclacl FROM pg_default_acl
@@ -145,7 +145,7 @@ here AS (
     ) AS d (creator, type, namespace, acl)
     CROSS JOIN LATERAL aclexplode(d.acl) AS e
 ), by_creator AS (
-    -- What the two that create have in common: the same grantee, or PUBLIC, in the same schema, or in any.
+    -- The default privileges that both creators give: to the same grantee or PUBLIC, in the same or every schema.
     SELECT d.*, CASE d.creator WHEN $2::oid THEN us_all ELSE them_all END AS other,
            CASE d.creator WHEN $2::oid THEN us_grantable ELSE them_grantable END AS other_grantable
     FROM (
@@ -180,23 +180,23 @@ here AS (
     WINDOW of_creator AS (PARTITION BY creator, type, privilege),
            of_schema AS (PARTITION BY creator, type, privilege, namespace)
 ), default_lacking AS MATERIALIZED (
-    -- What others could do with what they create, and not with what we create.
+    -- What other roles can do with their objects, and not with ours.
     SELECT $3::oid AS creator, type, namespace, grantee, privilege, grantable, true AS missing
     FROM by_creator
     WHERE creator = $2::oid AND grantee NOT IN ($2::oid, $3::oid)
       AND NOT CASE WHEN grantable THEN other_grantable ELSE other END
     UNION ALL
-    -- What every role could do with what we create, and not with what they create.
+    -- What every role can do with our objects, and not with theirs.
     SELECT $3::oid, type, namespace, grantee, privilege, grantable, false
     FROM by_creator
     WHERE creator = $3::oid AND grantee = 0 AND NOT other
     UNION ALL
-    -- What they could do with what others create, and we could not.
+    -- What they can do with the objects of others, and we cannot.
     SELECT creator, type, namespace, grantee, privilege, grantable, true
     FROM by_others
     WHERE theirs AND NOT ours AND NOT CASE WHEN grantable THEN has_grantable ELSE has END
 ), path AS (
-    -- Where the first user's sessions look names up.
+    -- The schemas in which the first user's sessions look up names.
     SELECT COALESCE(
         (
             SELECT s.value FROM setting AS s
@@ -225,7 +225,7 @@ here AS (
            ), NULL, NULL, NULL
     FROM policy
     UNION ALL
-    -- Only the role that a session acts as is asked for a mapping.
+    -- Only the role that a session acts as counts for a mapping.
     SELECT 4, 'mapping', 'pg_user_mapping'::regclass, t.umid, 0, NULL, false, t.srvname, NULL, NULL, t.usename
     FROM pg_user_mappings AS t
     WHERE t.umuser = $2::oid
@@ -244,7 +244,7 @@ here AS (
     LEFT JOIN pg_namespace AS n ON n.oid = d.namespace
     WHERE d.creator = $3::oid OR d.grantee IN ($1::oid, $2::oid)
     UNION ALL
-    -- One membership in place of each right that it gives.
+    -- One membership instead of each right that it gives.
     SELECT 6, 'inherited-role', 'pg_authid'::regclass, r.oid, 0, NULL, false, r.rolname, NULL, NULL, NULL
     FROM pg_roles AS r
     WHERE r.oid IN (

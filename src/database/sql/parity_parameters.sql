@@ -1,7 +1,7 @@
--- From PostgreSQL 15 on: the same as parity_objects.sql, of privileges on parameters.
+-- From PostgreSQL 15 on: like parity_objects.sql, for privileges on parameters.
 -- $1 the user that can, $2 the role that it acts as
--- $3 the roles whose rights it has, $4 those whose rights the other one has, $5 those that must not be granted to that
--- $6 how much of what is missing is described, or NULL for all
+-- $3 the roles whose rights it has, $4 those whose rights the other has, $5 those the other must not be granted
+-- $6 the number of differences to describe, or NULL for all
 WITH entry AS (
     SELECT p.oid, p.parname AS parameter, e.privilege_type AS privilege, e.is_grantable AS grantable, e.grantee
     FROM pg_parameter_acl AS p CROSS JOIN LATERAL aclexplode(p.paracl) AS e

@@ -22,9 +22,9 @@ start AS (
 server AS (
     SELECT current_setting('server_version_num')::int >= 160000 AS has_options
 ), reach (start, oid, inherits, acts, administers, may_grant) AS (
-    -- What each role in start gets to by memberships: whether it has the other's rights, may act as it, administers it
-    -- (has ADMIN OPTION on it, or may act as a role that has), and may grant it (has the rights of a role that has).
-    -- One walk over sets: to ask pg_has_role about each of thousands takes seconds.
+    -- The roles that each role in start reaches by memberships: whether it has their rights, may act as them,
+    -- administers them (has ADMIN OPTION, or may act as a role that has), and may grant them (inherits ADMIN OPTION).
+    -- This is one walk over sets: pg_has_role would take seconds for thousands of roles.
     SELECT s.oid, s.oid, true, true, false, false FROM start AS s
     UNION
     SELECT r.start, m.roleid,
@@ -35,7 +35,7 @@ server AS (
     FROM reach AS r
     JOIN pg_roles AS member ON member.oid = r.oid
     CROSS JOIN server
-    -- Before PostgreSQL 16 memberships have no such columns, and these take their place.
+    -- Before PostgreSQL 16 memberships lack these columns, so they are computed here.
     CROSS JOIN (SELECT true AS inherit_option, true AS set_option) AS otherwise
     CROSS JOIN LATERAL (
         SELECT a.roleid, a.admin_option, inherit_option, set_option FROM pg_auth_members AS a WHERE a.member = r.oid
