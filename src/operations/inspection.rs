@@ -1,19 +1,18 @@
 //! The present state of a secret and its database: the labels, and a login with each password that
 //! matters.
 
-use std::collections::BTreeMap;
-use std::time::SystemTime;
-
 use super::diagnosis::{Findings, Pending};
+use super::inspected_sessions::Sessions;
+use super::surroundings::{Surroundings, age, look_around, schedule};
 use crate::context::Context;
 use crate::database::authentication::Method;
-use crate::database::{Login, Purpose, Session, sessions};
+use crate::database::{Login, Purpose, Session};
 use crate::error::{Error, RotationFault};
 use crate::policy::Strategy;
 use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
 use crate::rotation::passwords::{LoginAttempts, Origin, find_older_login};
 use crate::rotation::{Admission, Rotation, SecretVersion, labels};
-use crate::secret::store::{self, Description, Version, VersionSelector};
+use crate::secret::store::{self, Version, VersionSelector};
 
 /// How many passwords an inspection tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,32 +36,6 @@ pub(super) struct Inspection {
     /// The version that carries AWSPENDING and not AWSCURRENT.
     pub(super) pending_id: Option<String>,
     pub(super) sessions: Sessions,
-}
-
-/// Facts for a person, on which no decision rests. What cannot be read is reported and stops
-/// nothing.
-#[derive(Default)]
-struct Surroundings {
-    sessions: BTreeMap<String, u64>,
-    stored_as: BTreeMap<String, String>,
-    not_visible: BTreeMap<&'static str, String>,
-}
-
-/// The sessions that the inspection opened.
-#[derive(Default)]
-pub(super) struct Sessions {
-    pub(super) current: Option<Session>,
-    pub(super) pending: Option<Session>,
-    /// A session of the current user with an older password.
-    pub(super) older: Option<Session>,
-}
-
-impl Sessions {
-    pub(super) async fn close(self) {
-        for session in [self.current, self.pending, self.older].into_iter().flatten() {
-            session.close().await;
-        }
-    }
 }
 
 impl Inspection {
@@ -160,23 +133,6 @@ async fn older_verdict(
     }
 }
 
-/// The open sessions and forms of storage, as far as the first open session may read them.
-async fn look_around(rotation: &Rotation, sessions: &Sessions) -> Surroundings {
-    let mut seen = Surroundings::default();
-    let session = [&sessions.current, &sessions.pending, &sessions.older].into_iter().flatten();
-    let Some(session) = session.into_iter().next() else { return seen };
-    let users = [rotation.current.credentials.username.as_str(), rotation.next_username.as_str()];
-    match sessions::count(session, &users).await {
-        Ok(count) => seen.sessions = count,
-        Err(error) => drop(seen.not_visible.insert("Sessions", error.reason())),
-    }
-    match sessions::stored_as(session, &users).await {
-        Ok(stored_as) => seen.stored_as = stored_as,
-        Err(error) => drop(seen.not_visible.insert("PasswordStoredAs", error.reason())),
-    }
-    seen
-}
-
 /// The report on AWSPREVIOUS. A single user's old password is not tried here: a failed login would
 /// raise an alarm for nothing.
 async fn previous_version(
@@ -199,24 +155,6 @@ async fn previous_version(
         session.close().await;
     }
     Ok(tried.report(&previous, store::PREVIOUS))
-}
-
-fn schedule(description: &Description) -> Schedule {
-    let now = SystemTime::now();
-    let next = description.next_rotation.map(|next| match next.duration_since(now) {
-        Ok(left) => i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        Err(late) => -i64::try_from(late.duration().as_secs()).unwrap_or(i64::MAX),
-    });
-    Schedule {
-        rotation_enabled: description.rotation_enabled,
-        last_rotated_seconds_ago: age(description.last_rotated),
-        next_rotation_in_seconds: next,
-        overdue: description.rotation_enabled == Some(true) && next.is_some_and(|next| next < 0),
-    }
-}
-
-fn age(since: Option<SystemTime>) -> Option<u64> {
-    since.map(|since| SystemTime::now().duration_since(since).unwrap_or_default().as_secs())
 }
 
 /// The state of the version with AWSPENDING.

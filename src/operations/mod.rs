@@ -2,6 +2,7 @@
 
 mod diagnosis;
 mod go_back;
+mod inspected_sessions;
 mod inspection;
 mod operation_result;
 mod preflight;
@@ -9,6 +10,7 @@ mod recover;
 mod retire;
 mod rotate;
 mod status;
+mod surroundings;
 
 use std::time::Instant;
 

@@ -39,9 +39,14 @@ pub(crate) fn at_rest(description: &Description) -> Result<(), RotationFault> {
         .map_or(Ok(()), |version| Err(RotationFault::UnderWay(version.to_owned())))
 }
 
-/// The state of the rotation to the version that `token` names.
+/// What the labels say about the version that `token` names, of a secret that may be rotated.
 pub(crate) fn state(description: &Description, token: &str) -> Result<State, RotationFault> {
     may_rotate(description)?;
+    progress(description, token)
+}
+
+/// What the labels say about the version that `token` names, also where rotation was switched off.
+pub(crate) fn progress(description: &Description, token: &str) -> Result<State, RotationFault> {
     if !description.stages.contains_key(token) {
         return Err(RotationFault::UnknownVersion(token.to_owned()));
     }

@@ -9,8 +9,15 @@ use crate::database::{End, Session, Transaction, role};
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::{Hash, Password, Storage};
 
-/// Sets a throwaway password, as the role or as the admin, and rolls back. Returns the form in
-/// which the password will be stored.
+/// How the change will be made.
+pub(crate) struct Rehearsed {
+    /// The form in which the password will be stored.
+    pub(crate) storage: Storage,
+    /// Whether the admin makes the change, since the role may not.
+    pub(crate) by_admin: bool,
+}
+
+/// Sets a throwaway password, as the role or as the admin, and rolls back.
 ///
 /// # Errors
 /// Those of the change.
@@ -18,15 +25,17 @@ pub(crate) async fn rehearse(
     context: &Context<'_>,
     rotation: &Rotation,
     session: &Session,
-) -> Result<Storage, Error> {
+) -> Result<Rehearsed, Error> {
     let throwaway = rotation.new_password(context)?;
     let storage = storage(rotation, session).await?;
     let lock = session.lock(rotation.lock_name()).await?;
     let rehearsal = Rehearsal { throwaway: &throwaway, storage, way_back: true };
-    let change = async |changer: Changer<'_>| rehearsal.run(rotation, changer).await;
-    admin::as_role_or_admin(context, rotation, &lock, change).await?;
+    let change = async |changer: Changer<'_>| {
+        rehearsal.run(rotation, changer).await.map(|()| changer.is_admin())
+    };
+    let by_admin = admin::as_role_or_admin(context, rotation, &lock, change).await?;
     let _ = lock.release().await;
-    Ok(storage)
+    Ok(Rehearsed { storage, by_admin })
 }
 
 /// A change of the password that is rolled back. It never uses the pending password: an extension

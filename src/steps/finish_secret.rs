@@ -11,7 +11,7 @@ use crate::rotation::labels::{self, State};
 use crate::rotation::passwords::Origin;
 use crate::rotation::promotion::{Promoted, Promotion};
 use crate::rotation::{Rotation, SecretVersion};
-use crate::secret::store::CURRENT;
+use crate::secret::store::{CURRENT, Description};
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let promoted = match rotation.strategy {
@@ -37,29 +37,33 @@ async fn single_user(
     pending: &SecretVersion,
 ) -> Result<Promoted, Error> {
     let promotion = Promotion { context, rotation, to: pending, origin: Origin::Pending };
-    let state = async || {
+    let look = async |labels: fn(&Description, &str) -> Result<State, RotationFault>| {
         let description = context.store.describe(&rotation.secret).await?;
-        let state = labels::state(&description, &rotation.token)
-            .map_err(|fault| fault.of(&rotation.secret))?;
+        let state =
+            labels(&description, &rotation.token).map_err(|fault| fault.of(&rotation.secret))?;
         if state == State::Pending {
             rotation.still_current(&description)?;
         }
         Ok(state)
     };
+    // A rotation that was switched off changes nothing more. Once the database has the pending
+    // password it is finished all the same: AWSCURRENT would be refused for ever.
+    let before_change = async || look(labels::state).await;
+    let after_change = async || look(labels::progress).await;
     let (current, purpose) = (&rotation.current, Purpose::Administer);
     let login = rotation.login(context, current, Origin::Current, purpose).await?;
     if let Login::Accepted(session) = login {
         let promoted = if pending.same_login(current) {
-            promotion.move_only(&session, &state).await
+            promotion.move_only(&session, &after_change).await
         } else {
-            promotion.change_and_move(&session, &state).await
+            promotion.change_and_move(&session, &before_change).await
         };
         session.close().await;
         return promoted;
     }
     let login = rotation.login(context, pending, Origin::Pending, purpose).await?;
     let session = login.accepted()?;
-    let promoted = promotion.move_only(&session, &state).await;
+    let promoted = promotion.move_only(&session, &after_change).await;
     session.close().await;
     promoted
 }

@@ -138,10 +138,17 @@ acting AS (
 ),
 -- shared: powerful
 powerful AS (
-    -- Their members can use the server's files and programs, or do what RDS reserves for master users.
-    SELECT unnest(ARRAY[
-        'rds_superuser', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'
-    ]) AS name
+    -- What reaches beyond a role's own data, besides attributes: PostgreSQL's own roles but for the harmless ones, the
+    -- session's own user, and what the services call their own. A service's role is known by its name alone.
+    SELECT rolname AS name FROM pg_roles
+    WHERE rolname LIKE 'pg\_%' AND rolname NOT IN (
+        'pg_database_owner', 'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables',
+        'pg_use_reserved_connections'
+    )
+    OR rolname LIKE 'rds\_%' OR rolname LIKE 'cloudsql%' OR rolname LIKE 'alloydb%' OR rolname LIKE 'azure%'
+    OR rolname IN (
+        CURRENT_USER, 'rdsadmin', 'neon_superuser', 'supabase_admin', 'avnadmin', 'doadmin', 'tsdbadmin', 'ybdba'
+    )
 ),
 -- end of shared
 with_power (oid) AS (

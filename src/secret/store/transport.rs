@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -22,8 +23,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, RootCertStore};
 
-use super::client::CONNECT_TIMEOUT;
 use crate::error::Error;
+
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The roots of Amazon Trust Services, which sign for the endpoints of all public regions. `make
 /// roots` writes the file.

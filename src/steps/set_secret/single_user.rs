@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::report::Outcome;
 use crate::rotation::lock::Changer;
 use crate::rotation::passwords::{Origin, WorkingLogin, find_working_login};
-use crate::rotation::rehearsal::rehearse;
+use crate::rotation::rehearsal::{Rehearsed, rehearse};
 use crate::rotation::storage::storage;
 use crate::rotation::{Rotation, admin, requirements, restoration};
 use crate::secret::password::Storage;
@@ -78,7 +78,7 @@ async fn check_and_rehearse(
     context: &Context<'_>,
     rotation: &Rotation,
     session: &Session,
-) -> Result<Storage, Error> {
+) -> Result<Rehearsed, Error> {
     let standing = session.standing().await?;
     requirements::ensure_direct(session, &standing)?;
     requirements::check(rotation, session, &standing).await?.complete(session)?;
@@ -110,13 +110,14 @@ async fn restore(
     restoration::restore(rotation, changer, storage, allowed).await
 }
 
-fn result(rotation: &Rotation, storage: Storage) -> StepResult {
+fn result(rotation: &Rotation, rehearsed: Rehearsed) -> StepResult {
     let role = &rotation.next_username;
+    let by = if rehearsed.by_admin { " by the role of the admin secret" } else { "" };
     let message = format!(
-        "Role {role:?} has what it needs, and its password can be changed (tried and rolled back). \
-         finishSecret changes it."
+        "Role {role:?} has what it needs, and its password can be changed{by} (tried and rolled \
+         back). finishSecret changes it."
     );
     let mut result = StepResult::new(Outcome::Rehearsed, message);
-    result.warnings.extend(warnings::of_storage(storage));
+    result.warnings.extend(warnings::of_storage(rehearsed.storage));
     result
 }

@@ -1,0 +1,56 @@
+//! What stands around a secret and its roles, and nothing rests on: what cannot be seen is reported,
+//! and stops no operation.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::inspected_sessions::Sessions;
+use crate::database::sessions;
+use crate::report::Schedule;
+use crate::rotation::Rotation;
+use crate::secret::store::Description;
+
+/// Facts for a person, on which no decision rests. What cannot be read is reported and stops
+/// nothing.
+#[derive(Default)]
+pub(super) struct Surroundings {
+    pub(super) sessions: BTreeMap<String, u64>,
+    pub(super) stored_as: BTreeMap<String, String>,
+    pub(super) not_visible: BTreeMap<&'static str, String>,
+}
+
+/// The open sessions and forms of storage, as far as the first open session may read them.
+pub(super) async fn look_around(rotation: &Rotation, sessions: &Sessions) -> Surroundings {
+    let mut seen = Surroundings::default();
+    let session = [&sessions.current, &sessions.pending, &sessions.older].into_iter().flatten();
+    let Some(session) = session.into_iter().next() else { return seen };
+    let users = [rotation.current.credentials.username.as_str(), rotation.next_username.as_str()];
+    match sessions::count(session, &users).await {
+        Ok(count) => seen.sessions = count,
+        Err(error) => drop(seen.not_visible.insert("Sessions", error.reason())),
+    }
+    match sessions::stored_as(session, &users).await {
+        Ok(stored_as) => seen.stored_as = stored_as,
+        Err(error) => drop(seen.not_visible.insert("PasswordStoredAs", error.reason())),
+    }
+    seen
+}
+
+pub(super) fn schedule(description: &Description) -> Schedule {
+    let now = SystemTime::now();
+    let next = description.next_rotation.map(|next| match next.duration_since(now) {
+        Ok(left) => i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        Err(late) => -i64::try_from(late.duration().as_secs()).unwrap_or(i64::MAX),
+    });
+    Schedule {
+        rotation_enabled: description.rotation_enabled,
+        last_rotated_seconds_ago: age(description.last_rotated),
+        next_rotation_in_seconds: next,
+        overdue: description.rotation_enabled == Some(true) && next.is_some_and(|next| next < 0),
+    }
+}
+
+/// How long ago, in seconds.
+pub(super) fn age(since: Option<SystemTime>) -> Option<u64> {
+    since.map(|since| SystemTime::now().duration_since(since).unwrap_or_default().as_secs())
+}
