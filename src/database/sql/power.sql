@@ -59,7 +59,8 @@ SELECT bool_or(m.oid = m.start AND r.rolsuper),
                has_table_privilege(m.start, 'pg_authid', 'SELECT')
                OR EXISTS (
                    SELECT FROM pg_proc AS p
-                   WHERE p.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(m.start, p.oid, 'EXECUTE')
+                   WHERE p.pronamespace = 'pg_catalog'::regnamespace
+                     AND has_function_privilege(m.start, p.oid, 'EXECUTE')
                      AND p.proname IN (
                          'pg_read_file', 'pg_read_binary_file', 'pg_ls_dir', 'pg_stat_file', 'lo_import', 'lo_export'
                      )
