@@ -37,6 +37,11 @@ impl Deadline {
         Self(self.0.checked_sub(duration).unwrap_or(self.0))
     }
 
+    /// This deadline, or one in this much time, whichever comes first.
+    pub(crate) fn at_most(self, duration: Duration) -> Self {
+        Self(self.0.min(Instant::now() + duration))
+    }
+
     /// The time left, at most `cap`.
     pub(crate) fn remaining(&self, cap: Duration) -> Duration {
         self.0.saturating_duration_since(Instant::now()).min(cap)

@@ -63,6 +63,12 @@ impl FaultRig {
         self.rotate_within([LONG; 4], function, token).await
     }
 
+    /// Rotates while nothing fails.
+    pub async fn rotate_undisturbed(&self) {
+        let token = self.application.begin().await;
+        self.rotate(&self.function, &token).await.expect("nothing fails");
+    }
+
     /// Rotates with these times for the four steps.
     pub async fn rotate_within(
         &self,

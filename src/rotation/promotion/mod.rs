@@ -18,6 +18,7 @@ use super::storage::storage;
 use super::{Rotation, SecretVersion, admin};
 use crate::context::Context;
 use crate::database::{Lock, Session, Transaction, role};
+use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Error, Restoration, StoreFault};
 use crate::secret::password::Storage;
 use crate::secret::store::CURRENT;
@@ -27,7 +28,12 @@ const OPERATION: &str = "setting the password";
 const TIME_TO_BEGIN: Duration = Duration::from_secs(10);
 /// The time that the COMMIT and the proof leave for the way back.
 const TIME_TO_RESTORE: Duration = Duration::from_secs(5);
+/// How long the proof and the move are tried again: applications wait meanwhile, and the server ends
+/// a session that is idle in a transaction for a minute, and with it the way back.
+const TIME_TO_TRY: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
+/// With less time left, a login would say nothing.
+const ONE_LOGIN: Duration = Duration::from_secs(1);
 
 /// The promotion of a version of a single user's secret to AWSCURRENT.
 pub(crate) struct Promotion<'a> {
@@ -68,7 +74,7 @@ impl Promotion<'_> {
             return Err(session.error(OPERATION, DatabaseFault::TooLittleTime, detail));
         }
         let change = async |changer: Changer<'_>| {
-            let attempt = Attempt { promotion: self, changer, storage };
+            let attempt = self.attempt(changer, storage);
             attempt.run(&lock, state).await
         };
         admin::as_role_or_admin(self.context, self.rotation, &lock, change).await
@@ -90,7 +96,12 @@ impl Promotion<'_> {
             return Ok(Promoted::MovedByAnother);
         }
         let changer = Changer::role(&lock);
-        Attempt { promotion: self, changer, storage }.move_current().await
+        self.attempt(changer, storage).move_current().await
+    }
+
+    fn attempt<'a>(&'a self, changer: Changer<'a>, storage: Storage) -> Attempt<'a> {
+        let until = self.context.deadline.earlier_by(TIME_TO_RESTORE).at_most(TIME_TO_TRY);
+        Attempt { promotion: self, changer, storage, until }
     }
 }
 
@@ -100,6 +111,8 @@ struct Attempt<'a> {
     /// Changed the password, and would change it back.
     changer: Changer<'a>,
     storage: Storage,
+    /// The end of trying again.
+    until: Deadline,
 }
 
 impl Attempt<'_> {
@@ -147,7 +160,7 @@ impl Attempt<'_> {
                     }
                     break current.reason();
                 }
-                Proof::Unknown if self.time_left(TIME_TO_RESTORE) => {
+                Proof::Unknown if self.may_try_again() => {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Proof::Unknown => break pending.reason(),
@@ -177,9 +190,7 @@ impl Attempt<'_> {
             Ok(State::AlreadyCurrent) => Ok(Promoted::MovedByAnother),
             Ok(State::Pending) => {
                 let changer = Changer::role(&lock);
-                Attempt { promotion: self.promotion, changer, storage: self.storage }
-                    .move_current()
-                    .await
+                Attempt { changer, ..*self }.move_current().await
             }
             Err(error) => Err(not_promoted(error, Restoration::PendingStays, true)),
         }
@@ -189,7 +200,7 @@ impl Attempt<'_> {
         let Promotion { to, origin, .. } = *self.promotion;
         let proven = loop {
             let login = self.log_in(to, origin, TIME_TO_RESTORE).await;
-            match after_proof(login.proof, self.time_left(TIME_TO_RESTORE)) {
+            match after_proof(login.proof, self.may_try_again()) {
                 AfterProof::Move => break login,
                 AfterProof::TryAgain => tokio::time::sleep(PAUSE).await,
                 AfterProof::Restore => return Err(self.restore(login.error, false).await),
@@ -211,7 +222,7 @@ impl Attempt<'_> {
                 context.store.move_current(&rotation.secret, &rotation.current.id, &to.id).await;
             let Err(error) = answer else { return Ok(Promoted::Moved) };
             let (moved, holder) = self.moved(&error).await;
-            match after_move(moved, unanswered_before, self.time_left(TIME_TO_RESTORE)) {
+            match after_move(moved, unanswered_before, self.may_try_again()) {
                 AfterMove::Done => return Ok(Promoted::MovedByAnother),
                 AfterMove::Repeat => tokio::time::sleep(PAUSE).await,
                 AfterMove::Restore => return Err(self.restore(Some(error), false).await),
@@ -245,8 +256,12 @@ impl Attempt<'_> {
         }
     }
 
-    fn time_left(&self, at_least: Duration) -> bool {
-        self.promotion.context.deadline.remaining(at_least) >= at_least
+    fn may_try_again(&self) -> bool {
+        self.until.remaining(ONE_LOGIN) == ONE_LOGIN
+    }
+
+    fn time_for_a_login(&self) -> bool {
+        self.promotion.context.deadline.remaining(ONE_LOGIN) == ONE_LOGIN
     }
 }
 

@@ -10,8 +10,6 @@ use crate::rotation::SecretVersion;
 use crate::rotation::passwords::Origin;
 use crate::secret::store::VersionSelector;
 
-const ONE_LOGIN: Duration = Duration::from_secs(1);
-
 impl Attempt<'_> {
     /// Sets AWSCURRENT's password again, which worked in this invocation.
     pub(super) async fn restore(&self, cause: Option<Error>, retryable: bool) -> Error {
@@ -60,7 +58,7 @@ impl Attempt<'_> {
             login.close().await;
             match proof {
                 Proof::Accepted => return done,
-                Proof::Unknown if self.time_left(ONE_LOGIN) => tokio::time::sleep(PAUSE).await,
+                Proof::Unknown if self.time_for_a_login() => tokio::time::sleep(PAUSE).await,
                 Proof::Refused | Proof::Unknown => return Restoration::NotProven(reason),
             }
         }
@@ -74,7 +72,7 @@ impl Attempt<'_> {
             let current = self.log_in(&rotation.current, Origin::Current, Duration::ZERO).await;
             match current.proof {
                 Proof::Accepted => return Restoration::NothingToRestore,
-                Proof::Unknown if self.time_left(ONE_LOGIN) => tokio::time::sleep(PAUSE).await,
+                Proof::Unknown if self.time_for_a_login() => tokio::time::sleep(PAUSE).await,
                 Proof::Unknown => return Restoration::Unknown(current.reason()),
                 Proof::Refused => {
                     let origin = self.promotion.origin;
