@@ -13,8 +13,9 @@ export class RotatingPool extends pg.Pool {
     // pg hides the password of a pool's options only where the options name one.
     super({ ...options, user: undefined, password: undefined })
     this.#secret = secret
-    // An idle connection that breaks off is an event of the pool; without a listener it ends the process.
+    // A connection that breaks is an event, which ends the process if nothing listens. Its query fails in any case.
     this.on('error', () => {})
+    this.on('connect', (client) => client.on('error', () => {}))
   }
 
   connect(callback) {
