@@ -7,7 +7,7 @@ variable "notify" {
   type = map(object({
     type         = string                 # `sns`, `sqs`, `lambda`, or `other`: any target of EventBridge
     arn          = string                 # the topic, queue, function (or its alias) or other target
-    secrets      = optional(list(string)) # names in `secrets`; default: all of them
+    secrets      = optional(list(string)) # names in `secrets`; default: all, and those below `secret_prefixes`
     role_arn     = optional(string)       # `other`: the role with which EventBridge reaches the target
     write_policy = optional(bool)         # `sns`, `sqs`: `true` replaces the policy, else add `notify_policies`
   }))
@@ -39,11 +39,22 @@ variable "notify" {
 }
 
 locals {
+  # What the ARNs of all secrets start with, where they are too many to name each.
+  notify_starts = [
+    for pattern in concat(local.by_common_start ? [local.common_starts.all] : [], local.prefix_patterns) :
+    trimsuffix(pattern, "*")
+  ]
   # ARNs may be unknown before the first apply, so the number of rules depends on names alone.
-  notify_rules = merge([for name, target in var.notify : {
-    for number, secrets in chunklist(coalesce(target.secrets, keys(var.secrets)), 8) :
-    "${name}-${number}" => { target = name, type = target.type, secrets = secrets }
-  }]...)
+  notify_rules = merge(flatten([for name, target in var.notify : [
+    { for number, secrets in chunklist(coalesce(target.secrets, local.by_common_start ? [] : keys(var.secrets)), 8) :
+    "${name}-${number}" => { target = name, type = target.type, secrets = secrets, starts = [] } },
+    { for number, starts in chunklist(target.secrets == null ? range(length(local.notify_starts)) : [], 3) :
+    "${name}-p${number}" => { target = name, type = target.type, secrets = [], starts = starts } },
+  ]])...)
+  notify_patterns = { for key, rule in local.notify_rules : key => concat(
+    [for name in rule.secrets : var.secrets[name].secret_arn],
+    [for number in rule.starts : { prefix = local.notify_starts[number] }],
+  ) }
   notify_rule_arns = { for name, _ in var.notify : name => [
     for key, rule in local.notify_rules : aws_cloudwatch_event_rule.notify[key].arn if rule.target == name
   ] }
@@ -70,15 +81,16 @@ resource "aws_cloudwatch_event_rule" "notify" {
   event_pattern = jsonencode({
     source      = ["aws.secretsmanager"]
     detail-type = ["Secret Label Updated"]
-    resources   = [for name in each.value.secrets : var.secrets[name].secret_arn]
+    resources   = local.notify_patterns[each.key]
     detail      = { labelUpdated = ["AWSCURRENT"] }
   })
 
   lifecycle {
     precondition {
-      condition     = length(jsonencode([for name in each.value.secrets : var.secrets[name].secret_arn])) <= 1850
+      condition     = length(jsonencode(local.notify_patterns[each.key])) <= 1850
       error_message = <<-EOT
-        The ARNs of ${join(", ", each.value.secrets)} do not fit into an event pattern, which has 2048 characters.
+        The ARNs of ${join(", ", concat(each.value.secrets, [for n in each.value.starts : local.notify_starts[n]]))}
+        do not fit into an event pattern, which has 2048 characters.
         Replace ${each.value.target} in notify by two entries, each with some of the secrets.
       EOT
     }

@@ -13,17 +13,21 @@ variable "secrets" {
     window              = optional(string)                  # how late a scheduled rotation may start, such as `3h`
     rotate_immediately  = optional(bool, false)             # whether to rotate when the rotation is set up or changed
 
-    policy = optional(object({                  # fields of `ROTATION_POLICY`
-      owner_role       = optional(string)       # the role that both users act as
-      create_users     = optional(bool)         # `false`: never create a role or grant a membership
-      grants           = optional(list(string)) # what the application may do, written as in `GRANT`
-      probes           = optional(list(string)) # statements that the application runs
-      retire_after     = optional(string)       # how long the previous user keeps its password, such as `24h`
-      rotation_host    = optional(string)       # the host to connect to, in place of the secret's
-      tls_server_name  = optional(string)       # the name in the server's certificate, in place of the host
-      allow_plaintext  = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
-      password_storage = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
-      admin_reset      = optional(bool)         # whether the admin sets a new password when no stored one works
+    policy = optional(object({                    # fields of `ROTATION_POLICY`
+      role               = optional(string)       # the role that the secret may name, itself or its second user
+      owner_role         = optional(string)       # the role that both users act as
+      databases          = optional(list(string)) # where else the two users must have the same rights; default: all
+      create_users       = optional(bool)         # `false`: never create a role or grant a membership
+      grants             = optional(list(string)) # what the application may do, written as in `GRANT`
+      probes             = optional(list(string)) # statements that the application runs
+      retire_after       = optional(string)       # how long the previous user keeps its password, such as `24h`
+      max_refused_logins = optional(number)       # how many refused logins one invocation may cause
+      rotation_host      = optional(string)       # the host to connect to, in place of the secret's
+      rotation_port      = optional(number)       # the port of `rotation_host`
+      tls_server_name    = optional(string)       # the name in the server's certificate, in place of the host
+      allow_plaintext    = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
+      password_storage   = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
+      admin_reset        = optional(bool)         # whether the admin sets a new password when no stored one works
     }), {})
   }))
 
@@ -118,17 +122,21 @@ variable "policies" {
     admin_secret_arn  = optional(string) # as in `secrets`
     admin_kms_key_arn = optional(string) # as in `secrets`
 
-    policy = optional(object({                  # as in `secrets`
-      owner_role       = optional(string)       # the role that both users act as
-      create_users     = optional(bool)         # `false`: never create a role or grant a membership
-      grants           = optional(list(string)) # what the application may do, written as in `GRANT`
-      probes           = optional(list(string)) # statements that the application runs
-      retire_after     = optional(string)       # how long the previous user keeps its password, such as `24h`
-      rotation_host    = optional(string)       # the host to connect to, in place of the secret's
-      tls_server_name  = optional(string)       # the name in the server's certificate, in place of the host
-      allow_plaintext  = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
-      password_storage = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
-      admin_reset      = optional(bool)         # whether the admin sets a new password when no stored one works
+    policy = optional(object({                    # as in `secrets`
+      role               = optional(string)       # the role that the secret may name, itself or its second user
+      owner_role         = optional(string)       # the role that both users act as
+      databases          = optional(list(string)) # where else the two users must have the same rights; default: all
+      create_users       = optional(bool)         # `false`: never create a role or grant a membership
+      grants             = optional(list(string)) # what the application may do, written as in `GRANT`
+      probes             = optional(list(string)) # statements that the application runs
+      retire_after       = optional(string)       # how long the previous user keeps its password, such as `24h`
+      max_refused_logins = optional(number)       # how many refused logins one invocation may cause
+      rotation_host      = optional(string)       # the host to connect to, in place of the secret's
+      rotation_port      = optional(number)       # the port of `rotation_host`
+      tls_server_name    = optional(string)       # the name in the server's certificate, in place of the host
+      allow_plaintext    = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
+      password_storage   = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
+      admin_reset        = optional(bool)         # whether the admin sets a new password when no stored one works
     }), {})
   }))
 
@@ -194,10 +202,45 @@ variable "policies" {
     error_message = "retire_after is a number of seconds, minutes, hours or days, such as 90m, 24h or 7d."
   }
   validation {
+    condition = alltrue(flatten([
+      for p in concat(values(var.secrets)[*].policy, values(var.policies)[*].policy) : [
+        for name in concat([p.role, p.owner_role], coalesce(p.databases, [])) :
+        name == null ? true : length(name) >= 1 && length(base64encode(name)) <= 84
+      ]
+    ]))
+    error_message = "role, owner_role and each of databases have 1 to 63 bytes, as every name in PostgreSQL."
+  }
+  validation {
     condition = alltrue([
-      for e in concat(values(var.secrets), values(var.policies)) :
-      length(base64encode(coalesce(e.policy.owner_role, "owner"))) <= 84
+      for p in concat(values(var.secrets)[*].policy, values(var.policies)[*].policy) :
+      p.rotation_port == null ? true :
+      p.rotation_host != null && p.rotation_port == min(max(floor(p.rotation_port), 1), 65535)
     ])
-    error_message = "owner_role has at most 63 bytes, as every name in PostgreSQL."
+    error_message = "rotation_port is a whole number from 1 to 65535 and needs rotation_host."
+  }
+  validation {
+    condition = alltrue([
+      for p in concat(values(var.secrets)[*].policy, values(var.policies)[*].policy) :
+      p.max_refused_logins == null ? true :
+      p.max_refused_logins == min(max(floor(p.max_refused_logins), 1), 255)
+    ])
+    error_message = "max_refused_logins is a whole number from 1 to 255."
+  }
+  validation {
+    condition = alltrue([
+      for p in concat(values(var.secrets)[*].policy, values(var.policies)[*].policy) :
+      p.admin_reset != true || p.role != null
+    ])
+    error_message = "admin_reset needs role, the role whose password the admin may set."
+  }
+  validation {
+    condition = alltrue([
+      for s in var.secrets : try(
+        var.policies[regex(":secret:(.*)-[^-]*$", s.secret_arn)[0]] == null ||
+        (s.strategy == null && s.admin_secret_arn == null && alltrue([for _, value in s.policy : value == null])),
+        true
+      )
+    ])
+    error_message = "A secret has a policy in secrets and one by its name in policies. Keep one of them."
   }
 }

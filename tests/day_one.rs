@@ -20,7 +20,7 @@ use tokio::process::Command;
 use world::aws::REGION;
 use world::postgres::{HOST, admin};
 use world::terraform::{self, Module};
-use world::{eventually, project, random_hex, setting, world};
+use world::{environment_variable, eventually, project, random_hex, world};
 
 const FUNCTION: &str = "postgres-secret-rotation";
 const SECRET: &str = "shop/app";
@@ -37,7 +37,11 @@ struct Day {
 async fn main() -> ExitCode {
     if !terraform::available().await {
         println!("NOT RUN: Terraform is missing. Install Terraform 1.11 or newer.");
-        return if setting("CI").is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        return if environment_variable("CI").is_some() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        };
     }
     let module = Module::copy().await;
     let arn = application().await;

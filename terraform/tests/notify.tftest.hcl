@@ -205,3 +205,31 @@ run "refuses_a_pattern_that_is_too_long" {
     notify  = { handler = { type = "lambda", arn = "arn:aws:lambda:eu-central-1:111122223333:function:handler" } }
   }
 }
+
+run "all_secrets_below_a_prefix_and_hundreds_of_listed_ones" {
+  command = apply
+
+  variables {
+    secrets = { for i in range(50) : "s${i}" => {
+      secret_arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop/${i}-AbCdEf"
+    } }
+    secret_prefixes = ["prod/postgres/"]
+    notify = {
+      all  = { type = "lambda", arn = "arn:aws:lambda:eu-central-1:111122223333:function:handler" }
+      some = { type = "lambda", arn = "arn:aws:lambda:eu-central-1:111122223333:function:handler", secrets = ["s1"] }
+    }
+  }
+
+  assert {
+    condition = {
+      for key, rule in aws_cloudwatch_event_rule.notify : key => jsonencode(jsondecode(rule.event_pattern).resources)
+      } == {
+      all-p0 = jsonencode([
+        { prefix = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop/" },
+        { prefix = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/postgres/" },
+      ])
+      some-0 = jsonencode(["arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop/1-AbCdEf"])
+    }
+    error_message = "A rule matches other secrets: ${jsonencode(values(aws_cloudwatch_event_rule.notify)[*].event_pattern)}"
+  }
+}

@@ -170,6 +170,90 @@ run "an_owner_role_that_postgresql_would_cut" {
   expect_failures = [var.policies]
 }
 
+run "a_port_without_a_host" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { rotation_port = 5433 } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "a_port_that_does_not_exist" {
+  command = plan
+  variables {
+    secrets = { app = {
+      secret_arn = "${var.secret}shop/app-AbCdEf"
+      policy     = { rotation_host = "db", rotation_port = 65536 }
+    } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "no_refused_login" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { max_refused_logins = 0 } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "half_a_refused_login" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { max_refused_logins = 1.5 } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "a_reset_of_any_role" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { admin_reset = true } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "a_role_without_a_name" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { role = "" } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "two_policies_for_one_secret" {
+  command = plan
+  variables {
+    secrets  = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { role = "app" } } }
+    policies = { "shop/app" = { policy = { role = "app" } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "a_policy_with_every_field_that_has_a_rule" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = {
+      role               = "app"
+      owner_role         = "app_owner"
+      databases          = ["shop", "stock"]
+      rotation_host      = "writer.internal"
+      rotation_port      = 65535
+      max_refused_logins = 255
+      admin_reset        = true
+      password_storage   = "scram-sha-256"
+      retire_after       = "7d"
+    } } }
+    policies = { "shop/*" = { strategy = "single-user" } }
+  }
+  assert {
+    condition = jsonencode(jsondecode(local.rotation_policy).secrets["${var.secret}shop/app-AbCdEf"]) == jsonencode({
+      for field, value in var.secrets.app.policy : field => value if value != null
+    })
+    error_message = "ROTATION_POLICY is ${local.rotation_policy}"
+  }
+}
+
 run "a_policy_beyond_the_environment" {
   command = plan
   variables {

@@ -122,6 +122,7 @@ fn configuration(watched: &Application, other: &Application) -> Value {
         },
         "module": {"rotation": {
             "source": "../..", "name": NAME, "subnet_ids": "${data.aws_subnets.this.ids}",
+            "package": "../../../target/lambda/postgres-secret-rotation/bootstrap.zip",
             "databases": {"shop": {"security_group_id": group}},
             "endpoint": {"security_group_ids": [group]},
             "secrets": {

@@ -16,6 +16,7 @@ module "rotation" {
   source = "../.."
 
   name         = local.name
+  package      = var.package
   architecture = var.architecture
   subnet_ids   = module.network.subnet_ids
   databases    = { shop = { security_group_id = module.network.database_security_group_id, port = var.port } }

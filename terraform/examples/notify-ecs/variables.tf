@@ -47,6 +47,12 @@ variable "rotate_immediately" {
   default     = false
 }
 
+variable "package" {
+  description = "The path of the function's zip file. Default: what `make package` builds."
+  type        = string
+  default     = "../../../target/lambda/postgres-secret-rotation/bootstrap.zip"
+}
+
 variable "architecture" {
   description = "The architecture of the package: `x86_64` or `arm64`."
   type        = string
