@@ -14,7 +14,7 @@ const DEFAULT_LENGTH: usize = 32;
 /// and shells.
 const DEFAULT_EXCLUDED: &str = ":/@\"'\\";
 
-/// The variable that holds the policy, for errors.
+/// The name of the policy's variable, for errors.
 pub(crate) const POLICY: &str = "ROTATION_POLICY";
 
 /// The checked settings of the function.

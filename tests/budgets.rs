@@ -1,5 +1,5 @@
-//! The counts that a deployed function pays for: the size of its archive and the instructions of its
-//! start. They are the packaged binary's, which `make test` names; no other binary is measured.
+//! The counts that a deployed function pays for: the size of its archive and the instructions of
+//! its start. They are the packaged binary's, which `make test` names; no other binary is measured.
 
 use std::io::Write;
 

@@ -16,8 +16,9 @@ pub(super) const CHANGE: &str = "setting the password";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Power {
     pub(crate) superuser: bool,
-    /// It has, or is a member of a role that has, SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS,
-    /// the admin or a role of the service, or reaches password hashes or the server's files.
+    /// Whether it has SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS, directly or by membership.
+    /// Or it is a member of the admin or a service's role, or reaches password hashes or server
+    /// files.
     pub(crate) more_than_its_own: bool,
 }
 

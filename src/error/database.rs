@@ -71,9 +71,9 @@ pub(crate) enum DatabaseFault {
     ReadOnly,
     #[error(
         "the server did not prove that it knows the admin's password (SCRAM with channel binding). \
-         It has to, because host or port comes from the rotated secret. Store the admin's password as \
-         scram-sha-256, name host and port in the admin secret, or set rotation_host and \
-         rotation_port in ROTATION_POLICY."
+         It has to, because the host or port comes from the rotated secret. Store the admin's \
+         password as scram-sha-256, name host and port in the admin secret, or set rotation_host \
+         and rotation_port in ROTATION_POLICY."
     )]
     ServerNotProven,
     #[error(

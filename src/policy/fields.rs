@@ -19,7 +19,7 @@ pub(super) struct Fields {
     pub(super) role: Option<RoleName>,
     pub(super) strategy: Option<Strategy>,
     pub(super) admin_secret: Option<String>,
-    /// In `defaults` alone.
+    /// Only in `defaults`.
     pub(super) trust_masterarn: Option<bool>,
     pub(super) owner_role: Option<RoleName>,
     pub(super) databases: Option<Vec<DatabaseName>>,

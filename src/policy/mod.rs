@@ -1,8 +1,8 @@
-//! What the rotation of one secret has to respect: the function's `ROTATION_POLICY`, and what that
-//! leaves to the secret's own `rotation` object.
+//! The policy of a secret: the function's `ROTATION_POLICY`, and what that leaves to the secret's
+//! own `rotation` object.
 //!
-//! Whatever widens power is the function's to say: a person who may write the secret is trusted with
-//! no more than its own role.
+//! Only the function's policy can widen power. The writer of a secret is trusted with its own role
+//! and no more.
 
 pub(crate) mod check;
 mod fields;
@@ -46,7 +46,7 @@ pub(crate) struct Policies {
     secrets: BTreeMap<String, Fields>,
 }
 
-/// What the policy says of one secret, beside the defaults.
+/// The entry of the policy for one secret.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a>(Option<&'a Fields>);
 
@@ -54,18 +54,18 @@ pub(crate) struct Entry<'a>(Option<&'a Fields>);
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent switches")]
 pub(crate) struct Policy {
-    /// The only role, with its second user, that the secret may name. `None`: any.
+    /// The role that the secret may name, with its second user. `None` means any.
     pub(crate) role: Option<String>,
-    /// `None`: alternating users where an admin secret is named, else a single user.
+    /// `None` means alternating users if an admin secret is named, else a single user.
     strategy: Option<Strategy>,
-    /// The strategy that the secret chose, where the policy fixes another.
+    /// The strategy that the secret chose in vain, because the policy sets another.
     pub(crate) overruled: Option<Strategy>,
-    /// The admin secret. The secret's own `masterarn` does not count beside it.
+    /// The admin secret, which overrides the secret's own `masterarn`.
     pub(crate) admin_secret: Option<String>,
-    /// Whether the secret's own `masterarn` counts where `admin_secret` is not set.
+    /// Whether the secret's own `masterarn` counts if `admin_secret` is not set.
     trust_masterarn: bool,
-    /// The role that both users of a pair act as; `None`: the one that the current user acts as
-    /// already.
+    /// The role that both users of a pair act as. `None` means the role that the current user acts
+    /// as.
     pub(crate) owner_role: Option<String>,
     /// The databases beside the secret's in which both users of a pair have to be each other's
     /// equals; `None`: all of them.
@@ -84,9 +84,9 @@ pub(crate) struct Policy {
     pub(crate) max_refused_logins: usize,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
     pub(crate) rotation_host: Option<String>,
-    /// The port of `rotation_host`. `None`: the secret's.
+    /// The port of `rotation_host`. `None` means the secret's.
     pub(crate) rotation_port: Option<u16>,
-    /// The name that the server's certificate has to carry in place of the host's.
+    /// The name that the server's certificate must carry instead of the host's.
     pub(crate) tls_server_name: Option<String>,
     /// Whether a secret with `"ssl": false` is rotated without TLS.
     pub(crate) allow_plaintext: bool,
@@ -116,8 +116,8 @@ impl Policies {
             pattern::check(pattern)?;
             if entry.trust_masterarn.is_some() {
                 return Err(format!(
-                    "secrets: {pattern:?}: trust_masterarn can be set in \"defaults\" only. Name \
-                     the admin_secret here."
+                    "secrets: {pattern:?}: trust_masterarn can be set in \"defaults\" only. Set \
+                     admin_secret here."
                 )
                 .into());
             }
@@ -126,7 +126,7 @@ impl Policies {
         Ok(policies)
     }
 
-    /// Refuses an entry that, together with the defaults, sets a key without the one it needs.
+    /// Refuses an entry that, with the defaults, sets a key without another that it needs.
     fn check_entry(&self, place: &str, entry: &Fields) -> Result<(), Problem> {
         let base = &self.defaults;
         let reset = entry.admin_reset.or(base.admin_reset) == Some(true);
@@ -148,14 +148,15 @@ impl Policies {
     /// The entry that fits a secret best.
     ///
     /// # Errors
-    /// A sentence that names two entries of the same rank.
+    /// A [`Problem`] that names two entries of the same rank.
     pub(crate) fn entry(&self, arn: &str, name: &str) -> Result<Entry<'_>, Problem> {
         let best = pattern::best(self.secrets.keys(), arn, name)?;
         Ok(Entry(best.and_then(|pattern| self.secrets.get(pattern))))
     }
 
-    /// The policy of a secret: its entry over the defaults. `own` is the secret's `rotation` object:
-    /// its strategy counts where the policy names none, its grants and probes replace the policy's.
+    /// The policy of a secret: its entry overrides the defaults. `own` is the secret's `rotation`
+    /// object. Its strategy counts if the policy sets none. Its grants and probes replace the
+    /// policy's.
     ///
     /// # Errors
     /// A [`Problem`] that names the wrong key of the secret's own object.
@@ -205,7 +206,7 @@ impl Policies {
     }
 }
 
-/// The port that goes with the effective `rotation_host`: another host has another port.
+/// The port from the entry that sets `rotation_host`: another host has another port.
 fn rotation_port(entry: &Fields, base: &Fields) -> Option<u16> {
     let port = match entry.rotation_host {
         Some(_) => entry.rotation_port,
@@ -215,8 +216,8 @@ fn rotation_port(entry: &Fields, base: &Fields) -> Option<u16> {
 }
 
 impl Policy {
-    /// The strategy for a secret with that `masterarn`, or none. Whether the `masterarn` counts makes
-    /// no difference: it says that two users are meant.
+    /// The strategy for a secret with this `masterarn`. Even an untrusted `masterarn` means
+    /// alternating users.
     pub(crate) fn strategy(&self, masterarn: Option<&str>) -> Strategy {
         match (self.strategy, self.admin_secret.as_deref().or(masterarn)) {
             (Some(strategy), _) => strategy,
@@ -225,7 +226,7 @@ impl Policy {
         }
     }
 
-    /// The admin secret: the policy's, else the secret's `masterarn` where the policy trusts it.
+    /// The admin secret: the policy's, else the secret's `masterarn` if the policy trusts it.
     pub(crate) fn admin<'a>(&'a self, masterarn: Option<&'a str>) -> Option<&'a str> {
         self.admin_secret.as_deref().or(masterarn.filter(|_| self.trust_masterarn))
     }

@@ -1,30 +1,30 @@
-//! Which entry of a policy fits a secret best: by ARN, by name, or by a prefix of either.
+//! Finds the entry of a policy that fits a secret best: by ARN, by name, or by a prefix of either.
 
 use crate::error::Problem;
 
-/// What stands between the account and the name in a secret's ARN.
+/// Separates the account from the name in a secret's ARN.
 const BEFORE_NAME: &str = ":secret:";
 
-/// Refuses what is neither an ARN, a name, nor a prefix.
+/// Refuses a pattern that is neither an ARN nor a name nor a prefix.
 ///
 /// # Errors
-/// A sentence that names the pattern.
+/// A [`Problem`] that names the pattern.
 pub(super) fn check(pattern: &str) -> Result<(), Problem> {
     let fixed = pattern.strip_suffix('*').unwrap_or(pattern);
     if fixed.is_empty() || fixed.contains('*') {
         return Err(format!(
-            "secrets: {pattern:?} is neither an ARN, a name, nor a prefix followed by one \"*\"."
+            "secrets: {pattern:?} is neither an ARN nor a name, nor a prefix followed by one \"*\"."
         )
         .into());
     }
     Ok(())
 }
 
-/// The pattern that fits best. A whole ARN or name beats a prefix. Of two prefixes the one wins that
-/// fixes more of the secret's name.
+/// The pattern that fits best. A whole ARN or name beats a prefix. Between two prefixes, the one
+/// that fixes more of the secret's name wins.
 ///
 /// # Errors
-/// A sentence that names both, where an ARN and a name fit equally well: neither is the better one.
+/// A [`Problem`] that names an ARN and a name that fit equally well.
 pub(super) fn best<'a>(
     patterns: impl Iterator<Item = &'a String>,
     arn: &str,
@@ -34,7 +34,7 @@ pub(super) fn best<'a>(
     for pattern in patterns {
         let (text, best) =
             if pattern.starts_with("arn:") { (arn, &mut by_arn) } else { (name, &mut by_name) };
-        // Of two ARNs that fix as much of the name, the longer one also fixes region or account.
+        // Two ARNs may fix as much of the name. The longer one also fixes the region or account.
         let found = fit(pattern, text).map(|fixed| (fixed, pattern.len(), pattern.as_str()));
         *best = found.max(*best);
     }
@@ -49,7 +49,7 @@ pub(super) fn best<'a>(
     }
 }
 
-/// How many bytes of the secret's name a pattern fixes, if it fits; all of them as `MAX`.
+/// The number of bytes of the secret's name that a fitting pattern fixes. `MAX` means all.
 fn fit(pattern: &str, text: &str) -> Option<usize> {
     let Some(prefix) = pattern.strip_suffix('*') else {
         return (pattern == text).then_some(usize::MAX);

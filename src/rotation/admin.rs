@@ -138,14 +138,15 @@ pub(crate) fn lacks_right(error: Error) -> Error {
     error.instead_of(DatabaseFault::PermissionDenied, DatabaseFault::AdminLacksRight)
 }
 
-/// The admin's server. The admin secret names it, or else the policy. Where host or port comes from
-/// the rotated secret, the server has to prove itself: its writer could wait there for the password.
+/// The admin's server, which the admin secret or else the policy names. If the host or port comes
+/// from the rotated secret, the server has to prove itself: the secret's writer could wait there
+/// for the password.
 fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Problem> {
     let (server, mut policy) = (&rotation.current.credentials.server, rotation.policy.clone());
     let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());
     if let Some(host) = admin.host.clone() {
         let port = admin.port.unwrap_or(DEFAULT_PORT);
-        // These are said of the rotated secret's server.
+        // These apply only to the rotated secret's server.
         (policy.rotation_host, policy.rotation_port, policy.tls_server_name) = (None, None, None);
         return Target::new(&Server { host, port, dbname, ssl: admin.ssl }, &policy);
     }
@@ -157,7 +158,7 @@ fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Probl
         dbname,
         ssl: admin.ssl,
     };
-    // The admin secret's own port counts beside the policy's host.
+    // The admin secret's own port counts even with the policy's host.
     policy.rotation_port = port;
     let target = Target::new(&server, &policy)?;
     Ok(if trusted { target } else { target.requiring_proof() })

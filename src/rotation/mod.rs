@@ -101,12 +101,12 @@ impl Rotation {
         Ok(rotation)
     }
 
-    /// The admin secret that the policy names, or the secret where the policy trusts it.
+    /// The admin secret that the policy names, or the secret if the policy trusts it.
     pub(crate) fn admin_secret(&self) -> Option<&str> {
         self.policy.admin(self.current.credentials.masterarn.as_deref())
     }
 
-    /// What the secret asks for and the policy does not leave to it, in sentences for a person.
+    /// Sentences about what the secret asks for and the policy overrules.
     pub(crate) fn warnings(&self) -> Vec<String> {
         trust::warnings(self)
     }

@@ -1,20 +1,19 @@
-//! What the secret says and the policy does not leave to it: the role, the strategy, the admin
-//! secret.
+//! The limits of a secret's own word: its role, its strategy and its admin secret under the policy.
 
 use super::Rotation;
 use super::strategy::is_of_pair;
 use crate::error::Problem;
 use crate::policy::Policy;
 
-/// What stands between the account and the name in a secret's ARN.
+/// Separates the account from the name in a secret's ARN.
 const BEFORE_NAME: &str = ":secret:";
 /// The random characters that Secrets Manager appends to the name in an ARN.
 const SUFFIX: usize = 6;
 
-/// Refuses a username that the policy's `role` does not allow, now or at the next turn.
+/// Refuses a username that the policy's `role` does not allow.
 ///
 /// # Errors
-/// A sentence that names the role.
+/// A [`Problem`] that names the role.
 pub(super) fn bind(policy: &Policy, username: &str, next_username: &str) -> Result<(), Problem> {
     let Some(role) = &policy.role else { return Ok(()) };
     if is_of_pair(username, role) && is_of_pair(next_username, role) {
@@ -27,7 +26,7 @@ pub(super) fn bind(policy: &Policy, username: &str, next_username: &str) -> Resu
     .into())
 }
 
-/// What the secret asks for in vain: a person should remove it.
+/// Sentences about what the secret asks for in vain. A person should remove it.
 pub(super) fn warnings(rotation: &Rotation) -> Vec<String> {
     let strategy = rotation.policy.overruled.map(|own| {
         format!(
@@ -43,16 +42,15 @@ pub(super) fn warnings(rotation: &Rotation) -> Vec<String> {
         .filter(|(masterarn, admin)| !same_secret(masterarn, admin))
         .map(|(_, admin)| {
             format!(
-                "the secret's \"masterarn\" names another admin secret than ROTATION_POLICY, which \
-                 names {admin}. The policy's is used. Correct \"masterarn\"."
+                "the secret's \"masterarn\" is not the admin secret in ROTATION_POLICY, {admin}, \
+                 which is used. Correct \"masterarn\"."
             )
         });
     strategy.into_iter().chain(other).collect()
 }
 
-/// Whether two ids name one secret, as far as the ids tell: an ARN, an ARN without its random
-/// suffix, or a name. It decides a warning and nothing else, so no call to Secrets Manager is spent
-/// on it.
+/// Whether two ids name the same secret: an ARN, an ARN without its random suffix, or a name. This
+/// only decides a warning, so it calls nothing.
 fn same_secret(a: &str, b: &str) -> bool {
     let ((place_a, name_a), (place_b, name_b)) = (parts(a), parts(b));
     let same_place = place_a.is_none() || place_b.is_none() || place_a == place_b;
@@ -63,7 +61,7 @@ fn same_secret(a: &str, b: &str) -> bool {
     same_place && same_name
 }
 
-/// What an ARN says before the secret's name, and the name.
+/// Splits an ARN at the secret's name.
 fn parts(id: &str) -> (Option<&str>, &str) {
     id.split_once(BEFORE_NAME).map_or((None, id), |(place, name)| (Some(place), name))
 }

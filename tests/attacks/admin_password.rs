@@ -140,7 +140,11 @@ async fn a_secret_does_not_choose_its_admin() {
             let event = json!({"Operation": operation, "SecretId": secret.secret});
             let report = function.invoke(event).await.unwrap();
             let said = report.to_string();
-            assert_eq!(said.contains("names another admin secret"), warned, "{report}");
+            assert_eq!(
+                said.contains("is not the admin secret in ROTATION_POLICY"),
+                warned,
+                "{report}"
+            );
         }
     }
     let read = proxy.calls().into_iter().any(|(_, body)| body["SecretId"] == json!(theirs));

@@ -33,8 +33,8 @@ pub(super) fn of_origin(origin: Origin) -> Option<String> {
 /// The error if the database refuses every password of the secret.
 pub(super) fn none_accepted(rotation: &Rotation, host: String, tried: &LoginAttempts) -> Error {
     let advice = if rotation.admin_secret().is_some() {
-        "Set admin_reset and role in ROTATION_POLICY, so that the admin sets the password. Or store the \
-         database's password in the secret with `aws secretsmanager put-secret-value`."
+        "Set admin_reset and role in ROTATION_POLICY, so that the admin sets the password. Or \
+         store the database's password in the secret with `aws secretsmanager put-secret-value`."
     } else {
         "Store the database's password in the secret with `aws secretsmanager put-secret-value`, \
          or set AWSCURRENT's password in the database with psql's \\password."
