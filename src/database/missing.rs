@@ -4,6 +4,7 @@ use postgres_protocol::escape::escape_identifier;
 use serde::Deserialize;
 
 use super::role::AskedBy;
+use crate::error::clean;
 
 /// One right or setting that a role lacks.
 #[derive(Debug, Deserialize)]
@@ -121,10 +122,10 @@ impl Missing {
     /// The description, with the remedy in brackets.
     pub(crate) fn text(&self, lacking: Lacking<'_>) -> String {
         let what = self.words(lacking);
-        match self.remedy(lacking) {
+        clean::clause(&match self.remedy(lacking) {
             Some(remedy) => format!("{what} ({})", remedy.text()),
             None => what,
-        }
+        })
     }
 
     fn words(&self, lacking: Lacking<'_>) -> String {

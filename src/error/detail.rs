@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-/// What a server or a library said about a failure.
+use super::clean::{MOST_OF_A_MESSAGE, line};
+
+/// The length of a SQLSTATE.
+const SQLSTATE: usize = 5;
+
+/// What a server or a library said about a failure, cleaned and cut where it comes in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Detail {
     sqlstate: Option<String>,
@@ -12,7 +17,10 @@ pub(crate) struct Detail {
 impl Detail {
     /// The server's answer: five characters of SQLSTATE, and its message.
     pub(crate) fn of_server(sqlstate: &str, message: String) -> Self {
-        Self { sqlstate: Some(sqlstate.to_owned()), message }
+        Self {
+            sqlstate: Some(line(sqlstate, SQLSTATE)),
+            message: line(&message, MOST_OF_A_MESSAGE),
+        }
     }
 
     /// The SQLSTATE, if the server answered.
@@ -33,7 +41,7 @@ impl Detail {
 
 impl From<String> for Detail {
     fn from(message: String) -> Self {
-        Self { sqlstate: None, message }
+        Self { sqlstate: None, message: line(&message, MOST_OF_A_MESSAGE) }
     }
 }
 
