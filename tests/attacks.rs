@@ -3,6 +3,7 @@
 
 mod admin_password;
 mod advice;
+mod server;
 
 use serde_json::{Value, json};
 

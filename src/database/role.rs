@@ -74,7 +74,7 @@ pub(crate) async fn drop_own_password(transaction: &Transaction<'_>) -> Result<(
 pub(crate) async fn power(session: &Session, role: &str) -> Result<Option<Power>, Error> {
     let row = session.query_one("reading pg_roles", sql::POWER, &[(&role, Type::TEXT)]).await?;
     let (superuser, more_than_its_own) =
-        (row.get::<_, Option<bool>>(0), row.get::<_, Option<bool>>(1));
+        (session.column::<Option<bool>>(&row, 0)?, session.column::<Option<bool>>(&row, 1)?);
     Ok(superuser
         .zip(more_than_its_own)
         .map(|(superuser, more_than_its_own)| Power { superuser, more_than_its_own }))
@@ -98,7 +98,7 @@ pub(crate) async fn same_server(admin: &Session, own: &Session) -> Result<bool, 
         AND pg_catalog.pg_get_userbyid(a.usesysid) = $2";
     let row =
         admin.query_one(OPERATION, sql, &[(&key, Type::INT8), (&own.role(), Type::TEXT)]).await?;
-    Ok(row.get::<_, i64>(0) > 0)
+    Ok(admin.column::<i64>(&row, 0)? > 0)
 }
 
 /// The statement that makes sessions of a user act as a role.

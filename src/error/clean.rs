@@ -1,5 +1,7 @@
 //! Text that comes from outside, made safe for a log and a terminal.
 
+/// The end of a text that was cut.
+pub(super) const CUT: &str = "...";
 /// What a server or a library says about one failure.
 pub(super) const MOST_OF_A_MESSAGE: usize = 500;
 /// PostgreSQL's names have 63 bytes; what its catalogs call an object has several of them.
@@ -13,7 +15,7 @@ pub(super) fn line(text: &str, most: usize) -> String {
     let mut characters = text.chars().map(|c| if is_plain(c) { c } else { ' ' });
     let mut line: String = characters.by_ref().take(most).collect();
     if characters.next().is_some() {
-        line.push_str("...");
+        line.push_str(CUT);
     }
     line
 }

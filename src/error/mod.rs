@@ -180,6 +180,11 @@ impl Error {
         self.map_detail(Detail::without_message)
     }
 
+    /// Adds to the server's message.
+    pub(crate) fn with_addition(self, text: &str) -> Self {
+        self.map_detail(|detail| detail.with_addition(text))
+    }
+
     /// Replaces every occurrence of a text in the server's message.
     pub(crate) fn replacing(self, text: &str, by: &str) -> Self {
         self.map_detail(|detail| detail.replacing(text, by))

@@ -211,7 +211,7 @@ fn retirement(user: &str, retired: bool, terminated: u64, clients: Vec<Client>) 
 }
 
 fn total(clients: &[Client]) -> u64 {
-    clients.iter().map(|client| client.sessions).sum()
+    clients.iter().fold(0, |sum, client| sum.saturating_add(client.sessions))
 }
 
 fn counted(count: u64) -> String {
