@@ -35,9 +35,9 @@ pub(crate) struct LogFormat {
     pub(crate) json: bool,
 }
 
-/// Whether Lambda, or another server of its Runtime API, started this process.
-pub(crate) fn on_lambda() -> bool {
-    environment("AWS_LAMBDA_RUNTIME_API").is_some()
+/// The address of the Runtime API, which Lambda sets.
+pub(crate) fn runtime_api() -> Option<String> {
+    environment("AWS_LAMBDA_RUNTIME_API")
 }
 
 impl LogFormat {

@@ -4,8 +4,9 @@
 use secrecy::SecretString;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::error::Error;
+use crate::error::{Error, clean};
 
 const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"createSecret\" | \
     \"setSecret\" | \"testSecret\" | \"finishSecret\", \"SecretId\": \"...\", \
@@ -13,6 +14,9 @@ const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"
     | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. status also takes \"Deep\": \
     true; recover takes \"DryRun\": true and \"Prefer\": \"back\" | \"previous\"; retire takes \
     \"Terminate\": true.";
+
+/// The largest event that is read; those of Secrets Manager have some 500 bytes.
+const MOST_BYTES: usize = 16 * 1024;
 
 /// What an invocation asks for.
 #[derive(Debug, Clone)]
@@ -109,6 +113,23 @@ impl Serialize for Step {
 }
 
 impl Event {
+    /// Reads an event as it came in.
+    ///
+    /// # Errors
+    /// [`Error::Event`], which names the key and what is accepted.
+    pub(crate) fn read(event: &RawValue) -> Result<Self, Error> {
+        let text = event.get();
+        if text.len() > MOST_BYTES {
+            return Err(Error::Event(format!(
+                "it has {} bytes, more than any event. {EXPECTED}",
+                text.len()
+            )));
+        }
+        let event = serde_json::from_str(text)
+            .map_err(|_| Error::Event(format!("it is nested too deeply. {EXPECTED}")))?;
+        Self::parse(&event)
+    }
+
     /// Parses an event: one with `Operation`, or else a step.
     ///
     /// # Errors
@@ -170,7 +191,10 @@ impl OperationRequest {
             "recover" => (Operation::Recover { dry_run, prefer }, &["DryRun", "Prefer"]),
             "retire" => (Operation::Retire { terminate }, &["Terminate"]),
             name => {
-                return Err(Error::Event(format!("there is no Operation {name:?}. {EXPECTED}")));
+                return Err(Error::Event(format!(
+                    "there is no Operation {:?}. {EXPECTED}",
+                    clean::name(name)
+                )));
             }
         };
         // A mistyped "DryRun" must not start the real operation.
@@ -178,7 +202,10 @@ impl OperationRequest {
         let keys = event.as_object().into_iter().flat_map(|event| event.keys());
         if let Some(key) = keys.into_iter().find(|key| !known(key)) {
             let name = operation.name();
-            return Err(Error::Event(format!("{name} has no key {key:?}. {EXPECTED}")));
+            return Err(Error::Event(format!(
+                "{name} has no key {:?}. {EXPECTED}",
+                clean::name(key)
+            )));
         }
         Ok(Self { secret_id: field(event, "SecretId")?.to_owned(), operation })
     }
@@ -194,8 +221,9 @@ impl StepRequest {
             return Err(Error::Event(format!("it is not a JSON object. {EXPECTED}")));
         }
         let step = field(event, "Step")?;
-        let step = Step::parse(step)
-            .ok_or_else(|| Error::Event(format!("there is no Step {step:?}. {EXPECTED}")))?;
+        let step = Step::parse(step).ok_or_else(|| {
+            Error::Event(format!("there is no Step {:?}. {EXPECTED}", clean::name(step)))
+        })?;
         let rotation_token = match &event["RotationToken"] {
             Value::Null => None,
             Value::String(token) => Some(SecretString::from(token.as_str())),

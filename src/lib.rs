@@ -16,6 +16,7 @@
 //!
 //! `error` has a kind for every failure. `config` and `policy` hold the function's settings.
 //! `deadline` limits every wait to the time that the invocation has left. `telemetry` logs.
+//! `last_words` answers for a process that ends in a panic.
 //! Modules import downwards only: `operations` > `steps` > `rotation` > `database`, `secret` >
 //! `error`.
 
@@ -25,6 +26,7 @@ mod database;
 mod deadline;
 mod error;
 mod event;
+mod last_words;
 mod operations;
 mod policy;
 mod report;
@@ -37,7 +39,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::config::{Config, LogFormat};
 use crate::context::{Context, RefusedLogins};
@@ -45,6 +47,7 @@ use crate::database::tls::Tls;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::Event;
+use crate::last_words::Unanswered;
 use crate::report::Answer;
 use crate::secret::store::{self, Store};
 
@@ -55,20 +58,23 @@ use crate::secret::store::{self, Store};
 pub async fn serve() -> ExitCode {
     let log = LogFormat::from_env();
     telemetry::start(log);
-    if !config::on_lambda() {
+    if config::runtime_api().is_none() {
         tracing::error!(
             "this is an AWS Lambda function (AWS_LAMBDA_RUNTIME_API is not set); `make demo` runs \
              it locally"
         );
         return ExitCode::from(2);
     }
+    last_words::prepare();
     let app = Config::from_env().and_then(App::new);
     if let Err(error) = &app {
         telemetry::failure(None, error, 0, Duration::ZERO);
     }
     let app = &app;
-    let handler = |event: LambdaEvent<Value>| async move {
+    // Not parsed by the runtime: an event of 6 MB would become some hundred.
+    let handler = |event: LambdaEvent<Box<RawValue>>| async move {
         let deadline = Deadline::from_lambda(event.context.deadline());
+        let _unanswered = Unanswered::begin(&event.context.request_id);
         answer(app, log, &event.payload, deadline).await
     };
     match lambda_runtime::run(service_fn(handler)).await {
@@ -103,12 +109,12 @@ impl App {
 async fn answer(
     app: &Result<App, Error>,
     log: LogFormat,
-    event: &Value,
+    event: &RawValue,
     deadline: Deadline,
 ) -> Result<Answer, Diagnostic> {
     let started = Instant::now();
     let refused_logins = RefusedLogins::default();
-    let event = Event::parse(event);
+    let event = Event::read(event);
     let result = match (app, &event) {
         (Err(error), _) | (_, Err(error)) => Err(error),
         (Ok(app), Ok(event)) => match handle(app, event, deadline, &refused_logins).await {

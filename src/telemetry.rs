@@ -22,7 +22,9 @@ const NAMESPACE: &str = "PostgresSecretRotation";
 pub(crate) fn start(format: LogFormat) {
     let levels = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), format.level)
-        .with_default(format.level.min(LevelFilter::WARN));
+        .with_default(format.level.min(LevelFilter::WARN))
+        // It logs each error once more, without its fields.
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
     let registry = tracing_subscriber::registry();
     // A second call changes nothing: the first one's subscriber is in place.

@@ -172,7 +172,7 @@ async fn a_role_that_only_happens_to_have_the_name_is_nobodys_second_user() {
         "{}",
         refusal.message
     );
-    pair.admin_session().await.batch_execute(statements(&refusal, "run ")).await.unwrap();
+    pair.admin_session().await.batch_execute(statements(&refusal, "Run ")).await.unwrap();
     pair.turn(&function).await;
 
     // The other way round: whoever has "x_clone" gets no hold of "x".
@@ -214,7 +214,7 @@ async fn an_owner_role_that_is_missing_or_not_the_pairs_is_refused() {
         "{}",
         foreign.message
     );
-    pair.admin_session().await.batch_execute(statements(&foreign, "run ")).await.unwrap();
+    pair.admin_session().await.batch_execute(statements(&foreign, "Run ")).await.unwrap();
     pair.superuser(&format!("ALTER SCHEMA :base OWNER TO {owner}")).await;
     // Until it acts as that role, what it creates would be its own alone.
     let idle = refused(&pair, &function).await;

@@ -2,6 +2,8 @@
 //! database's owner, a server, an event. What the attacker did not get is asserted.
 
 mod admin_password;
+mod advice;
+mod server;
 
 use serde_json::{Value, json};
 

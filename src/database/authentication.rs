@@ -8,6 +8,10 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
+use super::allowance::Allowance;
+
+/// What is wrong with a server that asks for too few iterations.
+pub(super) const FEW_ITERATIONS: &str = "the server asks for too few iterations of SCRAM";
 /// The longest message that is read. Longer ones do not belong to the authentication.
 const LONGEST_MESSAGE: usize = 4096;
 /// The size of a message's type and length.
@@ -45,6 +49,10 @@ pub(super) struct AuthenticationWatch(Arc<Mutex<Watch>>);
 #[derive(Debug, Default)]
 struct Watch {
     seen: Authentication,
+    /// The fewest iterations of SCRAM that may be asked for.
+    least: u32,
+    /// The server has said how many it asks for.
+    first: bool,
     /// The message that is being read, as far as it has arrived.
     message: Vec<u8>,
     /// The bytes of a long message that still have to be skipped.
@@ -60,6 +68,24 @@ impl AuthenticationWatch {
 
     fn ready(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ready
+    }
+
+    /// Requires so many iterations of SCRAM at least, before anything is sent that depends on the
+    /// password.
+    pub(super) fn require(&self, iterations: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).least = iterations;
+    }
+
+    /// Refuses a server that asks for fewer: the client proves first, and a false server could guess
+    /// at that proof cheaply.
+    fn refuse_few_iterations(&self) -> io::Result<()> {
+        let watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match watch.seen.method {
+            Method::Scram { iterations } if watch.first && iterations < watch.least => {
+                Err(io::Error::other(format!("{FEW_ITERATIONS}: {iterations}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn read(&self, bytes: &[u8]) {
@@ -128,6 +154,7 @@ impl Watch {
                     .filter_map(|attribute| attribute.strip_prefix(b"i="))
                     .find_map(|number| std::str::from_utf8(number).ok()?.parse().ok());
                 self.seen.method = Method::Scram { iterations: iterations.unwrap_or_default() };
+                self.first = true;
             }
             _ => {}
         }
@@ -139,12 +166,13 @@ impl Watch {
 pub(super) struct WatchedStream<S> {
     stream: S,
     watch: AuthenticationWatch,
+    allowance: Allowance,
     ready: bool,
 }
 
 impl<S> WatchedStream<S> {
-    pub(super) fn new(stream: S, watch: AuthenticationWatch) -> Self {
-        Self { stream, watch, ready: false }
+    pub(super) fn new(stream: S, watch: AuthenticationWatch, allowance: Allowance) -> Self {
+        Self { stream, watch, allowance, ready: false }
     }
 }
 
@@ -156,9 +184,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if !self.ready && matches!(polled, Poll::Ready(Ok(()))) {
-            self.watch.read(&buffer.filled()[before..]);
-            self.ready = self.watch.ready();
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            let received = &buffer.filled()[before..];
+            self.allowance.take(received.len())?;
+            if !self.ready {
+                self.watch.read(received);
+                self.watch.refuse_few_iterations()?;
+                self.ready = self.watch.ready();
+            }
         }
         polled
     }

@@ -3,6 +3,7 @@
 
 use tokio_postgres::error::{DbError, SqlState};
 
+use super::authentication::FEW_ITERATIONS;
 use crate::error::{DatabaseFault, Detail, chain};
 
 /// What the server was doing when it failed. Some codes mean something else at a login.
@@ -35,7 +36,7 @@ pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> (Database
         if name { DatabaseFault::TlsName } else { DatabaseFault::TlsChain }
     } else if text.starts_with("error performing TLS handshake") {
         DatabaseFault::TlsFailed
-    } else if text.contains("channel binding") {
+    } else if text.contains("channel binding") || text.contains(FEW_ITERATIONS) {
         DatabaseFault::ServerNotProven
     } else if error.is_closed() || text.starts_with("error communicating with the server") {
         DatabaseFault::ConnectionLost
@@ -121,5 +122,5 @@ fn server_detail(error: &DbError) -> Detail {
         message.push_str(". ");
         message.push_str(detail);
     }
-    Detail::of_server(error.code().code(), message)
+    Detail::of_server(error.code().code(), &message)
 }

@@ -56,7 +56,7 @@ pub(crate) async fn types(
                 .await
             {
                 Ok(row) => {
-                    if let Some(oid) = row.get::<_, Option<u32>>(0) {
+                    if let Some(oid) = session.column::<Option<u32>>(&row, 0)? {
                         types.insert(written.clone(), oid);
                         break;
                     }
@@ -105,7 +105,7 @@ pub(crate) async fn check(
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&checks, Type::TEXT), (&limit, Type::INT8)];
         let more: More = session.query_json(OPERATION, sql::GRANTS_PARAMETERS, &parameters).await?;
-        grants.total += more.total;
+        grants.total = grants.total.saturating_add(more.total);
         grants.missing.extend(more.missing);
         grants.missing.truncate(examples);
     }

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Config, Connection, NoTls};
 
-use super::authentication::WatchedStream;
+use super::allowance;
 use super::fault::{self, Phase};
 use super::progress::{Part, Progress, Watched};
 use super::session::{Opened, Session};
@@ -20,6 +20,8 @@ use crate::error::{DatabaseFault, Detail, Error};
 use crate::secret::password::Password;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// PostgreSQL's own number. A false server could ask for one, and guess at the proof.
+const LEAST_ITERATIONS: u32 = 4096;
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether the server accepts a password. Every other failure is an error and decides nothing.
@@ -123,13 +125,22 @@ impl Database<'_> {
             .application_name(APPLICATION_NAME)
             .channel_binding(binding)
             .options(startup_options(purpose, self.deadline));
-        let failed = |error| fault::classify(&error, Phase::Login);
+        if target.proof_required {
+            progress.watch.require(LEAST_ITERATIONS);
+        }
+        let failed = |error| match fault::classify(&error, Phase::Login) {
+            _ if progress.allowance.exceeded() => {
+                (DatabaseFault::Other, allowance::TOO_MUCH.to_owned().into())
+            }
+            failure => failure,
+        };
         let Some(server_name) = &target.server_name else {
             config.ssl_mode(SslMode::Disable);
             let (stream, peer) = dial(target, progress).await?;
-            let stream = WatchedStream::new(stream, progress.watch.clone());
+            let stream = progress.watched(stream);
             let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
-            return Ok(Opened { client, connection: serve(connection), peer });
+            let (connection, allowance) = (serve(connection), progress.allowance.clone());
+            return Ok(Opened { client, connection, peer, allowance });
         };
         config.ssl_mode(SslMode::Require);
         let connector = self
@@ -139,7 +150,8 @@ impl Database<'_> {
         let (stream, peer) = dial(target, progress).await?;
         let (client, connection) =
             config.connect_raw(stream, Watched { connector, progress }).await.map_err(failed)?;
-        Ok(Opened { client, connection: serve(connection), peer })
+        let (connection, allowance) = (serve(connection), progress.allowance.clone());
+        Ok(Opened { client, connection, peer, allowance })
     }
 }
 

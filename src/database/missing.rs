@@ -3,6 +3,9 @@
 use postgres_protocol::escape::escape_identifier;
 use serde::Deserialize;
 
+use super::role::AskedBy;
+use crate::error::clean;
+
 /// One right or setting that a role lacks.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Missing {
@@ -75,6 +78,8 @@ pub(crate) struct Lacking<'a> {
     pub(crate) login: &'a str,
     /// The role that its sessions act as.
     pub(crate) acts_as: &'a str,
+    /// Who says that it is needed.
+    pub(crate) asked_by: AskedBy,
 }
 
 /// What gives a role what it lacks.
@@ -104,13 +109,23 @@ impl Missing {
         self.name.as_deref().filter(|_| self.what == What::InheritedRole)
     }
 
+    /// Whether it is a privilege on the server's own functions, catalogs or parameters, by which a
+    /// role may become more than the application.
+    fn is_of_the_server(&self) -> bool {
+        let object = shown(self.table.as_ref().or(self.identity.as_ref()));
+        shown(self.kind.as_ref()) == "parameter ACL"
+            || ["pg_catalog.", "information_schema."]
+                .iter()
+                .any(|schema| object.starts_with(schema))
+    }
+
     /// The description, with the remedy in brackets.
     pub(crate) fn text(&self, lacking: Lacking<'_>) -> String {
         let what = self.words(lacking);
-        match self.remedy(lacking) {
+        clean::clause(&match self.remedy(lacking) {
             Some(remedy) => format!("{what} ({})", remedy.text()),
             None => what,
-        }
+        })
     }
 
     fn words(&self, lacking: Lacking<'_>) -> String {
@@ -151,6 +166,7 @@ impl Missing {
             }
             What::Path => format!("schema {identity}, which \"$user\" in search_path stands for"),
             What::Member => format!("membership in role {name}"),
+            What::InheritedRole if self.grantable => format!("ADMIN OPTION on role {name}"),
             What::InheritedRole => format!("the rights of role {name}"),
             What::AdminOption => format!("ADMIN OPTION on role {name}"),
             What::Attribute | What::ActorAttribute => format!("attribute {name}"),
@@ -177,7 +193,14 @@ impl Missing {
                     _ => format!("ON {} {identity}", keyword(shown(self.kind.as_ref()))),
                 };
                 let privilege = shown(self.privilege.as_ref());
-                Statement(format!("GRANT {privilege} {on} TO {acts_as}{grant_option}"))
+                if lacking.asked_by == AskedBy::Secret && self.is_of_the_server() {
+                    Advice(
+                        "no statement is shown: it reaches beyond the application's own data"
+                            .to_owned(),
+                    )
+                } else {
+                    Statement(format!("GRANT {privilege} {on} TO {acts_as}{grant_option}"))
+                }
             }
             What::Connect => {
                 Statement(format!("GRANT CONNECT ON DATABASE {} TO {login}", quoted(name)))
@@ -224,7 +247,15 @@ impl Missing {
                  inherits. Grant the rights on the objects, or revoke the role from the current \
                  user"
             )),
-            What::InheritedRole => Statement(format!("GRANT {} TO {acts_as}", quoted(name))),
+            What::InheritedRole => {
+                let option = if self.grantable { " WITH ADMIN OPTION" } else { "" };
+                let grant = format!("GRANT {} TO {acts_as}{option}", quoted(name));
+                lacking.asked_by.advise(name, grant).map_or_else(Advice, Statement)
+            }
+            What::Member if lacking.asked_by != AskedBy::Pair => {
+                let grant = format!("GRANT {} TO {login}", quoted(name));
+                lacking.asked_by.advise(name, grant).map_or_else(Advice, Statement)
+            }
             What::ActorAttribute if name == "CREATEDB" => {
                 Statement(format!("ALTER ROLE {acts_as} CREATEDB"))
             }

@@ -1,5 +1,6 @@
 //! PostgreSQL: logins, sessions and their SQL. Only this folder uses the driver.
 
+mod allowance;
 pub(crate) mod authentication;
 pub(crate) mod fault;
 pub(crate) mod grants;

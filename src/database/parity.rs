@@ -164,11 +164,11 @@ impl Lack {
     /// Adds what is missing in a database, or with `None` in the whole cluster. A role whose rights
     /// are missing in several databases counts once.
     pub(crate) fn add(&mut self, other: Self, database: Option<&str>) {
-        self.total += other.total;
+        self.total = self.total.saturating_add(other.total);
         for mut missing in other.missing {
             match missing.inherited_role() {
                 Some(role) if self.missing.iter().any(|m| m.inherited_role() == Some(role)) => {
-                    self.total -= 1;
+                    self.total = self.total.saturating_sub(1);
                 }
                 Some(_) => self.missing.push(missing),
                 None => {

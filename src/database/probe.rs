@@ -9,9 +9,6 @@ use crate::error::{DatabaseFault, Detail, Error};
 const OPERATION: &str = "planning a probe";
 const NAME: &str = "postgres_secret_rotation_probe";
 const END_PREPARED: &str = "ROLLBACK; DEALLOCATE postgres_secret_rotation_probe";
-/// The messages of these codes hold names and rights, and no value of a statement.
-const NAMES_ONLY: [&str; 4] = ["42501", "42P01", "42703", "42883"];
-
 /// The server's refusal to plan a statement.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -22,10 +19,20 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// The server's message, unless it may quote a value of the statement.
-    pub(crate) fn without_values(self) -> Detail {
-        let names_only = self.detail.sqlstate().is_some_and(|code| NAMES_ONLY.contains(&code));
-        if names_only { self.detail } else { self.detail.without_message() }
+    /// Our words for it. The server's may quote what a function returned, such as rows of the
+    /// application: planning runs functions that are declared STABLE, and they choose the text.
+    pub(crate) fn in_our_words(&self) -> String {
+        let Some(code) = self.detail.sqlstate() else { return "no answer".to_owned() };
+        let meaning = match code {
+            "42501" => "a right is missing",
+            "42P01" => "a table or view is missing",
+            "42703" => "a column is missing",
+            "42883" => "a function or operator is missing",
+            "3F000" => "a schema is missing",
+            "42601" => "it is not valid SQL",
+            _ => "the server refuses it",
+        };
+        format!("{code}: {meaning}")
     }
 }
 

@@ -8,6 +8,7 @@ use postgres_openssl::{TlsConnector, TlsStream};
 use tokio::net::TcpStream;
 use tokio_postgres::tls::TlsConnect;
 
+use super::allowance::Allowance;
 use super::authentication::{Authentication, AuthenticationWatch, WatchedStream};
 
 /// The parts of a login, in order.
@@ -24,17 +25,24 @@ pub(crate) enum Part {
 pub(crate) struct Progress {
     reached: Mutex<(Instant, Vec<(Part, Duration)>)>,
     pub(super) watch: AuthenticationWatch,
+    pub(super) allowance: Allowance,
 }
 
 impl Progress {
     pub(super) fn start() -> Self {
         let reached = Mutex::new((Instant::now(), Vec::new()));
-        Self { reached, watch: AuthenticationWatch::default() }
+        let (watch, allowance) = (AuthenticationWatch::default(), Allowance::default());
+        Self { reached, watch, allowance }
     }
 
     /// What the server said about the authentication so far.
     pub(crate) fn authentication(&self) -> Authentication {
         self.watch.seen()
+    }
+
+    /// The stream, whose incoming bytes are watched and counted.
+    pub(super) fn watched<S>(&self, stream: S) -> WatchedStream<S> {
+        WatchedStream::new(stream, self.watch.clone(), self.allowance.clone())
     }
 
     pub(super) fn reached(&self, part: Part) {
@@ -66,7 +74,7 @@ impl<'a> TlsConnect<TcpStream> for Watched<'a> {
         Box::pin(async move {
             let stream = self.connector.connect(stream).await?;
             self.progress.reached(Part::Tls);
-            Ok(WatchedStream::new(stream, self.progress.watch.clone()))
+            Ok(self.progress.watched(stream))
         })
     }
 }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Row};
 
+use super::allowance::{Allowance, OF_AN_ANSWER, OF_TYPES, TOO_MUCH};
 use super::authentication::Authentication;
 use super::fault::{self, Phase};
 use crate::deadline::Deadline;
@@ -26,6 +27,7 @@ pub(crate) struct Session {
     role: String,
     host: String,
     authentication: Authentication,
+    allowance: Allowance,
     deadline: Deadline,
 }
 
@@ -34,6 +36,7 @@ pub(super) struct Opened {
     pub(super) client: Client,
     pub(super) connection: JoinHandle<()>,
     pub(super) peer: SocketAddr,
+    pub(super) allowance: Allowance,
 }
 
 /// The task that drives a connection. Dropping it breaks the connection off, also while an answer
@@ -55,9 +58,10 @@ impl Session {
         authentication: Authentication,
         deadline: Deadline,
     ) -> Self {
-        let Opened { client, connection, peer } = opened;
-        let connection = ConnectionTask(connection);
-        Self { client, connection, peer, role: role.to_owned(), host, authentication, deadline }
+        let Opened { client, connection, peer, allowance } = opened;
+        allowance.renew(OF_AN_ANSWER);
+        let (connection, role) = (ConnectionTask(connection), role.to_owned());
+        Self { client, connection, peer, role, host, authentication, allowance, deadline }
     }
 
     /// The address that the session is connected to.
@@ -90,10 +94,9 @@ impl Session {
         sql: &str,
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Row, Error> {
-        let rows = self
-            .answer(operation, Phase::Statement, self.client.query_typed(sql, parameters))
-            .await?;
-        rows.into_iter().next().ok_or_else(|| {
+        // The first row, without waiting for the last: a server may send rows without end.
+        let row = self.client.query_typed_opt(sql, parameters);
+        self.answer(operation, Phase::Statement, row).await?.ok_or_else(|| {
             self.error(operation, DatabaseFault::Other, "the query returned no row".to_owned())
         })
     }
@@ -122,10 +125,8 @@ impl Session {
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<T, Error> {
         let row = self.query_one(operation, sql, parameters).await?;
-        let text: &str = row
-            .try_get(0)
-            .map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))?;
-        serde_json::from_str(text)
+        let text: String = self.column(&row, 0)?;
+        serde_json::from_str(&text)
             .map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))
     }
 
@@ -166,7 +167,8 @@ impl Session {
         operation: &'static str,
         sql: &str,
     ) -> Result<Vec<Type>, Error> {
-        let statement = self.answer(operation, Phase::Statement, self.client.prepare(sql)).await?;
+        let prepared = self.client.prepare(sql);
+        let statement = self.answer_within(OF_TYPES, operation, Phase::Statement, prepared).await?;
         Ok(statement.params().to_vec())
     }
 
@@ -176,7 +178,8 @@ impl Session {
         operation: &'static str,
         sql: &str,
     ) -> Result<(), Error> {
-        self.answer(operation, Phase::Statement, self.client.query_typed(sql, &[])).await.map(drop)
+        let row = self.client.query_typed_opt(sql, &[]);
+        self.answer(operation, Phase::Statement, row).await.map(drop)
     }
 
     /// Ends the session, so that the server does not log a lost connection.
@@ -192,7 +195,21 @@ impl Session {
         phase: Phase,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
+        self.answer_within(OF_AN_ANSWER, operation, phase, call).await
+    }
+
+    async fn answer_within<T>(
+        &self,
+        bytes: usize,
+        operation: &'static str,
+        phase: Phase,
+        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        self.allowance.renew(bytes);
         match self.deadline.limit(STATEMENT_TIMEOUT, call).await {
+            Ok(Err(_)) if self.allowance.exceeded() => {
+                Err(self.error(operation, DatabaseFault::Other, TOO_MUCH.to_owned()))
+            }
             Ok(answer) => answer.map_err(|error| {
                 let (fault, detail) = fault::classify(&error, phase);
                 self.error(operation, fault, detail)

@@ -63,7 +63,7 @@ pub(crate) async fn terminate(
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&user, Type::TEXT), (&age, Type::FLOAT8)];
     let row =
         session.query_one("terminating sessions", sql::SESSIONS_TERMINATE, &parameters).await?;
-    Ok(row.get::<_, i64>(0).unsigned_abs())
+    session.column::<i64>(&row, 0).map(i64::unsigned_abs)
 }
 
 /// The form in which the server stores each user's password. Empty if the session may not see it,
@@ -79,7 +79,7 @@ pub(crate) async fn stored_as(
     let visible = session
         .query_one(OPERATION, "SELECT has_table_privilege('pg_authid', 'SELECT')", &[])
         .await?;
-    if !visible.get::<_, bool>(0) {
+    if !session.column::<bool>(&visible, 0)? {
         return Ok(BTreeMap::new());
     }
     session.query_json(OPERATION, sql::STORED_AS, &[(&users, Type::TEXT_ARRAY)]).await

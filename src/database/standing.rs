@@ -155,6 +155,6 @@ impl Session {
     /// [`Error::Database`].
     pub(crate) async fn role_it_cannot_assume(&self) -> Result<Option<String>, Error> {
         let row = self.query_one("reading the role setting", sql::ACTING, &[]).await?;
-        Ok(row.get(0))
+        self.column(&row, 0)
     }
 }

@@ -4,7 +4,7 @@ use postgres_protocol::escape::escape_literal;
 
 use super::session::Session;
 use crate::deadline::Deadline;
-use crate::error::Error;
+use crate::error::{DatabaseFault, Error};
 
 const OPERATION: &str = "setting the password";
 
@@ -55,8 +55,30 @@ impl Session {
         let text = escape_literal(&format!("postgres-secret-rotation {name}"));
         let key = format!("pg_catalog.hashtextextended({text}, 0)");
         let sql = format!("BEGIN; SELECT pg_catalog.pg_advisory_lock({key})");
-        self.execute(OPERATION, &sql).await?;
-        Ok(Lock { session: self, key })
+        match self.execute(OPERATION, &sql).await {
+            Ok(()) => Ok(Lock { session: self, key }),
+            Err(error) if error.is_database(DatabaseFault::LockTimedOut) => {
+                let holder = self.lock_holder(&key).await;
+                Err(error.with_addition(&holder.unwrap_or_default()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The session that holds an advisory lock, in words; `None` where that cannot be found out.
+    /// Any role can take it, also by mistake.
+    async fn lock_holder(&self, key: &str) -> Option<String> {
+        self.execute(OPERATION, "ROLLBACK").await.ok()?;
+        let sql = format!(
+            "SELECT pg_catalog.format('. The advisory lock is held by pid %s, role %s, application \
+             %s', a.pid, a.usename, a.application_name) FROM pg_catalog.pg_locks AS l JOIN \
+             pg_catalog.pg_stat_activity AS a ON a.pid = l.pid JOIN pg_catalog.pg_database AS d ON \
+             d.oid = l.database WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND \
+             d.datname = pg_catalog.current_database() AND (l.classid::pg_catalog.int8 << 32) | \
+             l.objid::pg_catalog.int8 = {key} LIMIT 1"
+        );
+        let row = self.query_one(OPERATION, &sql, &[]).await.ok()?;
+        self.column(&row, 0).ok()
     }
 }
 

@@ -4,6 +4,7 @@
 //! value of a secret. Its [`kind`](Error::kind) is stable: it is Lambda's error type, a log field
 //! and a metric dimension for alarms.
 
+pub(crate) mod clean;
 mod database;
 mod detail;
 mod problem;
@@ -171,12 +172,17 @@ impl Error {
 
     /// The whole text for a person: the error and its consequence.
     pub(crate) fn full_text(&self) -> String {
-        format!("{self} {}", self.consequence()).trim_end().to_owned()
+        clean::whole(format!("{self} {}", self.consequence()).trim_end().to_owned())
     }
 
     /// Drops the server's message, which may quote a value, and keeps its SQLSTATE.
     pub(crate) fn without_message(self) -> Self {
         self.map_detail(Detail::without_message)
+    }
+
+    /// Adds to the server's message.
+    pub(crate) fn with_addition(self, text: &str) -> Self {
+        self.map_detail(|detail| detail.with_addition(text))
     }
 
     /// Replaces every occurrence of a text in the server's message.

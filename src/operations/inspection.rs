@@ -7,7 +7,7 @@ use super::surroundings::{Surroundings, age, look_around, schedule};
 use crate::context::Context;
 use crate::database::authentication::Method;
 use crate::database::{Login, Purpose, Session};
-use crate::error::{Error, RotationFault};
+use crate::error::{Error, RotationFault, clean};
 use crate::policy::Strategy;
 use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
 use crate::rotation::passwords::{LoginAttempts, Origin, find_older_login};
@@ -177,7 +177,7 @@ async fn pending_state(
         Ok(pending) => pending,
         // A value that every step refuses counts as no value.
         Err(error @ (Error::Document { .. } | Error::Rotation { .. })) => {
-            return Ok(empty(error.to_string()));
+            return Ok(empty(clean::whole(error.to_string())));
         }
         Err(error) => return Err(error),
     };

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use self::inspection::Depth;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, clean};
 use crate::event::{Operation, OperationRequest, Prefer};
 use crate::report::OperationReport;
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(
         operation: request.operation.name(),
         secret: secret.to_owned(),
         strategy: result.strategy,
-        message: result.message,
+        message: clean::whole(result.message),
         details: result.details,
         refused_logins: context.refused_logins.so_far(),
         duration: started.elapsed(),

@@ -6,7 +6,7 @@ use super::operation_result::OperationResult;
 use crate::context::Context;
 use crate::database::progress::Part;
 use crate::database::{Database, End, Login, Purpose, Session};
-use crate::error::{DatabaseFault, Error, RotationFault};
+use crate::error::{DatabaseFault, Error, RotationFault, clean};
 use crate::policy::Strategy;
 use crate::report::{Details, PreflightCheck};
 use crate::rotation::lock::Changer;
@@ -234,7 +234,7 @@ impl Checks {
     fn note<T>(&mut self, check: &str, duration: Duration, result: Result<T, Error>) -> Option<T> {
         let (message, error_kind) = match &result {
             Ok(_) => (None, None),
-            Err(error) => (Some(error.to_string()), Some(error.kind())),
+            Err(error) => (Some(clean::whole(error.to_string())), Some(error.kind())),
         };
         let (check, passed) = (check.to_owned(), result.is_ok());
         self.0.push(PreflightCheck { check, passed, duration, message, error_kind });
@@ -249,7 +249,7 @@ impl Checks {
     /// Adds a remark to the last check, which passed.
     fn remark(&mut self, message: String) {
         if let Some(check) = self.0.last_mut() {
-            check.message = Some(message).filter(|message| !message.is_empty());
+            check.message = Some(clean::whole(message)).filter(|message| !message.is_empty());
         }
     }
 }

@@ -9,7 +9,7 @@ use super::operation_result::OperationResult;
 use crate::context::Context;
 use crate::database::sessions::{self, Client};
 use crate::database::{End, Login, Purpose, Session, role};
-use crate::error::{Error, RotationFault};
+use crate::error::{Error, RotationFault, clean};
 use crate::policy::Strategy;
 use crate::report::{ClientReport, Details, Retirement};
 use crate::rotation::lock::Changer;
@@ -202,8 +202,8 @@ fn kept(user: &str, why: &str, clients: Vec<Client>) -> (String, Retirement) {
 
 fn retirement(user: &str, retired: bool, terminated: u64, clients: Vec<Client>) -> Retirement {
     let clients = clients.into_iter().map(|client| ClientReport {
-        application_name: client.application,
-        address: client.address,
+        application_name: client.application.as_deref().map(clean::name),
+        address: client.address.as_deref().map(clean::name),
         sessions: client.sessions,
         oldest_seconds: client.oldest_seconds,
     });
@@ -211,7 +211,7 @@ fn retirement(user: &str, retired: bool, terminated: u64, clients: Vec<Client>) 
 }
 
 fn total(clients: &[Client]) -> u64 {
-    clients.iter().map(|client| client.sessions).sum()
+    clients.iter().fold(0, |sum, client| sum.saturating_add(client.sessions))
 }
 
 fn counted(count: u64) -> String {

@@ -22,6 +22,16 @@ pub(crate) struct Check {
     pub(crate) implied: bool,
 }
 
+/// What all declared grants together may weigh.
+pub(super) const MOST_CHECKS: usize = 1000;
+
+impl Check {
+    /// Its share of [`MOST_CHECKS`].
+    pub(super) fn weight(&self) -> usize {
+        1 + self.arguments.as_ref().map_or(0, Vec::len)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {

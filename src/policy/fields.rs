@@ -6,11 +6,15 @@ use std::num::{NonZeroU8, NonZeroU16};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::check::MOST_CHECKS;
 use super::grant::Grant;
 use super::probe::Probe;
 use super::strategy::Strategy;
 use super::values::{DatabaseName, Period, RoleName, StorageName};
-use crate::error::Problem;
+use crate::error::{Problem, clean};
+
+/// Grants or probes that a secret may declare: each costs round trips to the server.
+const MOST_ENTRIES: usize = 100;
 
 /// The fields of one entry. An absent field comes from a more general entry.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -52,15 +56,17 @@ pub(super) fn own_fields(own: &RawValue) -> Result<Fields, Problem> {
                     Some(serde_json::from_str(value.get()).map_err(|_| problem.to_owned())?);
             }
             "grants" => {
+                let mut left = MOST_CHECKS;
                 fields.grants = Some(own_list(value, "grants", |text| {
-                    Grant::parse(text).map_err(|mistake| mistake.place().into())
+                    Grant::parse(text, &mut left).map_err(|mistake| mistake.place().into())
                 })?);
             }
             "probes" => fields.probes = Some(own_list(value, "probes", Probe::parse)?),
             _ => {
                 return Err(format!(
-                    "\"rotation\" has the key {key:?}, which only ROTATION_POLICY may set. The \
-                     secret itself may set \"strategy\", \"grants\" and \"probes\"."
+                    "\"rotation\" has the key {:?}, which only ROTATION_POLICY may set. The secret \
+                     itself may set \"strategy\", \"grants\" and \"probes\".",
+                    clean::name(&key)
                 )
                 .into());
             }
@@ -72,10 +78,17 @@ pub(super) fn own_fields(own: &RawValue) -> Result<Fields, Problem> {
 fn own_list<T>(
     list: &RawValue,
     key: &str,
-    parse: impl Fn(&str) -> Result<T, Problem>,
+    mut parse: impl FnMut(&str) -> Result<T, Problem>,
 ) -> Result<Vec<T>, Problem> {
     let texts: Vec<String> = serde_json::from_str(list.get())
         .map_err(|_| format!("{key:?} in \"rotation\" is not a list of strings."))?;
+    if texts.len() > MOST_ENTRIES {
+        return Err(format!(
+            "{key:?} in \"rotation\" has {} entries; expected at most {MOST_ENTRIES}.",
+            texts.len()
+        )
+        .into());
+    }
     let parsed = texts.iter().enumerate().map(|(n, text)| {
         parse(text).map_err(|problem| format!("{key}[{n}] in \"rotation\", {problem}"))
     });

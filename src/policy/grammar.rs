@@ -1,11 +1,8 @@
 //! The grammar of a declared grant: the words that follow GRANT, without TO.
 
-use super::check::{Check, Kind, OF_COLUMNS, PRIVILEGES, privilege_name};
+use super::check::{Check, Kind, MOST_CHECKS, OF_COLUMNS, PRIVILEGES, privilege_name};
 use super::lexer::Mistake;
 use super::parser::Parser;
-
-/// The largest number of checks of one declaration.
-const MOST_CHECKS: usize = 1000;
 
 /// A privilege as it was written, with its columns. The name `None` means ALL.
 struct Privilege {
@@ -22,33 +19,35 @@ struct Object {
     arguments: Option<Vec<String>>,
 }
 
-/// The checks of a declaration.
-pub(super) fn checks(text: &str) -> Result<Vec<Check>, Mistake> {
+/// The checks that a text stands for, which weigh no more than `most`: some words stand for many
+/// checks, and these are counted before they are made.
+pub(super) fn checks(text: &str, most: usize) -> Result<Vec<Check>, Mistake> {
     let mut parser = Parser::new(text)?;
     if parser.peek_word("GRANT") {
         return Err(parser.mistake("expected what follows GRANT, without that word"));
     }
-    let checks = if parser.has_word("ON") { parser.privileges_on()? } else { parser.roles()? };
+    let checks =
+        if parser.has_word("ON") { parser.privileges_on(most)? } else { parser.roles(most)? };
     if parser.peek_word("TO") {
         return Err(parser
             .mistake("expected the end: leave TO out, the grant is always to the rotated user"));
     }
     match parser.peek() {
         Some(_) => Err(parser.mistake("expected the end, or a comma before another name")),
-        None if checks.len() > MOST_CHECKS => Err(parser.mistake(&format!(
-            "expected at most {MOST_CHECKS} privileges times objects; use ALL TABLES IN SCHEMA"
-        ))),
         None => Ok(checks),
     }
 }
 
 impl Parser<'_> {
-    fn roles(&mut self) -> Result<Vec<Check>, Mistake> {
+    fn roles(&mut self, most: usize) -> Result<Vec<Check>, Mistake> {
         let privilege =
             self.peek().is_some_and(|token| privilege_name(token).is_some() || token.is("ALL"));
         let roles = self.list(Self::name)?;
         if privilege {
             return Err(self.mistake("expected ON and an object"));
+        }
+        if roles.len() > most {
+            return Err(too_many(1));
         }
         let grantable = self.take(&["WITH", "ADMIN", "OPTION"]);
         Ok(roles
@@ -57,7 +56,7 @@ impl Parser<'_> {
             .collect())
     }
 
-    fn privileges_on(&mut self) -> Result<Vec<Check>, Mistake> {
+    fn privileges_on(&mut self, most: usize) -> Result<Vec<Check>, Mistake> {
         let privileges = self.list(Self::privilege)?;
         self.expect("ON")?;
         let (kind, objects) = self.objects()?;
@@ -66,6 +65,8 @@ impl Parser<'_> {
             .iter()
             .find(|(known, _)| *known == kind)
             .map_or(&[][..], |(_, privileges)| privileges);
+        let weight: usize = objects.iter().map(Object::weight).sum();
+        let mut left = most;
         let mut checks = Vec::new();
         for privilege in &privileges {
             let names = match privilege.name {
@@ -92,6 +93,9 @@ impl Parser<'_> {
                 );
                 return Err(Mistake::new("(", privilege.columns_at, &expected));
             }
+            let columns = privilege.columns.len().max(1);
+            let weight = weight.saturating_mul(names.len()).saturating_mul(columns);
+            left = left.checked_sub(weight).ok_or_else(|| too_many(privilege.at))?;
             for object in &objects {
                 for name in &names {
                     let check = Check {
@@ -274,7 +278,21 @@ impl Parser<'_> {
     }
 }
 
+/// The mistake of a declaration that stands for too many checks.
+fn too_many(at: usize) -> Mistake {
+    let expected = format!(
+        "expected no more than {MOST_CHECKS} privileges times objects in all grants together; name \
+         a schema's ALL TABLES in their place"
+    );
+    Mistake::new("", at, &expected)
+}
+
 impl Object {
+    /// How many checks it counts for: each type of an argument is looked up, too.
+    fn weight(&self) -> usize {
+        1 + self.arguments.as_ref().map_or(0, Vec::len)
+    }
+
     fn named(name: String) -> Self {
         Self { schema: None, name: Some(name), arguments: None }
     }

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::check::Check;
+use super::check::{Check, MOST_CHECKS};
 use super::grammar;
 use super::lexer::Mistake;
 use crate::error::Problem;
@@ -16,12 +16,15 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// Parses what follows GRANT, without TO.
+    /// Parses what follows GRANT, without TO. Its checks may weigh no more than `left`, which is less
+    /// by them afterwards.
     ///
     /// # Errors
     /// A [`Mistake`] that points at the wrong word.
-    pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
-        grammar::checks(text).map(|checks| Self { checks })
+    pub(super) fn parse(text: &str, left: &mut usize) -> Result<Self, Mistake> {
+        let checks = grammar::checks(text, *left)?;
+        *left = left.saturating_sub(checks.iter().map(Check::weight).sum());
+        Ok(Self { checks })
     }
 }
 
@@ -29,7 +32,8 @@ impl TryFrom<String> for Grant {
     type Error = Problem;
 
     fn try_from(text: String) -> Result<Self, Problem> {
-        Self::parse(&text).map_err(|mistake| format!("grant {text:?}: {mistake}").into())
+        Self::parse(&text, &mut MOST_CHECKS.clone())
+            .map_err(|mistake| format!("grant {text:?}: {mistake}").into())
     }
 }
 
@@ -39,7 +43,8 @@ mod tests {
 
     /// Each check in one line, as GRANT would put it.
     fn checks(text: &str) -> Vec<String> {
-        let grant = Grant::parse(text).unwrap_or_else(|mistake| panic!("{text}: {mistake}"));
+        let grant =
+            Grant::parse(text, &mut 1000).unwrap_or_else(|mistake| panic!("{text}: {mistake}"));
         grant
             .checks
             .iter()
@@ -178,9 +183,33 @@ mod tests {
             ("SELECT ON été.ta-ble", "at \"-\" (character 17): expected the end"),
             (&long, "(character 11): expected a name of 1 to 63 bytes"),
         ] {
-            let mistake = Grant::parse(text).unwrap_err();
+            let mistake = Grant::parse(text, &mut 1000).unwrap_err();
             assert!(mistake.to_string().contains(expected), "{text}: {mistake}");
             assert!(mistake.place().starts_with("character "), "{text}");
         }
+    }
+
+    #[test]
+    fn checks_are_counted_before_they_are_made() {
+        let columns = vec!["c"; 100].join(", ");
+        let tables = vec!["t"; 100].join(", ");
+        let types = vec!["int"; 2000].join(", ");
+        let names = vec!["r"; 2000].join(", ");
+        for text in [
+            format!("ALL ({columns}) ON {tables}"),
+            format!("{} ON {tables}", vec!["ALL"; 100].join(", ")),
+            format!("EXECUTE ON FUNCTION f({types})"),
+            names,
+        ] {
+            let mistake = Grant::parse(&text, &mut 1000).unwrap_err();
+            assert!(mistake.place().contains("no more than 1000"), "{mistake}");
+        }
+        let mut left = 20;
+        Grant::parse("ALL ON a, b", &mut left).unwrap();
+        assert_eq!(left, 4);
+        Grant::parse("EXECUTE ON FUNCTION f(int, int)", &mut left).unwrap();
+        assert_eq!(left, 1);
+        assert!(Grant::parse("r, s", &mut left).is_err());
+        assert!(Grant::parse("r", &mut left).is_ok() && left == 0);
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Policy {
     pub(crate) probes: Vec<Probe>,
     /// Whether the probes come from the secret itself.
     pub(crate) probes_of_secret: bool,
+    /// Whether the secret itself has set the grants.
+    pub(crate) grants_of_secret: bool,
     /// Whether the admin may create the second user and grant it memberships.
     pub(crate) create_users: bool,
     /// The time that a previous user keeps its password, at least.
@@ -181,6 +183,7 @@ impl Policies {
                 .databases
                 .or(base.databases)
                 .map(|names| names.into_iter().map(|DatabaseName(name)| name).collect()),
+            grants_of_secret: own.grants.is_some(),
             grants: own.grants.or(best.grants).or(base.grants).unwrap_or_default(),
             probes_of_secret: own.probes.is_some(),
             probes: own.probes.or(best.probes).or(base.probes).unwrap_or_default(),

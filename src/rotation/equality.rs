@@ -10,7 +10,8 @@ use super::{Rotation, SecretVersion, strategy};
 use crate::context::Context;
 use crate::database::missing::{Lacking, Missing};
 use crate::database::parity::{self, Comparison, DirectlyOwned, Lack, Parity, Question};
-use crate::database::{Database, Purpose, Session, role};
+use crate::database::role::{self, AskedBy};
+use crate::database::{Database, Purpose, Session};
 use crate::error::Error;
 
 /// The comparison of the next user with the current one.
@@ -140,14 +141,20 @@ impl Equality {
         let wanted = self.parity.current_wanted.as_deref().filter(|wanted| *wanted != current);
         let owner = rotation.policy.owner_role.as_deref().or(wanted);
         let owner = owner.unwrap_or(strategy::base(current));
+        let known = [rotation.policy.owner_role.as_deref(), rotation.policy.role.as_deref()];
+        let asked_by = if owner == current || known.contains(&Some(owner)) {
+            AskedBy::Pair
+        } else {
+            AskedBy::Setting
+        };
         let problem = if !self.parity.current_exists {
             format!("role {current:?} does not exist, so it cannot become that role's equal.")
         } else if acts_as == owner {
             return Ok(());
         } else if self.parity.wanted.as_deref() == Some(owner) {
             format!(
-                "its \"role\" setting is {owner:?}, which it may not assume. Run {}.",
-                role::grant(owner, login)
+                "its \"role\" setting is {owner:?}, which it may not assume. {}.",
+                asked_by.advise_grant(owner, login)
             )
         } else {
             format!(
@@ -214,7 +221,11 @@ impl Equality {
     }
 
     fn text(&self, missing: &Missing) -> String {
-        let text = missing.text(Lacking { login: &self.login, acts_as: &self.acts_as });
+        let text = missing.text(Lacking {
+            login: &self.login,
+            acts_as: &self.acts_as,
+            asked_by: AskedBy::Pair,
+        });
         match &missing.database {
             Some(database) if *database != self.dbname => format!("in database {database}, {text}"),
             _ => text,

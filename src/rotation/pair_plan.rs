@@ -4,7 +4,7 @@
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::database::pair::{Change, Facts, Membership, Names, Role, Surplus};
-use crate::database::role;
+use crate::database::role::{self, AskedBy};
 
 /// Why the next user cannot become the current one's equal.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,11 +71,14 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
              ROTATION_POLICY."
         )));
     }
+    // The name of the base user, and a setting of the current user, are not the policy's words.
+    let known = owner == current || names.owner == Some(owner);
+    let asked_by = if known { AskedBy::Policy } else { AskedBy::Setting };
     if facts.current_may_act != Some(true) {
         return Err(Refusal::NotReady(format!(
             "role {current:?} may not act as {owner:?}, and the admin never grants a pair a role \
-             that it does not have. If this is the right owner role, run {}.",
-            role::grant(owner, current)
+             that it does not have. Is this the right owner role? {}.",
+            asked_by.advise_grant(owner, current)
         )));
     }
     let itself = facts.current_acts_as == current;
@@ -106,8 +109,8 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     if facts.next_user.is_some() && next_user != owner && facts.next_user_is_second != Some(true) {
         return Err(Refusal::NotReady(format!(
             "a role of that name exists, and nothing shows that it is the second user of role \
-             {current:?}. If it is, run {}; {}.",
-            role::grant(owner, next_user),
+             {current:?}. If it is: {}; {}.",
+            asked_by.advise_grant(owner, next_user),
             role::act_as(next_user, owner)
         )));
     }
@@ -115,7 +118,12 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     if !create_users && (change.create || !change.grants.is_empty()) {
         let create =
             change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(next_user)));
-        let grants = change.grants.iter().map(|grant| format!("GRANT {grant}"));
+        let options = facts.needs_admin_option();
+        let powerful =
+            facts.lacking.iter().filter(|membership| role::is_powerful(&membership.role));
+        let withheld: Vec<_> = powerful.map(|one| one.grant(next_user, options)).collect();
+        let grants = change.grants.iter().filter(|grant| !withheld.contains(grant));
+        let grants = grants.map(|grant| format!("GRANT {grant}"));
         let act_as = change.act_as.iter().map(|owner| role::act_as(next_user, owner));
         return Err(Refusal::NotReady(format!(
             "create_users is false in ROTATION_POLICY, so a person has to run: {}.",
@@ -200,8 +208,12 @@ fn rights_lacking(facts: &Facts, current: &Role, next_user: &str, change: &Chang
     }
     let name = escape_identifier(&admin.name);
     let attribute = |attribute: &str| format!("ALTER ROLE {name} {attribute}");
-    let admin_option =
-        |role: &str| format!("GRANT {} TO {name} WITH ADMIN OPTION", escape_identifier(role));
+    let admin_option = |role: &str| {
+        if role::is_powerful(role) {
+            return format!("-- ADMIN OPTION on {role:?}, a powerful role: no statement is shown");
+        }
+        format!("GRANT {} TO {name} WITH ADMIN OPTION", escape_identifier(role))
+    };
     let mut lacking = Vec::new();
     if !admin.create_role {
         lacking.push(attribute("CREATEROLE"));
@@ -462,7 +474,7 @@ mod tests {
                 facts.owner_exists = false;
                 facts.owner_name = "owner".to_owned();
             }),
-            ("run GRANT \"app\" TO \"app\"", |facts| facts.current_may_act = Some(false)),
+            ("Run GRANT \"app\" TO \"app\"", |facts| facts.current_may_act = Some(false)),
             (
                 "GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'",
                 |facts| facts.next_user_is_second = Some(false),

@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use super::Rotation;
 use crate::database::missing::Lacking;
+use crate::database::probe::{self, Refusal};
+use crate::database::role::{self, AskedBy};
 use crate::database::standing::Standing;
-use crate::database::{Session, grants, probe, role};
+use crate::database::{Session, grants};
 use crate::error::Error;
 use crate::report::RequirementsReport;
 
@@ -51,24 +53,27 @@ pub(crate) async fn check(
     let (grants, probes) = (&rotation.policy.grants, &rotation.policy.probes);
     let mut problems = Vec::new();
     for (n, probe) in probes.iter().enumerate() {
-        if let Some(refusal) = probe::plan(session, probe.statement()).await? {
-            // The server may quote a probe, and a probe in the secret may hold a value.
-            let detail = if rotation.policy.probes_of_secret {
-                refusal.without_values()
-            } else {
-                refusal.detail
-            };
-            problems.push(format!("probes[{n}] cannot be run ({detail})"));
+        let of_secret = rotation.policy.probes_of_secret;
+        if let Some(refusal) = plan(session, probe.statement(), of_secret).await? {
+            problems.push(format!("probes[{n}] cannot be run ({refusal})"));
         }
     }
     let checks: Vec<_> = grants.iter().flat_map(|grant| &grant.checks).collect();
-    let types = grants::types(session, &checks).await?;
+    let (of_secret, asked_by) = if rotation.policy.grants_of_secret {
+        (true, AskedBy::Secret)
+    } else {
+        (false, AskedBy::Policy)
+    };
+    let hidden = |error: Error| if of_secret { error.without_message() } else { error };
+    let types = grants::types(session, &checks).await.map_err(hidden)?;
     session.pin_search_path().await?;
     let login = session.role();
     if let Some(wanted) = session.role_it_cannot_assume().await? {
+        let named = rotation.policy.owner_role.as_ref() == Some(&wanted);
+        let asked_by = if named { AskedBy::Policy } else { AskedBy::Setting };
         problems.push(format!(
             "its \"role\" setting is {wanted:?}, which it may not assume ({})",
-            role::grant(&wanted, login)
+            asked_by.advise(&wanted, role::grant(&wanted, login)).unwrap_or_else(|reason| reason)
         ));
     }
     let mut more = 0;
@@ -79,17 +84,22 @@ pub(crate) async fn check(
         let mut missing: Vec<_> = found
             .missing
             .iter()
-            .map(|missing| missing.text(Lacking { login, acts_as: &standing.current_user }))
+            .map(|missing| {
+                missing.text(Lacking { login, acts_as: &standing.current_user, asked_by })
+            })
             .collect();
-        more = found.total - missing.len();
+        more = found.total.saturating_sub(missing.len());
         missing.dedup();
         problems.extend(missing);
         for view in &found.views {
             // No privilege helps with a view that cannot be written to.
-            if let Some(refusal) =
-                probe::plan(session, view).await?.filter(|refusal| refusal.permission)
+            if let Some(refusal) = probe::plan(session, view)
+                .await
+                .map_err(hidden)?
+                .filter(|refusal| refusal.permission)
             {
-                problems.push(format!("{view} is refused behind the view ({})", refusal.detail));
+                let words = words(&refusal, of_secret);
+                problems.push(format!("{view} is refused behind the view ({words})"));
             }
         }
     }
@@ -102,6 +112,26 @@ pub(crate) async fn check(
         duration: started.elapsed(),
     };
     Ok(RequirementsCheck { report, problems })
+}
+
+/// Plans a probe; what the server said against it, in words that may be shown.
+async fn plan(
+    session: &Session,
+    statement: &str,
+    of_secret: bool,
+) -> Result<Option<String>, Error> {
+    match probe::plan(session, statement).await {
+        Ok(refusal) => Ok(refusal.map(|refusal| words(&refusal, of_secret))),
+        // A function that planning runs also chooses the SQLSTATE of its error, and with that what we
+        // take it for.
+        Err(error) if of_secret => Err(error.without_message()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The server's words only for what the policy declares.
+fn words(refusal: &Refusal, of_secret: bool) -> String {
+    if of_secret { refusal.in_our_words() } else { refusal.detail.to_string() }
 }
 
 impl RequirementsCheck {

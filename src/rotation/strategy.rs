@@ -1,6 +1,6 @@
 //! The strategy: which username is next, and what a pending value may change.
 
-use crate::error::Problem;
+use crate::error::{Problem, clean};
 use crate::policy::Strategy;
 use crate::secret::credentials::MAX_NAME_BYTES;
 use crate::secret::document::Document;
@@ -44,7 +44,7 @@ pub(crate) fn is_of_pair(username: &str, role: &str) -> bool {
 ///
 /// Every key counts: the application reads them all, and a rotation must not change one unnoticed.
 pub(crate) fn mismatch(current: &Document, pending: &Document) -> Option<String> {
-    current.difference(pending, &["username", "password"]).map(str::to_owned)
+    current.difference(pending, &["username", "password"]).map(clean::name)
 }
 
 #[cfg(test)]

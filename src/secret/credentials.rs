@@ -8,6 +8,10 @@ use crate::error::Problem;
 
 /// The longest name in bytes. PostgreSQL silently cuts longer ones off (NAMEDATALEN - 1).
 pub(crate) const MAX_NAME_BYTES: usize = 63;
+/// The longest name in DNS.
+const MAX_HOST_BYTES: usize = 253;
+/// The longest ARN of a secret that Secrets Manager takes.
+const MAX_ARN_BYTES: usize = 2048;
 pub(crate) const DEFAULT_PORT: u16 = 5432;
 const DEFAULT_DBNAME: &str = "postgres";
 const ENGINES: [&str; 2] = ["postgres", "aurora-postgresql"];
@@ -64,7 +68,7 @@ impl Credentials {
             },
             username: username(document)?,
             password: password(document)?,
-            masterarn: text(document, "masterarn")?,
+            masterarn: masterarn(document)?,
         })
     }
 }
@@ -131,13 +135,25 @@ fn password(document: &Document) -> Result<Password, Problem> {
 
 fn host(document: &Document) -> Result<Option<String>, Problem> {
     let Some(host) = text(document, "host")? else { return Ok(None) };
-    if host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ',' | '@')) {
+    let of_a_host = |c: char| c.is_ascii_alphanumeric() || "-._:%[]".contains(c);
+    if host.len() > MAX_HOST_BYTES || !host.chars().all(of_a_host) {
         // Not shown: it may be a whole connection string with the password.
         return Err(
             "\"host\" is not one host name or address without scheme, port and path.".into()
         );
     }
     Ok(Some(host))
+}
+
+/// What names a secret: an ARN or a name, in the characters that Secrets Manager allows.
+fn masterarn(document: &Document) -> Result<Option<String>, Problem> {
+    let of_an_arn = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-:!".contains(c);
+    match text(document, "masterarn")? {
+        Some(arn) if arn.len() > MAX_ARN_BYTES || !arn.chars().all(of_an_arn) => {
+            Err("\"masterarn\" is neither the ARN nor the name of a secret.".into())
+        }
+        arn => Ok(arn),
+    }
 }
 
 fn dbname(document: &Document) -> Result<Option<String>, Problem> {
@@ -228,6 +244,8 @@ mod tests {
             ("host", "\"/var/run/postgresql\"", "\"host\" is not one host name"),
             ("host", "\"postgres://app:canary@db/shop\"", "without scheme"),
             ("host", "\"a,b\"", "one host name"),
+            ("host", "\"a\\u001b[2J\"", "one host name"),
+            ("masterarn", "\"arn:\\n canary\"", "\"masterarn\" is neither"),
             ("username", "null", "\"username\" is missing"),
             ("username", "\"a\\u0000b\"", "NUL"),
             ("username", long.as_str(), "\"username\" has 64 bytes"),

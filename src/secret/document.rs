@@ -1,5 +1,6 @@
 //! The JSON document of a secret. A rotation changes the login and keeps all else byte for byte.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::password::Password;
-use crate::error::Problem;
+use crate::error::{Problem, clean};
 
 /// The members of the JSON object in order, each value as it was written. It has no `Display`, and
 /// its `Debug` shows only keys.
@@ -31,7 +32,7 @@ impl Document {
             // serde's own data errors quote the value, ours only the key.
             match error.to_string().strip_prefix(REPEATED_KEY) {
                 Some(key) => {
-                    let key = key.split(" at line").next().unwrap_or_default();
+                    let key = clean::name(key.split(" at line").next().unwrap_or_default());
                     format!("the key{key} appears twice in the JSON object.").into()
                 }
                 None => "it is JSON, but not an object. Expected {\"engine\": \"postgres\", \
@@ -73,7 +74,11 @@ impl Document {
         let same = |a: &RawValue, b: &RawValue| {
             a.get() == b.get() || parsed(a).is_some_and(|a| Some(a) == parsed(b))
         };
-        let equal = |key: &str| match (self.raw(key), other.raw(key)) {
+        let index = |document: &'a Self| -> HashMap<&'a str, &'a RawValue> {
+            document.0.iter().map(|(key, value)| (key.as_str(), &**value)).collect()
+        };
+        let (ours, theirs) = (index(self), index(other));
+        let equal = |key: &str| match (ours.get(key), theirs.get(key)) {
             (Some(a), Some(b)) => same(a, b),
             _ => false,
         };
@@ -105,8 +110,10 @@ impl<'de> Deserialize<'de> for Document {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
                 let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
-                while let Some((key, value)) = map.next_entry()? {
-                    if members.iter().any(|(known, _)| *known == key) {
+                // 64 KB hold 10,000 keys: each is not compared with all the others.
+                let mut known = HashSet::new();
+                while let Some((key, value)) = map.next_entry::<String, _>()? {
+                    if !known.insert(key.clone()) {
                         return Err(serde::de::Error::custom(format_args!(
                             "{REPEATED_KEY} {key:?}"
                         )));

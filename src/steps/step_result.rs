@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::context::Context;
+use crate::error::clean;
 use crate::event::StepRequest;
 use crate::report::{Outcome, RequirementsReport, StepReport};
 use crate::rotation::Rotation;
@@ -37,8 +38,8 @@ impl StepResult {
             version: request.token.clone(),
             strategy: rotation.map(|rotation| rotation.strategy),
             outcome: self.outcome,
-            message: self.message,
-            warnings,
+            message: clean::whole(self.message),
+            warnings: warnings.into_iter().map(clean::whole).collect(),
             checks: self.checks,
             refused_logins: context.refused_logins.so_far(),
             duration,

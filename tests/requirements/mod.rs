@@ -58,14 +58,34 @@ struct Declared {
 }
 
 impl Declared {
-    /// Declares the texts under `key`, "grants" or "probes", and has the superuser run `prepare`.
+    /// Declares the texts under `key`, "grants" or "probes", in the secret, and has the superuser run
+    /// `prepare`.
     async fn new(key: &str, declared: &[&str], prepare: &str) -> Self {
+        Self::create(key, declared, prepare, true).await.0
+    }
+
+    /// Declares them in the policy of a function, of which the check may say more.
+    async fn by_policy(key: &str, declared: &[&str], prepare: &str) -> (Self, Function) {
+        let (this, declared) = Self::create(key, declared, prepare, false).await;
+        let policy = json!({"secrets": {&this.application.secret: {key: declared}}}).to_string();
+        (this, Function::start(&[("ROTATION_POLICY", &policy)]))
+    }
+
+    async fn create(
+        key: &str,
+        declared: &[&str],
+        prepare: &str,
+        in_secret: bool,
+    ) -> (Self, Vec<String>) {
         let (role, schema) = (unique("app_"), unique("schema_"));
         let fill = |text: &str| text.replace(":s", &schema).replace(":r", &role);
         let declared: Vec<_> = declared.iter().map(|text| fill(text)).collect();
-        let application =
-            Application::named(&role, |document| document["rotation"] = json!({key: declared}))
-                .await;
+        let application = Application::named(&role, |document| {
+            if in_secret {
+                document["rotation"] = json!({key: declared});
+            }
+        })
+        .await;
         let sql = format!(
             "CREATE SCHEMA :s; GRANT USAGE ON SCHEMA :s TO :r; CREATE TABLE :s.orders (id serial \
              PRIMARY KEY, total int, note text); {prepare}"
@@ -75,7 +95,7 @@ impl Declared {
             .batch_execute(&fill(&sql))
             .await
             .unwrap_or_else(|error| panic!("{prepare}: {error:?}"));
-        Self { application, schema }
+        (Self { application, schema }, declared)
     }
 
     fn fill(&self, text: &str) -> String {
@@ -100,10 +120,10 @@ impl Declared {
 }
 
 /// Runs each case both ways, and prints a table of what the statement did and the check said.
-async fn judge(key: &'static str, cases: &'static [Case], function: &Function) {
+async fn judge(key: &'static str, cases: &'static [Case]) {
     let mut lines = Vec::new();
     for case in cases {
-        lines.push(judge_case(key, case, function).await);
+        lines.push(judge_case(key, case).await);
     }
     // The test runner swallows what println! prints.
     let _ = write!(
@@ -114,12 +134,12 @@ async fn judge(key: &'static str, cases: &'static [Case], function: &Function) {
     );
 }
 
-async fn judge_case(key: &str, case: &Case, function: &Function) -> String {
-    let declared = Declared::new(key, case.declared, case.prepare).await;
+async fn judge_case(key: &str, case: &Case) -> String {
+    let (declared, function) = Declared::by_policy(key, case.declared, case.prepare).await;
     let statement = declared.fill(case.statement);
     let ran = declared.run(case.statement).await;
     assert_eq!(ran.is_ok(), case.missing.is_none(), "{statement}: {ran:?}");
-    let said = declared.test(function).await;
+    let said = declared.test(&function).await;
     let verdict = match (&said, case.missing) {
         (Ok(report), None) => {
             let count = if key == "grants" { "Grants" } else { "Probes" };

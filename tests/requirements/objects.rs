@@ -70,12 +70,12 @@ const OTHERS: &[Case] = &[
 
 #[tokio::test]
 async fn grants_on_sequences_say_what_the_statement_does() {
-    judge("grants", SEQUENCES, &Function::start(&[])).await;
+    judge("grants", SEQUENCES).await;
 }
 
 #[tokio::test]
 async fn grants_on_other_objects_say_what_the_statement_does() {
-    judge("grants", OTHERS, &Function::start(&[])).await;
+    judge("grants", OTHERS).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Declared probes: what the check says of each, and what the real statement does.
 
 use super::{Case, fails, judge, works};
-use crate::world::lambda::Function;
 
 const READS: &[Case] = &[
     fails(
@@ -171,10 +170,10 @@ const WRITES: &[Case] = &[
 
 #[tokio::test]
 async fn probes_say_what_the_statement_does() {
-    judge("probes", READS, &Function::start(&[])).await;
+    judge("probes", READS).await;
 }
 
 #[tokio::test]
 async fn probes_that_write_say_what_the_statement_does() {
-    judge("probes", WRITES, &Function::start(&[])).await;
+    judge("probes", WRITES).await;
 }

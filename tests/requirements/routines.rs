@@ -1,7 +1,6 @@
 //! Declared grants on functions and procedures, in every spelling of their arguments.
 
 use super::{Case, fails, judge, works};
-use crate::world::lambda::Function;
 
 const ROUTINES: &[Case] = &[
     fails(
@@ -67,5 +66,5 @@ const ROUTINES: &[Case] = &[
 
 #[tokio::test]
 async fn grants_on_routines_say_what_the_statement_does() {
-    judge("grants", ROUTINES, &Function::start(&[])).await;
+    judge("grants", ROUTINES).await;
 }

@@ -1,7 +1,6 @@
 //! Declared grants on schemas, on names that the search path resolves, and on ALL ... IN SCHEMA.
 
 use super::{Case, fails, judge, works};
-use crate::world::lambda::Function;
 
 const SCHEMAS: &[Case] = &[
     fails(
@@ -81,10 +80,10 @@ const ALL_IN_SCHEMA: &[Case] = &[
 
 #[tokio::test]
 async fn grants_on_schemas_say_what_the_statement_does() {
-    judge("grants", SCHEMAS, &Function::start(&[])).await;
+    judge("grants", SCHEMAS).await;
 }
 
 #[tokio::test]
 async fn grants_on_all_in_a_schema_say_what_the_statement_does() {
-    judge("grants", ALL_IN_SCHEMA, &Function::start(&[])).await;
+    judge("grants", ALL_IN_SCHEMA).await;
 }

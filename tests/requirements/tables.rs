@@ -1,7 +1,6 @@
 //! Declared grants on tables and columns.
 
 use super::{Case, fails, judge, works};
-use crate::world::lambda::Function;
 
 const TABLES: &[Case] = &[
     works(
@@ -204,20 +203,20 @@ const ROW_LEVEL_SECURITY: &[Case] = &[
 
 #[tokio::test]
 async fn grants_on_tables_say_what_the_statement_does() {
-    judge("grants", TABLES, &Function::start(&[])).await;
+    judge("grants", TABLES).await;
 }
 
 #[tokio::test]
 async fn grants_on_columns_say_what_the_statement_does() {
-    judge("grants", COLUMNS, &Function::start(&[])).await;
+    judge("grants", COLUMNS).await;
 }
 
 #[tokio::test]
 async fn grants_on_every_kind_of_table_say_what_the_statement_does() {
-    judge("grants", KINDS_OF_TABLES, &Function::start(&[])).await;
+    judge("grants", KINDS_OF_TABLES).await;
 }
 
 #[tokio::test]
 async fn grants_under_row_level_security_say_what_the_statement_does() {
-    judge("grants", ROW_LEVEL_SECURITY, &Function::start(&[])).await;
+    judge("grants", ROW_LEVEL_SECURITY).await;
 }

@@ -1,7 +1,6 @@
 //! Declared grants on views, whose owner needs rights too.
 
 use super::{Case, fails, judge, works};
-use crate::world::lambda::Function;
 
 const VIEWS: &[Case] = &[
     works(
@@ -70,5 +69,5 @@ const VIEWS: &[Case] = &[
 
 #[tokio::test]
 async fn grants_on_views_say_what_the_statement_does() {
-    judge("grants", VIEWS, &Function::start(&[])).await;
+    judge("grants", VIEWS).await;
 }

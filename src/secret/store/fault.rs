@@ -4,7 +4,7 @@ use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use super::client::TOO_MANY_REQUESTS;
-use crate::error::{Error, StoreFault, chain};
+use crate::error::{Error, StoreFault, chain, clean};
 
 /// AWS's codes for throttling. The SDK retries each before it becomes an error.
 const THROTTLED: [&str; 5] = [
@@ -53,7 +53,9 @@ fn service_fault(
     code: Option<&str>,
     message: Option<&str>,
 ) -> StoreFault {
-    let detail = format!("{}: {}", code.unwrap_or("HTTP error"), message.unwrap_or("no message"));
+    // A proxy may have answered in place of the service.
+    let shown = |text: Option<&str>, absent: &str| text.map_or(absent.to_owned(), clean::name);
+    let detail = format!("{}: {}", shown(code, "HTTP error"), shown(message, "no message"));
     match (code.unwrap_or_default(), status) {
         ("AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation", _)
         | (_, 401 | 403) => {

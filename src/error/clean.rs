@@ -1,0 +1,62 @@
+//! Text that comes from outside, made safe for a log and a terminal.
+
+/// The end of a text that was cut.
+pub(super) const CUT: &str = "...";
+/// What a server or a library says about one failure.
+pub(super) const MOST_OF_A_MESSAGE: usize = 500;
+/// PostgreSQL's names have 63 bytes; what its catalogs call an object has several of them.
+const MOST_OF_A_NAME: usize = 300;
+/// Some of these names, and a statement with them.
+const MOST_OF_A_CLAUSE: usize = 1500;
+
+/// The text as one line of at most `most` characters. Control characters become spaces, and so do
+/// those that turn the direction of what follows: none acts on a terminal or begins a line.
+pub(super) fn line(text: &str, most: usize) -> String {
+    let mut characters = text.chars().map(|c| if is_plain(c) { c } else { ' ' });
+    let mut line: String = characters.by_ref().take(most).collect();
+    if characters.next().is_some() {
+        line.push_str(CUT);
+    }
+    line
+}
+
+/// A name from a secret, an event or a catalog, as it may be shown.
+pub(crate) fn name(text: &str) -> String {
+    line(text, MOST_OF_A_NAME)
+}
+
+/// A clause of ours with names from a catalog in it.
+pub(crate) fn clause(text: &str) -> String {
+    line(text, MOST_OF_A_CLAUSE)
+}
+
+/// A text of ours with names in it, which is not cut.
+pub(crate) fn whole(text: String) -> String {
+    if text.chars().all(is_plain) { text } else { line(&text, usize::MAX) }
+}
+
+fn is_plain(c: char) -> bool {
+    let turns_direction = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    let ends_line = matches!(c, '\u{2028}' | '\u{2029}');
+    !(c.is_control() || turns_direction || ends_line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_acts_on_a_terminal_or_begins_a_line() {
+        for bad in ["\u{1b}[2J", "\r", "\n", "\0", "\u{9b}2J", "\u{202e}", "\u{2028}", "\u{7f}"] {
+            let clean = line(&format!("a{bad}b"), 100);
+            assert!(clean.starts_with("a ") && clean.ends_with('b'), "{clean:?}");
+            assert_eq!(whole(format!("a{bad}b")), clean);
+        }
+        assert_eq!(line("Größe 🍕", 100), "Größe 🍕");
+        assert_eq!(line("ééé", 2), "éé...");
+        assert_eq!(line("éé", 2), "éé");
+    }
+}

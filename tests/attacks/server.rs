@@ -1,0 +1,172 @@
+//! Attacks by a server whose certificate is trusted, by a session on the same server, and by an event.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::function;
+use crate::world::application::Application;
+use crate::world::impostor::{Impostor, Trick};
+use crate::world::lambda::{Answer, Function};
+use crate::world::postgres::lock_role;
+use crate::world::unique;
+
+/// What 128 MB of memory leave to one invocation, with room for the runtime.
+const MOST_MEMORY_KIB: u64 = 64 * 1024;
+
+/// Has a function log in to the impostor by a step, and by `preflight`; both answers.
+async fn visit(trick: Trick, format: &str) -> (Function, Vec<Answer>) {
+    let impostor = Impostor::start(trick);
+    let role = unique("app_");
+    let application =
+        Application::for_role(&role, "right", |document| document["port"] = json!(impostor.port))
+            .await;
+    let function = Function::start_exactly(&[
+        ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
+        ("AWS_LAMBDA_LOG_FORMAT", format),
+    ]);
+    let token = application.begin().await;
+    let step = application.step(&function, "testSecret", &token).await;
+    let event = |operation: &str| json!({"Operation": operation, "SecretId": application.secret});
+    let mut answers = vec![step];
+    for operation in ["preflight", "status"] {
+        answers.push(function.invoke(event(operation)).await);
+    }
+    (function, answers)
+}
+
+#[tokio::test]
+async fn a_flood_costs_little_memory_and_time() {
+    for trick in [Trick::FloodLogin, Trick::FloodRows, Trick::FloodRow] {
+        let started = Instant::now();
+        let (function, answers) = visit(trick, "JSON").await;
+        assert!(started.elapsed() < Duration::from_secs(20), "{trick:?}: {:?}", started.elapsed());
+        assert!(answers[0].is_err(), "{trick:?}: {answers:?}");
+        let peak = function.usage().await.peak_memory_kib;
+        assert!(peak < MOST_MEMORY_KIB, "{trick:?}: {peak} KiB");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_other_types_is_an_error_and_no_panic() {
+    let (function, answers) = visit(Trick::Nulls, "JSON").await;
+    assert_eq!(answers[0].as_ref().unwrap_err().kind, "DatabaseError", "{answers:?}");
+    assert!(!function.output().contains("panicked"), "{}", function.output());
+}
+
+#[tokio::test]
+async fn the_servers_words_do_not_act_on_a_terminal_or_forge_a_line() {
+    for (format, bytes) in [("JSON", 20_000), ("Text", 20_000), ("Text", 10_000_000)] {
+        let (function, answers) = visit(Trick::Curse { bytes }, format).await;
+        let mut said: Vec<String> = answers
+            .iter()
+            .map(|answer| match answer {
+                Ok(report) => texts(report).join("\n"),
+                Err(failure) => failure.message.clone(),
+            })
+            .collect();
+        for failure in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            assert!(!failure.message.contains('\n'), "{failure:?}");
+            assert_eq!(failure.message.contains("XX000"), bytes == 20_000, "{failure:?}");
+        }
+        let log = function.output();
+        said.push(log.clone());
+        for text in &said {
+            assert!(!text.contains('\u{1b}') && !text.contains("u001b"), "{text}");
+            assert!(!text.contains('\u{202e}') && !text.contains('\r'), "{text}");
+        }
+        assert!(log.len() < 30_000, "{} bytes", log.len());
+        let forged =
+            log.lines().filter(|line| line.trim().starts_with("{\"level\":\"INFO\",\"mess"));
+        assert_eq!(forged.count(), 0, "{log}");
+        let failed = answers.iter().filter(|answer| answer.is_err()).count();
+        let logged = log.lines().filter(|line| line.contains("ERROR")).count();
+        assert_eq!(logged, failed, "each error is logged once: {log}");
+    }
+}
+
+/// All texts in an answer.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        Value::Object(members) => members.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn the_holder_of_the_lock_is_named() {
+    let application = Application::new().await;
+    let function = function(&application, &json!({"strategy": "single-user"}));
+    let holder = lock_role(&application.role).await;
+    let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    let failed = application.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(failed.kind, "LockTimedOut", "{}", failed.message);
+    let named = format!("pid {pid}, role postgres, application application");
+    assert!(failed.message.contains(&named), "{}", failed.message);
+}
+
+#[tokio::test]
+async fn a_huge_or_deep_event_costs_little() {
+    let function = Function::start_exactly(&[]);
+    let zeros = vec![0; 2_000_000];
+    let mut deep = json!(1);
+    for _ in 0..100 {
+        deep = json!([deep]);
+    }
+    for (event, said) in [
+        (json!({"Operation": "status", "SecretId": zeros}), "more than any event"),
+        (json!({"Operation": "x".repeat(10_000), "SecretId": "s"}), "there is no Operation"),
+        (json!({"Step": deep}), "\"Step\" is not a string"),
+    ] {
+        let failed = function.invoke(event).await.unwrap_err();
+        assert_eq!(failed.kind, "InvalidEvent");
+        assert!(failed.message.contains(said), "{}", failed.message);
+        assert!(failed.message.len() < 2_000, "{} bytes", failed.message.len());
+    }
+    let peak = function.usage().await.peak_memory_kib;
+    assert!(peak < MOST_MEMORY_KIB, "{peak} KiB");
+}
+
+#[tokio::test]
+async fn grants_and_keys_of_a_secret_cost_little() {
+    let name = |n: usize| format!("t{n}");
+    let tables = (0..3000).map(name).collect::<Vec<_>>().join(", ");
+    let columns = (0..3000).map(name).collect::<Vec<_>>().join(", ");
+    let many_keys: serde_json::Map<_, _> = (0..6000).map(|n| (format!("k{n}"), json!(1))).collect();
+    for (key, value, said) in [
+        ("rotation", json!({"grants": [format!("ALL ({columns}) ON {tables}")]}), "no more than"),
+        ("rotation", json!({"grants": vec!["ALL ON a, b, c, d, e, f, g, h"; 90]}), "no more than"),
+        ("rotation", json!({"probes": vec!["SELECT 1"; 5000]}), "at most 100"),
+        ("keys", json!(many_keys), ""),
+    ] {
+        let application = Application::edited(|document| {
+            if key == "keys" {
+                for (key, value) in value.as_object().unwrap() {
+                    document[key] = value.clone();
+                }
+            } else {
+                document[key] = value.clone();
+            }
+        })
+        .await;
+        let function = function(&application, &json!({}));
+        let token = application.begin().await;
+        let started = Instant::now();
+        let answer = application.step(&function, "createSecret", &token).await;
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        match answer {
+            Ok(_) => assert_eq!(said, ""),
+            Err(failed) => {
+                assert_eq!(failed.kind, "InvalidSecret", "{}", failed.message);
+                assert!(failed.message.contains(said), "{}", failed.message);
+                assert!(failed.message.len() < 2_000, "{} bytes", failed.message.len());
+            }
+        }
+        let peak = function.usage().await.peak_memory_kib;
+        assert!(peak < MOST_MEMORY_KIB, "{peak} KiB");
+    }
+}
