@@ -5,5 +5,5 @@ use std::process::ExitCode;
 // Lambda sends a process one invocation at a time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    postgres_secret_rotation::serve().await
+    Box::pin(postgres_secret_rotation::serve()).await
 }

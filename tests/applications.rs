@@ -1,4 +1,6 @@
 //! The application's side: each example logs in, again and again, while its secret rotates.
+
+#![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 #[path = "applications/client.rs"]

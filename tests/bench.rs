@@ -4,6 +4,8 @@
 //! `BASELINE` names another bootstrap, with its arguments. Both are then measured in turns, and the
 //! ratio comes first: it means more than times on a machine that does other things too. The bench
 //! fails on counts and sizes, and prints times.
+
+#![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,7 @@
 //! `make demo`: rotations watched from the outside, and the proof of what they did. It fails if the
 //! proof fails.
+
+#![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

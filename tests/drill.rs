@@ -1,5 +1,7 @@
 //! `make drill`: a rotation is cut off after each step in turn, and one call repairs it. It fails
 //! if a repair fails.
+
+#![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

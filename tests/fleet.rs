@@ -1,5 +1,7 @@
 //! A fleet rotates at once: 200 secrets, ten functions' processes, and Secrets Manager's own limit
 //! on writes, which it enforces by throttling.
+
+#![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod world;

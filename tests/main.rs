@@ -1,5 +1,7 @@
 //! The promises, proven on a real PostgreSQL with TLS, an emulated AWS over HTTP, and the real
 //! binary under the Lambda Runtime API.
+
+#![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
 
 mod world;

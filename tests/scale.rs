@@ -1,5 +1,7 @@
 //! How long each step takes on a server with many roles, memberships, grants, objects and databases.
 //! `SCALE` is a percentage of the figures in `FULL`.
+
+#![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
 
 mod world;

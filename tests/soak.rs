@@ -1,5 +1,7 @@
 //! `make soak`: applications at work while their secret rotates again and again. It fails when a
 //! promise is broken.
+
+#![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

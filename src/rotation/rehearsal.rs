@@ -10,6 +10,7 @@ use crate::error::{DatabaseFault, Error};
 use crate::secret::password::{Hash, Password, Storage};
 
 /// How the change will be made.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Rehearsed {
     /// The form in which the password will be stored.
     pub(crate) storage: Storage,
