@@ -43,12 +43,12 @@ impl Tap {
         Self { port, connections }
     }
 
-    /// The last rotation's window; `moves` are the times at which AWSCURRENT has moved.
+    /// The last rotation's window; `effects` are the times at which AWSCURRENT moved.
     ///
     /// The last two connections before the move are those of `finishSecret`: the first one changes
     /// the password, and hears nothing after the COMMIT; the second one proves it.
-    pub fn window(&self, moves: &[Instant]) -> Duration {
-        let moved = *moves.last().expect("AWSCURRENT moved");
+    pub fn window(&self, effects: &[Instant]) -> Duration {
+        let moved = *effects.last().expect("AWSCURRENT moved");
         let connections = self.connections.lock().expect("no test panics here");
         let last_answers: Vec<_> = connections
             .iter()
