@@ -25,10 +25,14 @@ use world::https::{Authority, systems_roots};
 use world::lambda::{Function, binary};
 use world::pair::Pair;
 use world::proxy::AwsProxy;
+use world::window::windows;
 use world::{environment_variable, eventually, world};
 
 const ROTATIONS: usize = 11;
 const TABLES: usize = 50_000;
+/// Rotations whose window is measured, and its median at most, in milliseconds.
+const WINDOWS: usize = 20;
+const LONGEST_WINDOW_MS: f64 = 30.0;
 const REGIONS_ROOTS: &str = include_str!("../src/database/rds_roots.pem");
 const AMAZONS_ROOTS: &str = include_str!("../src/secret/store/amazon_roots.pem");
 
@@ -87,6 +91,7 @@ async fn main() -> ExitCode {
     kept &= counts("sessions in the database", &sides, budget::SESSIONS, |side| &side.sessions);
     kept &= counts("refused logins", &sides, 0, |side| &side.refused);
     kept &= sizes(&sides).await;
+    kept &= window().await;
     parity().await;
     if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -211,6 +216,24 @@ async fn sizes(sides: &[Side]) -> bool {
         counts.iter().map(|count| Some(*count.as_ref().ok()? as f64 / 1e6)).collect();
     row("instructions of init, millions", &counts, budget::INSTRUCTIONS_OF_INIT as f64 / 1e6)
         && kept
+}
+
+/// How long AWSCURRENT is refused in a rotation of a single user.
+async fn window() -> bool {
+    let windows: Vec<_> =
+        windows(WINDOWS).await.iter().map(|window| window.as_secs_f64() * 1e3).collect();
+    let (least, most) = windows
+        .iter()
+        .fold((f64::MAX, 0.0_f64), |(least, most), window| (least.min(*window), most.max(*window)));
+    println!(
+        "\n{WINDOWS} rotations of a single user, 0.2 s between the events; AWSCURRENT is refused"
+    );
+    println!(
+        "from the answer to COMMIT to the effect of the move, both taken at the wire. This is"
+    );
+    println!("the local world's window: on AWS, the network and Secrets Manager are other ones.");
+    println!("{least:.1} to {most:.1} ms");
+    row("window, median, ms", &[Some(median(&windows))], LONGEST_WINDOW_MS)
 }
 
 /// How long `testSecret` takes, in milliseconds, where the next user acts as the role that has all,

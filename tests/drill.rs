@@ -20,13 +20,15 @@ use world::application::{Application, STEPS};
 use world::lambda::Function;
 use world::pair::Pair;
 use world::print::Print;
+use world::proxy::{AwsProxy, Fault};
 use world::world;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let print = Print::new();
     let started = Instant::now();
-    let function = Function::start(&[]);
+    let proxy = AwsProxy::start();
+    let function = Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]);
     let (single, pair) =
         (Application::named("shop", |_| {}).await, Pair::named("store", |_| {}).await);
     print.world(started, &single.name, &single.version_with("AWSCURRENT").await.unwrap()).await;
@@ -36,16 +38,24 @@ async fn main() -> ExitCode {
         [("One user", &single), ("Two users that take turns", &pair.application)]
     {
         print.title(title, "the function is killed after the step, and recover is invoked");
-        for done in 0..STEPS.len() {
+        for done in 0..=STEPS.len() {
             let token = application.begin().await;
-            application.steps(&function, &STEPS[..done], &token).await;
-            function.restart();
+            if done < STEPS.len() {
+                application.steps(&function, &STEPS[..done], &token).await;
+                function.restart();
+            } else {
+                cut_off_before_the_move(&function, &proxy, application, &token).await;
+            }
             let before = works(application).await;
             let status = operate(&function, "status", application).await;
             let recovered = operate(&function, "recover", application).await;
             let after = works(application).await
                 && operate(&function, "status", application).await["Remedy"] == "Nothing";
-            let broken = if done == 0 { "before createSecret" } else { STEPS[done - 1] };
+            let broken = match done {
+                0 => "before createSecret",
+                4 => "within finishSecret",
+                done => STEPS[done - 1],
+            };
             let login = |works: bool| if works { "works" } else { "is refused" };
             print.say(&format!(
                 "  {broken:<20} AWSCURRENT {:<11} status says {:<19} recover: {}",
@@ -87,7 +97,29 @@ fn done_by(report: &Value) -> String {
 }
 
 fn after_what(done: usize) -> String {
-    if done == 0 { "before createSecret".to_owned() } else { format!("after {}", STEPS[done - 1]) }
+    match done {
+        0 => "before createSecret".to_owned(),
+        4 => "within finishSecret".to_owned(),
+        done => format!("after {}", STEPS[done - 1]),
+    }
+}
+
+/// Kills the function when all is done but the move of AWSCURRENT.
+async fn cut_off_before_the_move(
+    function: &Function,
+    proxy: &AwsProxy,
+    application: &Application,
+    token: &str,
+) {
+    application.steps(function, &STEPS[..3], token).await;
+    let before = proxy.calls().len();
+    proxy.fail("UpdateSecretVersionStage", 1, Fault::Hang);
+    tokio::join!(application.step(function, STEPS[3], token), async {
+        proxy.await_request_after(before, "UpdateSecretVersionStage").await;
+        function.restart();
+    })
+    .0
+    .expect_err("the function was killed");
 }
 
 fn text(value: &Value) -> &str {

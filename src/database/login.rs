@@ -198,3 +198,29 @@ where
     // The error also reaches the caller that waits for an answer, which reports it.
     tokio::spawn(async move { drop(connection.await) })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The proof of a new password must not reach another server of the same name.
+    #[tokio::test]
+    async fn a_pinned_target_is_dialled_without_its_name() {
+        let target = Target {
+            host: "no-such-name.invalid".to_owned(),
+            port: 1,
+            dbname: "postgres".to_owned(),
+            server_name: None,
+            proof_required: false,
+            pinned_to: None,
+        };
+        let (fault, _) = dial(&target, &Progress::start()).await.unwrap_err();
+        assert_eq!(fault, DatabaseFault::NameNotResolved);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_, peer) = dial(&target.pinned_to(address), &Progress::start()).await.unwrap();
+        assert_eq!(peer, address);
+    }
+}

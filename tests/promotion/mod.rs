@@ -6,6 +6,7 @@ mod catalogs;
 mod label;
 mod proof;
 mod storage;
+mod window;
 
 use std::time::Duration;
 

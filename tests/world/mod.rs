@@ -20,6 +20,7 @@ pub mod print;
 pub mod proxy;
 mod runtime_api;
 pub mod terraform;
+pub mod window;
 pub mod wire;
 
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -41,7 +42,8 @@ pub struct AwsProxy {
 #[derive(Default)]
 struct Shared {
     calls: Mutex<Vec<(String, Value)>>,
-    effects: Mutex<Vec<String>>,
+    /// Each request that took effect, and when that was known.
+    effects: Mutex<Vec<(String, Instant)>>,
     faults: Mutex<Vec<(&'static str, usize, Fault)>>,
     /// The fault of one request, counted from 1; `None` after that request.
     nth: Mutex<Option<(usize, Fault)>>,
@@ -108,15 +110,14 @@ impl AwsProxy {
 
     /// Waits until a request of `operation` has taken effect.
     pub async fn await_effect(&self, operation: &str) {
-        let effects = || {
-            self.shared
-                .effects
-                .lock()
-                .expect("no test panics here")
-                .iter()
-                .any(|of| of == operation)
-        };
-        eventually(operation, async || effects().then_some(())).await;
+        eventually(operation, async || (!self.effects_of(operation).is_empty()).then_some(()))
+            .await;
+    }
+
+    /// When requests of `operation` took effect.
+    pub fn effects_of(&self, operation: &str) -> Vec<Instant> {
+        let effects = self.shared.effects.lock().expect("no test panics here");
+        effects.iter().filter(|(of, _)| of == operation).map(|(_, at)| *at).collect()
     }
 
     /// The requests so far: the operation's name and the body.
@@ -160,7 +161,7 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
         .send()
         .await
         .expect("the emulator answers");
-    shared.effects.lock().expect("no test panics here").push(operation);
+    shared.effects.lock().expect("no test panics here").push((operation, Instant::now()));
     if armed {
         shared.hits.fetch_add(1, Ordering::SeqCst);
     }
