@@ -11,13 +11,12 @@ use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::transport::Transport;
+use super::transport::{CONNECT_TIMEOUT, Transport};
 use crate::error::Error;
 
 /// The attempts of one call, the first included. The SDK waits between them with jitter.
 const ATTEMPTS: u32 = 5;
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const TOO_MANY_REQUESTS: u16 = 429;
 

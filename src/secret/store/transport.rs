@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -22,7 +23,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, RootCertStore};
 
-use super::client::CONNECT_TIMEOUT;
 use crate::error::Error;
 
 /// The roots of Amazon Trust Services, which sign for the endpoints of all public regions. `make
@@ -31,6 +31,7 @@ const AMAZONS_ROOTS: &str = include_str!("amazon_roots.pem");
 /// The ends of those endpoints' names. The endpoints of China, the sovereign cloud and the isolated
 /// regions have other names and other roots.
 const AMAZONS_NAMES: &[&str] = &[".amazonaws.com", ".api.aws"];
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const VARIABLE: &str = "AWS_CA_BUNDLE";
 const PEM_END: &str = "-----END CERTIFICATE-----";
 
