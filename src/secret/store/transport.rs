@@ -33,6 +33,7 @@ const AMAZONS_ROOTS: &str = include_str!("amazon_roots.pem");
 /// The ends of those endpoints' names. The endpoints of China, the sovereign cloud and the isolated
 /// regions have other names and other roots.
 const AMAZONS_NAMES: &[&str] = &[".amazonaws.com", ".api.aws"];
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const VARIABLE: &str = "AWS_CA_BUNDLE";
 const PEM_END: &str = "-----END CERTIFICATE-----";
 
