@@ -1,5 +1,6 @@
 //! `make day-one`: a first day with the module, as a platform engineer would spend it, on an
-//! emulated AWS with a real PostgreSQL. It prints each command, what it says, and the clock.
+//! emulated AWS with a real PostgreSQL. It prints each command, what it says, and the clock. With
+//! `WRITE_DOCUMENTS=1` it writes them into `docs/day-one.md`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +10,7 @@
 
 mod world;
 
+use std::cell::RefCell;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -31,6 +33,7 @@ const ZIP: &str = "../../../target/lambda/postgres-secret-rotation/bootstrap.zip
 struct Day {
     module: Module,
     started: Instant,
+    transcript: RefCell<String>,
 }
 
 #[tokio::main]
@@ -48,13 +51,13 @@ async fn main() -> ExitCode {
     module.write(PLATFORM, &platform());
     module.apply(PLATFORM, &[]).await;
     let place = module.output(PLATFORM, "place").await;
-    let day = Day { module, started: Instant::now() };
+    let day = Day { module, started: Instant::now(), transcript: RefCell::default() };
 
     day.say(
         "There are a database, a role `app` with the secret `shop/app`, a VPC and an SNS topic.",
     );
     let configuration = configuration(&place, &arn, ZIP);
-    println!("\n```hcl\n{configuration}```");
+    day.print(&format!("\n```hcl\n{configuration}```"));
     day.module.write_file(NAME, "main.tf", &configuration);
     // Another ZIP file, of nothing: the gateway runs the binary itself.
     let zip = ["PK\u{5}\u{6}", &"\0".repeat(18)].concat();
@@ -73,7 +76,7 @@ async fn main() -> ExitCode {
     day.say("A fire drill: the role may no longer log in, and the next rotation fails.");
     day.psql("ALTER ROLE app NOLOGIN").await;
     day.fails().await;
-    println!("\nThe alarm arrives at the topic:\n\n```text\n{}\n```", alarm(&place).await);
+    day.print(&format!("\nThe alarm arrives:\n\n```json\n{}\n```", alarm(&place).await));
     day.say("What is wrong?");
     day.rotation(&["status", SECRET], 0).await;
     day.psql("ALTER ROLE app LOGIN").await;
@@ -84,6 +87,9 @@ async fn main() -> ExitCode {
     day.deploy(&place, &arn, ZIP).await;
     day.rotation(&["rotate", SECRET], 0).await;
     day.say("The end.");
+    if environment_variable("WRITE_DOCUMENTS").is_some() {
+        day.write();
+    }
     let destroy = ["destroy", "-auto-approve", "-no-color", "-input=false"];
     day.module.must(NAME, &destroy, &[]).await;
     day.module.must(PLATFORM, &destroy, &[]).await;
@@ -91,9 +97,28 @@ async fn main() -> ExitCode {
 }
 
 impl Day {
+    fn print(&self, text: &str) {
+        println!("{text}");
+        self.transcript.borrow_mut().extend([text, "\n"]);
+    }
+
+    fn shown(&self, command: &str, output: &str) {
+        let output = if output.is_empty() { String::new() } else { format!("{output}\n") };
+        self.print(&format!("\n```console\n$ {command}\n{output}```"));
+    }
+
+    /// The page keeps its introduction.
+    fn write(&self) {
+        let page = project().join("docs/day-one.md");
+        let text = std::fs::read_to_string(&page).expect("the page");
+        let (introduction, _) = text.split_once("\n**0:00**").expect("a transcript");
+        std::fs::write(page, introduction.to_owned() + &self.transcript.borrow())
+            .expect("the page");
+    }
+
     fn say(&self, text: &str) {
         let seconds = self.started.elapsed().as_secs();
-        println!("\n**{}:{:02}** {text}", seconds / 60, seconds % 60);
+        self.print(&format!("\n**{}:{:02}** {text}", seconds / 60, seconds % 60));
     }
 
     /// Runs Terraform, and shows what it says at the end.
@@ -107,7 +132,7 @@ impl Day {
                 .any(|end| line.starts_with(end))
         };
         let said: Vec<_> = output.lines().filter(end).collect();
-        shown(&format!("terraform {}", arguments.join(" ")), &said.join("\n"));
+        self.shown(&format!("terraform {}", arguments.join(" ")), &said.join("\n"));
     }
 
     /// Runs `tools/rotation`, which has to end with that status.
@@ -129,14 +154,14 @@ impl Day {
             .await
             .expect("the command runs");
         let printed = String::from_utf8_lossy(&output.stdout);
-        shown(&format!("rotation {}", arguments.join(" ")), printed.trim_end());
+        self.shown(&format!("rotation {}", arguments.join(" ")), printed.trim_end());
         let problem = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(expected), "{problem}");
     }
 
     async fn psql(&self, statement: &str) {
         admin().await.batch_execute(statement).await.expect("the statement runs");
-        shown(&format!("psql --command '{statement}'"), "");
+        self.shown(&format!("psql --command '{statement}'"), "");
     }
 
     /// Secrets Manager rotates as the schedule says, and the rotation fails.
@@ -156,11 +181,6 @@ impl Day {
         self.module.write_file(NAME, "main.tf", &configuration(place, arn, package));
         self.terraform(&["apply"]).await;
     }
-}
-
-fn shown(command: &str, output: &str) {
-    let output = if output.is_empty() { String::new() } else { format!("{output}\n") };
-    println!("\n```text\n$ {command}\n{output}```");
 }
 
 /// The database's side: a role, and a secret with its password; the secret's ARN.
