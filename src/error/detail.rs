@@ -41,11 +41,8 @@ impl Detail {
     pub(crate) fn replacing(self, text: &str, by: &str) -> Self {
         let message = self.message.replace(text, by);
         let cut = message.strip_suffix(CUT).and_then(|kept| {
-            let parts = (1..text.len()).rev().filter_map(|length| text.get(..length));
-            parts
-                .filter_map(|part| kept.strip_suffix(part))
-                .next()
-                .map(|kept| format!("{kept}{by}"))
+            let mut parts = (1..text.len()).rev().filter_map(|length| text.get(..length));
+            parts.find_map(|part| kept.strip_suffix(part)).map(|kept| format!("{kept}{by}"))
         });
         Self { message: cut.unwrap_or(message), ..self }
     }
