@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::world::project;
 
 /// Each module and what it may import of this crate, from the top to the bottom.
-const IMPORTS: [(&str, &[&str]); 19] = [
+const IMPORTS: [(&str, &[&str]); 20] = [
     (
         "lib",
         &[
@@ -20,6 +20,7 @@ const IMPORTS: [(&str, &[&str]); 19] = [
             "report",
             "secret::store",
             "steps",
+            "last_words",
             "telemetry",
         ],
     ),
@@ -34,6 +35,7 @@ const IMPORTS: [(&str, &[&str]); 19] = [
     ("rotation", &["config", "context", "database", "error", "policy", "report", "secret"]),
     ("context", &["config", "database::tls", "deadline", "secret::store"]),
     ("telemetry", &["config", "error", "event", "policy", "report"]),
+    ("last_words", &["config"]),
     ("report", &["event", "policy"]),
     ("event", &["error"]),
     ("database", &["deadline", "error", "policy", "secret::credentials", "secret::password"]),

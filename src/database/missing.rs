@@ -3,7 +3,7 @@
 use postgres_protocol::escape::escape_identifier;
 use serde::Deserialize;
 
-use super::role::AskedBy;
+use super::advice::{AskedBy, Remedy};
 use crate::error::clean;
 
 /// One right or setting that a role lacks.
@@ -82,41 +82,13 @@ pub(crate) struct Lacking<'a> {
     pub(crate) asked_by: AskedBy,
 }
 
-/// What gives a role what it lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Remedy {
-    /// A complete SQL statement for the database where it is missing.
-    Statement(String),
-    /// What a person has to decide or do.
-    Advice(String),
-}
-
 /// The remedy for what the next attempt of a rotation makes equal.
 const NEXT_ATTEMPT: &str = "the next attempt of the rotation makes the two users equal again";
-
-impl Remedy {
-    /// The statement or the advice.
-    pub(crate) fn text(&self) -> &str {
-        match self {
-            Self::Statement(text) | Self::Advice(text) => text,
-        }
-    }
-}
 
 impl Missing {
     /// The role whose rights are missing, in the whole cluster.
     pub(crate) fn inherited_role(&self) -> Option<&str> {
         self.name.as_deref().filter(|_| self.what == What::InheritedRole)
-    }
-
-    /// Whether it is a privilege on the server's own functions, catalogs or parameters, by which a
-    /// role may become more than the application.
-    fn is_of_the_server(&self) -> bool {
-        let object = shown(self.table.as_ref().or(self.identity.as_ref()));
-        shown(self.kind.as_ref()) == "parameter ACL"
-            || ["pg_catalog.", "information_schema."]
-                .iter()
-                .any(|schema| object.starts_with(schema))
     }
 
     /// The description, with the remedy in brackets.
@@ -193,14 +165,9 @@ impl Missing {
                     _ => format!("ON {} {identity}", keyword(shown(self.kind.as_ref()))),
                 };
                 let privilege = shown(self.privilege.as_ref());
-                if lacking.asked_by == AskedBy::Secret && self.is_of_the_server() {
-                    Advice(
-                        "no statement is shown: it reaches beyond the application's own data"
-                            .to_owned(),
-                    )
-                } else {
-                    Statement(format!("GRANT {privilege} {on} TO {acts_as}{grant_option}"))
-                }
+                let grant = format!("GRANT {privilege} {on} TO {acts_as}{grant_option}");
+                let object = shown(self.table.as_ref().or(self.identity.as_ref()));
+                lacking.asked_by.advise_right(shown(self.kind.as_ref()), object, grant)
             }
             What::Connect => {
                 Statement(format!("GRANT CONNECT ON DATABASE {} TO {login}", quoted(name)))
@@ -250,11 +217,11 @@ impl Missing {
             What::InheritedRole => {
                 let option = if self.grantable { " WITH ADMIN OPTION" } else { "" };
                 let grant = format!("GRANT {} TO {acts_as}{option}", quoted(name));
-                lacking.asked_by.advise(name, grant).map_or_else(Advice, Statement)
+                lacking.asked_by.advise(name, grant)
             }
             What::Member if lacking.asked_by != AskedBy::Pair => {
                 let grant = format!("GRANT {} TO {login}", quoted(name));
-                lacking.asked_by.advise(name, grant).map_or_else(Advice, Statement)
+                lacking.asked_by.advise(name, grant)
             }
             What::ActorAttribute if name == "CREATEDB" => {
                 Statement(format!("ALTER ROLE {acts_as} CREATEDB"))

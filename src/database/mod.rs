@@ -1,5 +1,6 @@
 //! PostgreSQL: logins, sessions and their SQL. Only this folder uses the driver.
 
+pub(crate) mod advice;
 mod allowance;
 pub(crate) mod authentication;
 pub(crate) mod fault;

@@ -111,72 +111,6 @@ pub(crate) fn act_as(user: &str, role: &str) -> String {
     )
 }
 
-/// What reaches beyond a role's own data, as far as its name tells. `power.sql` has the same rule.
-pub(crate) fn is_powerful(name: &str) -> bool {
-    const HARMLESS: [&str; 6] = [
-        "pg_database_owner",
-        "pg_monitor",
-        "pg_read_all_settings",
-        "pg_read_all_stats",
-        "pg_stat_scan_tables",
-        "pg_use_reserved_connections",
-    ];
-    const POWERFUL: [&str; 8] = [
-        "postgres",
-        "rdsadmin",
-        "neon_superuser",
-        "supabase_admin",
-        "avnadmin",
-        "doadmin",
-        "tsdbadmin",
-        "ybdba",
-    ];
-    let of_a_service =
-        ["rds_", "cloudsql", "alloydb", "azure"].iter().any(|prefix| name.starts_with(prefix));
-    name.starts_with("pg_") && !HARMLESS.contains(&name) || of_a_service || POWERFUL.contains(&name)
-}
-
-/// Who named the role that a statement would grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AskedBy {
-    /// The policy.
-    Policy,
-    /// The other user of the pair, who has it.
-    Pair,
-    /// The secret's own `grants`.
-    Secret,
-    /// A setting that the role or the database's owner may change.
-    Setting,
-}
-
-impl AskedBy {
-    /// The statement that gives a role, which a person would run at 2 a.m.
-    ///
-    /// # Errors
-    /// Why it is not shown: no statement gives a powerful role, or one that only an untrusted side
-    /// named.
-    pub(crate) fn advise(self, role: &str, statement: String) -> Result<String, String> {
-        let reason = match self {
-            _ if is_powerful(role) => "it is a powerful role",
-            Self::Policy | Self::Pair => return Ok(statement),
-            Self::Secret => "only the secret's \"grants\" asks for it",
-            Self::Setting => {
-                "only a \"role\" setting asks for it. If it is meant, set owner_role in \
-                 ROTATION_POLICY"
-            }
-        };
-        Err(format!("no statement is shown: {reason}"))
-    }
-
-    /// The advice to make a role a member of another, as a sentence without its full stop.
-    pub(crate) fn advise_grant(self, role: &str, to: &str) -> String {
-        match self.advise(role, grant(role, to)) {
-            Ok(statement) => format!("Run {statement}"),
-            Err(reason) => reason.replacen("no statement", "No statement", 1),
-        }
-    }
-}
-
 /// The statement that makes a role a member of another.
 pub(crate) fn grant(role: &str, to: &str) -> String {
     format!("GRANT {} TO {}", escape_identifier(role), escape_identifier(to))
@@ -193,35 +127,5 @@ pub(super) fn without_password(
         error.without_message()
     } else {
         error.replacing(stored_form.expose_secret(), "[hash]")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rule_in_sql_names_the_same_roles() {
-        let rule = sql::POWER.split("WHERE rolname LIKE").nth(1).unwrap();
-        let rule = rule.split("-- end of shared").next().unwrap();
-        for quoted in rule.split('\'').skip(1).step_by(2) {
-            let name = quoted.replace("\\_", "_").replace('%', "x");
-            let harmless = name.starts_with("pg_") && quoted == name;
-            assert_eq!(is_powerful(&name), !harmless, "{quoted}");
-        }
-        for name in [
-            "rds_superuser",
-            "pg_read_all_data",
-            "pg_future",
-            "cloudsqlsuperuser",
-            "azure_pg_admin",
-            "neon_superuser",
-            "postgres",
-        ] {
-            assert!(is_powerful(name), "{name}");
-        }
-        for name in ["app", "readers", "pg_monitor", "pgbouncer"] {
-            assert!(!is_powerful(name), "{name}");
-        }
     }
 }

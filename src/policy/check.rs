@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::lexer::Token;
+use super::lexer::{Mistake, Token};
 
 /// One privilege on one object, or on all objects of a schema.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,6 +24,15 @@ pub(crate) struct Check {
 
 /// What all declared grants together may weigh.
 pub(super) const MOST_CHECKS: usize = 1000;
+
+/// The mistake of a declaration that stands for too many checks.
+pub(super) fn too_many(at: usize) -> Mistake {
+    let expected = format!(
+        "expected no more than {MOST_CHECKS} privileges times objects in all grants together; name \
+         a schema's ALL TABLES in their place"
+    );
+    Mistake::new("", at, &expected)
+}
 
 impl Check {
     /// Its share of [`MOST_CHECKS`].

@@ -1,6 +1,6 @@
 //! The grammar of a declared grant: the words that follow GRANT, without TO.
 
-use super::check::{Check, Kind, MOST_CHECKS, OF_COLUMNS, PRIVILEGES, privilege_name};
+use super::check::{Check, Kind, OF_COLUMNS, PRIVILEGES, privilege_name, too_many};
 use super::lexer::Mistake;
 use super::parser::Parser;
 
@@ -276,15 +276,6 @@ impl Parser<'_> {
         self.skip();
         Ok(Object::named(number))
     }
-}
-
-/// The mistake of a declaration that stands for too many checks.
-fn too_many(at: usize) -> Mistake {
-    let expected = format!(
-        "expected no more than {MOST_CHECKS} privileges times objects in all grants together; name \
-         a schema's ALL TABLES in their place"
-    );
-    Mistake::new("", at, &expected)
 }
 
 impl Object {

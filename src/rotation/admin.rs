@@ -6,6 +6,7 @@
 use super::lock::Changer;
 use super::{Rotation, labels};
 use crate::context::Context;
+use crate::database::authentication::Method;
 use crate::database::role::{self, Power};
 use crate::database::{Database, Lock, Purpose, Session, Target};
 use crate::error::{DatabaseFault, Error, Problem, StoreFault};
@@ -120,6 +121,14 @@ pub(crate) async fn session(
         .login(operation, &admin.username, &admin.password, Purpose::Administer)
         .await?
         .accepted()?;
+    if let Some(how) = unproven(session.authentication().method) {
+        tracing::warn!(
+            secret.arn = rotation.secret,
+            db.host = session.host(),
+            "the admin's password was sent {how}, as the server asked for. Store it as \
+             scram-sha-256, so that the server has to prove that it knows it."
+        );
+    }
     match refusal(&session, secret_session, &current.username).await {
         Ok(None) => Ok(session),
         Ok(Some(reason)) => {
@@ -130,6 +139,16 @@ pub(crate) async fn session(
             session.close().await;
             Err(error)
         }
+    }
+}
+
+/// How a password was sent that the server did not have to know, if it was. Only a server that the
+/// admin secret or the policy names comes so far.
+fn unproven(method: Method) -> Option<&'static str> {
+    match method {
+        Method::Cleartext => Some("in clear"),
+        Method::Md5 => Some("as an md5 hash"),
+        Method::Scram { .. } | Method::NoPassword => None,
     }
 }
 

@@ -8,10 +8,10 @@ use postgres_protocol::escape::escape_identifier;
 
 use super::{Rotation, SecretVersion, strategy};
 use crate::context::Context;
+use crate::database::advice::AskedBy;
 use crate::database::missing::{Lacking, Missing};
 use crate::database::parity::{self, Comparison, DirectlyOwned, Lack, Parity, Question};
-use crate::database::role::{self, AskedBy};
-use crate::database::{Database, Purpose, Session};
+use crate::database::{Database, Purpose, Session, role};
 use crate::error::Error;
 
 /// The comparison of the next user with the current one.

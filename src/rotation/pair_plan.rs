@@ -3,8 +3,9 @@
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
+use crate::database::advice::{self, AskedBy};
 use crate::database::pair::{Change, Facts, Membership, Names, Role, Surplus};
-use crate::database::role::{self, AskedBy};
+use crate::database::role;
 
 /// Why the next user cannot become the current one's equal.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,7 +121,7 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
             change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(next_user)));
         let options = facts.needs_admin_option();
         let powerful =
-            facts.lacking.iter().filter(|membership| role::is_powerful(&membership.role));
+            facts.lacking.iter().filter(|membership| advice::is_powerful(&membership.role));
         let withheld: Vec<_> = powerful.map(|one| one.grant(next_user, options)).collect();
         let grants = change.grants.iter().filter(|grant| !withheld.contains(grant));
         let grants = grants.map(|grant| format!("GRANT {grant}"));
@@ -209,7 +210,7 @@ fn rights_lacking(facts: &Facts, current: &Role, next_user: &str, change: &Chang
     let name = escape_identifier(&admin.name);
     let attribute = |attribute: &str| format!("ALTER ROLE {name} {attribute}");
     let admin_option = |role: &str| {
-        if role::is_powerful(role) {
+        if advice::is_powerful(role) {
             return format!("-- ADMIN OPTION on {role:?}, a powerful role: no statement is shown");
         }
         format!("GRANT {} TO {name} WITH ADMIN OPTION", escape_identifier(role))

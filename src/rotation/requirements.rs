@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use super::Rotation;
+use crate::database::advice::AskedBy;
 use crate::database::missing::Lacking;
 use crate::database::probe::{self, Refusal};
-use crate::database::role::{self, AskedBy};
 use crate::database::standing::Standing;
-use crate::database::{Session, grants};
+use crate::database::{Session, grants, role};
 use crate::error::Error;
 use crate::report::RequirementsReport;
 
@@ -73,7 +73,7 @@ pub(crate) async fn check(
         let asked_by = if named { AskedBy::Policy } else { AskedBy::Setting };
         problems.push(format!(
             "its \"role\" setting is {wanted:?}, which it may not assume ({})",
-            asked_by.advise(&wanted, role::grant(&wanted, login)).unwrap_or_else(|reason| reason)
+            asked_by.advise(&wanted, role::grant(&wanted, login)).text()
         ));
     }
     let mut more = 0;

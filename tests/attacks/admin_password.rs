@@ -105,6 +105,30 @@ async fn host_and_port_of_the_policy_need_no_proof() {
     let token = application.begin().await;
     application.steps(&function, &STEPS, &token).await;
     application.assert_rotated(&token, &application.password).await;
+    let md5 = |event: &Value| event["message"].to_string().contains("as an md5 hash");
+    let warning = function.await_log_event("the warning of md5", md5).await;
+    assert_eq!(warning["level"], "WARN");
+}
+
+#[tokio::test]
+async fn a_false_server_gets_no_proof_that_is_cheap_to_guess_at() {
+    let impostor = Impostor::start(Trick::FewIterations { for_user: ADMIN });
+    let hostless = admin_secret(|_| {}).await;
+    let secret = attackers_secret(|document| document["port"] = json!(impostor.port)).await;
+    let policy = json!({"secrets": {&secret.secret: {"strategy": "single-user",
+        "admin_secret": hostless, "admin_reset": true, "role": secret.role}}})
+    .to_string();
+    let function = Function::start_exactly(&[
+        ("ROTATION_POLICY", &policy),
+        ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
+    ]);
+    let token = secret.begin().await;
+    secret.steps(&function, &["createSecret"], &token).await;
+    let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
+    assert!(refused.message.contains("too few iterations"), "{}", refused.message);
+    assert!(impostor.has_heard("SCRAM-SHA-256-PLUS"), "the attack came to the point");
+    assert!(!impostor.has_heard(",p="), "no proof was sent");
 }
 
 #[tokio::test]

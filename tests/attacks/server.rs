@@ -50,7 +50,9 @@ async fn a_flood_costs_little_memory_and_time() {
 #[tokio::test]
 async fn an_answer_of_other_types_is_an_error_and_no_panic() {
     let (function, answers) = visit(Trick::Nulls, "JSON").await;
-    assert_eq!(answers[0].as_ref().unwrap_err().kind, "DatabaseError", "{answers:?}");
+    assert!(answers[0].is_err(), "{answers:?}");
+    let answered = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(answered, 2, "preflight and status say what is wrong: {answers:?}");
     assert!(!function.output().contains("panicked"), "{}", function.output());
 }
 

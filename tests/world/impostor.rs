@@ -18,6 +18,9 @@ use super::{RUNTIME, block_on, temporary_folder, world};
 pub enum Trick {
     /// Refuses every user's password but those of `for_user`, whose password it asks for in clear.
     AskInClear { for_user: &'static str },
+    /// Refuses every user's password but that of `for_user`, of whom it wants a SCRAM proof of one
+    /// iteration.
+    FewIterations { for_user: &'static str },
     /// Refuses every login with a text of so many bytes, full of escape sequences and new lines.
     Curse { bytes: usize },
     /// Accepts every login, after notices without end.
@@ -93,6 +96,12 @@ struct Visit {
     heard: Arc<Mutex<Vec<u8>>>,
 }
 
+/// Whether a start-up message is of that user.
+fn names_user(startup: &[u8], user: &str) -> bool {
+    let user = format!("\0user\0{user}\0");
+    startup.windows(user.len()).any(|part| part == user.as_bytes())
+}
+
 async fn accept(
     mut client: TcpStream,
     acceptor: &SslAcceptor,
@@ -112,11 +121,13 @@ impl Visit {
     async fn receive(&mut self, trick: Trick) -> Option<()> {
         let startup = self.read().await?;
         match trick {
-            Trick::AskInClear { for_user } => {
-                let user = format!("\0user\0{for_user}\0");
-                if !startup.windows(user.len()).any(|part| part == user.as_bytes()) {
-                    return self.refuse("28P01", "no such role").await;
-                }
+            Trick::AskInClear { for_user } | Trick::FewIterations { for_user }
+                if !names_user(&startup, for_user) =>
+            {
+                return self.refuse("28P01", "no such role").await;
+            }
+            Trick::FewIterations { .. } => return self.ask_for_cheap_proof().await,
+            Trick::AskInClear { .. } => {
                 self.send(b'R', &3_u32.to_be_bytes()).await?;
                 self.stream.read_u8().await.ok()?;
                 self.read().await?;
@@ -150,6 +161,19 @@ impl Visit {
                 _ => drop(self.read().await?),
             }
         }
+    }
+
+    async fn ask_for_cheap_proof(&mut self) -> Option<()> {
+        let mechanisms = b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
+        self.send(b'R', mechanisms).await?;
+        self.stream.read_u8().await.ok()?;
+        let first = String::from_utf8_lossy(&self.read().await?).into_owned();
+        let (_, nonce) = first.rsplit_once("r=")?;
+        let challenge = format!("r={nonce}more,s=c2FsdHNhbHQ=,i=1");
+        self.send(b'R', &[&11_u32.to_be_bytes(), challenge.as_bytes()].concat()).await?;
+        self.stream.read_u8().await.ok()?;
+        self.read().await?;
+        self.refuse("28P01", "thank you").await
     }
 
     async fn answer(&mut self, trick: Trick) -> Option<()> {
