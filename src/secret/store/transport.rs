@@ -25,8 +25,6 @@ use rustls::{CertificateError, RootCertStore};
 
 use crate::error::Error;
 
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// The roots of Amazon Trust Services, which sign for the endpoints of all public regions. `make
 /// roots` writes the file.
 const AMAZONS_ROOTS: &str = include_str!("amazon_roots.pem");
