@@ -47,6 +47,11 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now()).min(cap)
     }
 
+    /// Whether this much time is left.
+    pub(crate) fn leaves(&self, duration: Duration) -> bool {
+        self.remaining(duration) == duration
+    }
+
     /// Waits for `future` until the deadline, at most `cap`.
     ///
     /// # Errors

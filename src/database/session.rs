@@ -189,6 +189,12 @@ impl Session {
         let _ = deadline.limit(CLOSE_TIMEOUT, &mut connection.0).await;
     }
 
+    /// Breaks the connection off, so that the server ends the session and its locks. All later
+    /// statements fail.
+    pub(crate) fn break_off(&self) {
+        self.connection.0.abort();
+    }
+
     async fn answer<T>(
         &self,
         operation: &'static str,

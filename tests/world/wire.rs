@@ -29,6 +29,8 @@ pub enum Fault {
     Then(String),
     /// It takes effect, and all other faults are disarmed.
     Disarm,
+    /// It takes effect and is not answered, until the client goes.
+    Silence,
     /// It takes effect and is not answered. When the client goes, the server does not learn of it.
     Orphan,
     /// The login is one to this database.
@@ -288,6 +290,7 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, edit: Option<Edit>) -> Opt
                         admin().await.batch_execute(&sql).await.expect("the superuser may");
                     }
                     Fault::Disarm => plan.lock().expect("no test panics here").faults.clear(),
+                    Fault::Silence => return from_client.read_u8().await.ok().map(drop),
                     Fault::Orphan => std::future::pending().await,
                     _ => return None,
                 }

@@ -69,13 +69,14 @@ impl Promotion<'_> {
         if state().await? == State::AlreadyCurrent {
             return Ok(Promoted::MovedByAnother);
         }
-        if self.context.deadline.remaining(TIME_TO_BEGIN) < TIME_TO_BEGIN {
+        if !self.context.deadline.leaves(TIME_TO_BEGIN) {
             let detail = format!("less than {} s", TIME_TO_BEGIN.as_secs());
             return Err(session.error(OPERATION, DatabaseFault::TooLittleTime, detail));
         }
         let change = async |changer: Changer<'_>| {
             let attempt = self.attempt(changer, storage);
-            attempt.run(&lock, state).await
+            // Boxed: with the way back, it is a large future.
+            Box::pin(attempt.run(&lock, state)).await
         };
         admin::as_role_or_admin(self.context, self.rotation, &lock, change).await
     }
@@ -143,30 +144,26 @@ impl Attempt<'_> {
         state: &impl AsyncFn() -> Result<State, Error>,
     ) -> Result<Promoted, Error> {
         let Promotion { rotation, to, origin, .. } = *self.promotion;
-        let unknown = loop {
-            let pending = self.log_in(to, origin, Duration::ZERO).await;
-            match pending.proof {
-                Proof::Accepted => {
-                    let Some(session) = pending.session else {
-                        return Err(not_promoted(lost, Restoration::PendingStays, true));
-                    };
-                    return self.move_with_new_session(lock, &session, lost, state).await;
-                }
-                Proof::Refused => {
-                    let current =
-                        self.log_in(&rotation.current, Origin::Current, Duration::ZERO).await;
-                    if current.proof == Proof::Accepted {
-                        return Err(not_promoted(lost, Restoration::NothingToRestore, true));
-                    }
-                    break current.reason();
-                }
-                Proof::Unknown if self.may_try_again() => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Proof::Unknown => break pending.reason(),
+        // It may only be silent, and would keep the lock.
+        self.changer.session().break_off();
+        let pending = self.log_in_until_known(to, origin).await;
+        let reason = match pending.proof {
+            Proof::Accepted => {
+                let Some(session) = pending.session else {
+                    return Err(not_promoted(lost, Restoration::PendingStays, true));
+                };
+                return self.move_with_new_session(lock, &session, lost, state).await;
             }
+            Proof::Refused => {
+                let current = self.log_in_until_known(&rotation.current, Origin::Current).await;
+                if current.proof == Proof::Accepted {
+                    return Err(not_promoted(lost, Restoration::NothingToRestore, true));
+                }
+                current.reason()
+            }
+            Proof::Unknown => pending.reason(),
         };
-        Err(not_promoted(lost, Restoration::Unknown(unknown), true))
+        Err(not_promoted(lost, Restoration::Unknown(reason), true))
     }
 
     /// Moves AWSCURRENT after a lost session. The lock was lost with it, unless the admin made the
@@ -257,11 +254,7 @@ impl Attempt<'_> {
     }
 
     fn may_try_again(&self) -> bool {
-        self.until.remaining(ONE_LOGIN) == ONE_LOGIN
-    }
-
-    fn time_for_a_login(&self) -> bool {
-        self.promotion.context.deadline.remaining(ONE_LOGIN) == ONE_LOGIN
+        self.until.leaves(ONE_LOGIN)
     }
 }
 

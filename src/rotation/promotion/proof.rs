@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Attempt;
 use super::decision::Proof;
+use super::{Attempt, ONE_LOGIN, PAUSE, TIME_TO_TRY};
 use crate::database::{self, Database, Purpose, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::rotation::SecretVersion;
@@ -32,6 +32,22 @@ impl Login {
 }
 
 impl Attempt<'_> {
+    /// Logs in again and again while a login says nothing of the password.
+    pub(super) async fn log_in_until_known(
+        &self,
+        version: &SecretVersion,
+        origin: Origin,
+    ) -> Login {
+        let until = self.promotion.context.deadline.at_most(TIME_TO_TRY);
+        loop {
+            let login = self.log_in(version, origin, Duration::ZERO).await;
+            if login.proof != Proof::Unknown || !until.leaves(ONE_LOGIN) {
+                return login;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Logs in at the address of the session that holds the lock. Another address of the same name
     /// may be a standby that lags and refuses. Leaves `reserve` of the time.
     pub(super) async fn log_in(

@@ -1,9 +1,7 @@
 //! The way back: sets the password that applications read.
 
-use std::time::Duration;
-
 use super::decision::Proof;
-use super::{Attempt, PAUSE, not_promoted};
+use super::{Attempt, not_promoted};
 use crate::database::{End, Transaction, role};
 use crate::error::{Error, Restoration, RotationFault};
 use crate::rotation::SecretVersion;
@@ -51,16 +49,12 @@ impl Attempt<'_> {
         if self.changer.change(allowed, change).await.is_err() {
             return self.look().await;
         }
-        loop {
-            let login = self.log_in(version, Origin::Current, Duration::ZERO).await;
-            let reason = login.reason();
-            let proof = login.proof;
-            login.close().await;
-            match proof {
-                Proof::Accepted => return done,
-                Proof::Unknown if self.time_for_a_login() => tokio::time::sleep(PAUSE).await,
-                Proof::Refused | Proof::Unknown => return Restoration::NotProven(reason),
-            }
+        let login = self.log_in_until_known(version, Origin::Current).await;
+        let (proof, reason) = (login.proof, login.reason());
+        login.close().await;
+        match proof {
+            Proof::Accepted => done,
+            Proof::Refused | Proof::Unknown => Restoration::NotProven(reason),
         }
     }
 
@@ -68,19 +62,15 @@ impl Attempt<'_> {
     /// failed over and lost the change too. A login shows which password the role has.
     async fn look(&self) -> Restoration {
         let (rotation, to) = (self.promotion.rotation, self.promotion.to);
-        loop {
-            let current = self.log_in(&rotation.current, Origin::Current, Duration::ZERO).await;
-            match current.proof {
-                Proof::Accepted => return Restoration::NothingToRestore,
-                Proof::Unknown if self.time_for_a_login() => tokio::time::sleep(PAUSE).await,
-                Proof::Unknown => return Restoration::Unknown(current.reason()),
-                Proof::Refused => {
-                    let origin = self.promotion.origin;
-                    let pending = self.log_in(to, origin, Duration::ZERO).await;
-                    return match pending.proof {
-                        Proof::Accepted => Restoration::PendingStays,
-                        Proof::Refused | Proof::Unknown => Restoration::Unknown(pending.reason()),
-                    };
+        let current = self.log_in_until_known(&rotation.current, Origin::Current).await;
+        match current.proof {
+            Proof::Accepted => Restoration::NothingToRestore,
+            Proof::Unknown => Restoration::Unknown(current.reason()),
+            Proof::Refused => {
+                let pending = self.log_in_until_known(to, self.promotion.origin).await;
+                match pending.proof {
+                    Proof::Accepted => Restoration::PendingStays,
+                    Proof::Refused | Proof::Unknown => Restoration::Unknown(pending.reason()),
                 }
             }
         }
