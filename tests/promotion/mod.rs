@@ -1,6 +1,7 @@
 //! `finishSecret` for a single user, from the COMMIT of the new password to the move of AWSCURRENT:
 //! each row of the table that decides what follows.
 
+mod admin;
 mod beside;
 mod catalogs;
 mod label;
