@@ -14,12 +14,14 @@ variable "secrets" {
     rotate_immediately  = optional(bool, false)             # whether to rotate when the rotation is set up or changed
 
     policy = optional(object({                  # fields of `ROTATION_POLICY`
+      role             = optional(string)       # the only role, with its second user, that the secret may name
       owner_role       = optional(string)       # the role that both users act as
       create_users     = optional(bool)         # `false`: never create a role or grant a membership
       grants           = optional(list(string)) # what the application may do, written as in `GRANT`
       probes           = optional(list(string)) # statements that the application runs
       retire_after     = optional(string)       # how long the previous user keeps its password, such as `24h`
       rotation_host    = optional(string)       # the host to connect to, in place of the secret's
+      rotation_port    = optional(number)       # the port of `rotation_host`
       tls_server_name  = optional(string)       # the name in the server's certificate, in place of the host
       allow_plaintext  = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
       password_storage = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
@@ -119,12 +121,14 @@ variable "policies" {
     admin_kms_key_arn = optional(string) # as in `secrets`
 
     policy = optional(object({                  # as in `secrets`
+      role             = optional(string)       # the only role, with its second user, that the secret may name
       owner_role       = optional(string)       # the role that both users act as
       create_users     = optional(bool)         # `false`: never create a role or grant a membership
       grants           = optional(list(string)) # what the application may do, written as in `GRANT`
       probes           = optional(list(string)) # statements that the application runs
       retire_after     = optional(string)       # how long the previous user keeps its password, such as `24h`
       rotation_host    = optional(string)       # the host to connect to, in place of the secret's
+      rotation_port    = optional(number)       # the port of `rotation_host`
       tls_server_name  = optional(string)       # the name in the server's certificate, in place of the host
       allow_plaintext  = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
       password_storage = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
@@ -199,5 +203,26 @@ variable "policies" {
       length(base64encode(coalesce(e.policy.owner_role, "owner"))) <= 84
     ])
     error_message = "owner_role has at most 63 bytes, as every name in PostgreSQL."
+  }
+  validation {
+    condition = alltrue([
+      for e in concat(values(var.secrets), values(var.policies)) :
+      length(base64encode(coalesce(e.policy.role, "role"))) <= 84
+    ])
+    error_message = "role has at most 63 bytes, as every name in PostgreSQL."
+  }
+  validation {
+    condition = alltrue([
+      for e in concat(values(var.secrets), values(var.policies)) :
+      e.policy.admin_reset != true || e.policy.role != null
+    ])
+    error_message = "admin_reset needs role, the role whose password the admin may set."
+  }
+  validation {
+    condition = alltrue([
+      for e in concat(values(var.secrets), values(var.policies)) :
+      e.policy.rotation_port == null || e.policy.rotation_host != null
+    ])
+    error_message = "rotation_port needs rotation_host."
   }
 }

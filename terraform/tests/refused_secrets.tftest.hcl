@@ -170,6 +170,22 @@ run "an_owner_role_that_postgresql_would_cut" {
   expect_failures = [var.policies]
 }
 
+run "an_admin_reset_of_any_role" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { admin_reset = true } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "a_port_without_its_host" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { rotation_port = 5433 } } }
+  }
+  expect_failures = [var.policies]
+}
+
 run "a_policy_beyond_the_environment" {
   command = plan
   variables {
