@@ -13,17 +13,21 @@ variable "secrets" {
     window              = optional(string)                  # how late a scheduled rotation may start, such as `3h`
     rotate_immediately  = optional(bool, false)             # whether to rotate when the rotation is set up or changed
 
-    policy = optional(object({                  # fields of `ROTATION_POLICY`
-      owner_role       = optional(string)       # the role that both users act as
-      create_users     = optional(bool)         # `false`: never create a role or grant a membership
-      grants           = optional(list(string)) # what the application may do, written as in `GRANT`
-      probes           = optional(list(string)) # statements that the application runs
-      retire_after     = optional(string)       # how long the previous user keeps its password, such as `24h`
-      rotation_host    = optional(string)       # the host to connect to, in place of the secret's
-      tls_server_name  = optional(string)       # the name in the server's certificate, in place of the host
-      allow_plaintext  = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
-      password_storage = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
-      admin_reset      = optional(bool)         # whether the admin sets a new password when no stored one works
+    policy = optional(object({                    # fields of `ROTATION_POLICY`
+      role               = optional(string)       # the only role that the secret may name
+      owner_role         = optional(string)       # the role that both users act as
+      databases          = optional(list(string)) # further databases that both users need alike
+      create_users       = optional(bool)         # `false`: never create a role or grant a membership
+      grants             = optional(list(string)) # what the application may do, written as in `GRANT`
+      probes             = optional(list(string)) # statements that the application runs
+      retire_after       = optional(string)       # how long the former user keeps its password: `24h`
+      max_refused_logins = optional(number)       # the most passwords that one call tries in vain
+      rotation_host      = optional(string)       # the host to connect to, in place of the secret's
+      rotation_port      = optional(number)       # the port of that host
+      tls_server_name    = optional(string)       # the name in the server's certificate, in place of the host
+      allow_plaintext    = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
+      password_storage   = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
+      admin_reset        = optional(bool)         # whether the admin sets a lost password. Needs `role`
     }), {})
   }))
 
@@ -118,17 +122,21 @@ variable "policies" {
     admin_secret_arn  = optional(string) # as in `secrets`
     admin_kms_key_arn = optional(string) # as in `secrets`
 
-    policy = optional(object({                  # as in `secrets`
-      owner_role       = optional(string)       # the role that both users act as
-      create_users     = optional(bool)         # `false`: never create a role or grant a membership
-      grants           = optional(list(string)) # what the application may do, written as in `GRANT`
-      probes           = optional(list(string)) # statements that the application runs
-      retire_after     = optional(string)       # how long the previous user keeps its password, such as `24h`
-      rotation_host    = optional(string)       # the host to connect to, in place of the secret's
-      tls_server_name  = optional(string)       # the name in the server's certificate, in place of the host
-      allow_plaintext  = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
-      password_storage = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
-      admin_reset      = optional(bool)         # whether the admin sets a new password when no stored one works
+    policy = optional(object({                    # as in `secrets`
+      role               = optional(string)       # the only role that the secret may name
+      owner_role         = optional(string)       # the role that both users act as
+      databases          = optional(list(string)) # further databases that both users need alike
+      create_users       = optional(bool)         # `false`: never create a role or grant a membership
+      grants             = optional(list(string)) # what the application may do, written as in `GRANT`
+      probes             = optional(list(string)) # statements that the application runs
+      retire_after       = optional(string)       # how long the former user keeps its password: `24h`
+      max_refused_logins = optional(number)       # the most passwords that one call tries in vain
+      rotation_host      = optional(string)       # the host to connect to, in place of the secret's
+      rotation_port      = optional(number)       # the port of that host
+      tls_server_name    = optional(string)       # the name in the server's certificate, in place of the host
+      allow_plaintext    = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
+      password_storage   = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
+      admin_reset        = optional(bool)         # whether the admin sets a lost password. Needs `role`
     }), {})
   }))
 
@@ -194,10 +202,33 @@ variable "policies" {
     error_message = "retire_after is a number of seconds, minutes, hours or days, such as 90m, 24h or 7d."
   }
   validation {
+    condition = alltrue(flatten([
+      for e in concat(values(var.secrets), values(var.policies)) : [
+        for name in concat(compact([e.policy.role, e.policy.owner_role]), coalesce(e.policy.databases, [])) :
+        name != "" && length(base64encode(name)) <= 84
+      ]
+    ]))
+    error_message = "role, owner_role and databases have 1 to 63 bytes, as every name in PostgreSQL."
+  }
+  validation {
     condition = alltrue([
       for e in concat(values(var.secrets), values(var.policies)) :
-      length(base64encode(coalesce(e.policy.owner_role, "owner"))) <= 84
+      contains(range(1, 256), coalesce(e.policy.max_refused_logins, 5))
     ])
-    error_message = "owner_role has at most 63 bytes, as every name in PostgreSQL."
+    error_message = "max_refused_logins is a whole number from 1 to 255."
+  }
+  validation {
+    condition = alltrue([
+      for p in concat(values(var.secrets), values(var.policies))[*].policy.rotation_port :
+      p == null ? true : p >= 1 && p <= 65535 && floor(p) == p
+    ])
+    error_message = "rotation_port is a whole number from 1 to 65535."
+  }
+  validation {
+    condition = alltrue([
+      for e in concat(values(var.secrets), values(var.policies)) :
+      coalesce(e.policy.admin_reset, false) ? e.policy.role != null : true
+    ])
+    error_message = "admin_reset needs role: the one whose password the admin may set."
   }
 }

@@ -69,7 +69,8 @@ async fn main() -> ExitCode {
     day.say("A fire drill: the role may no longer log in, and the next rotation fails.");
     day.psql("ALTER ROLE app NOLOGIN").await;
     day.fails().await;
-    println!("\nThe alarm arrives at the topic:\n\n```text\n{}\n```", alarm(&place).await);
+    println!("\nThe alarm arrives at the topic:\n");
+    block(&alarm(&place).await);
     day.say("What is wrong?");
     day.rotation(&["status", SECRET], 0).await;
     day.psql("ALTER ROLE app LOGIN").await;
@@ -155,8 +156,13 @@ impl Day {
 }
 
 fn shown(command: &str, output: &str) {
-    let output = if output.is_empty() { String::new() } else { format!("{output}\n") };
-    println!("\n```text\n$ {command}\n{output}```");
+    println!();
+    block(format!("$ {command}\n{output}").trim_end());
+}
+
+/// A block of the transcript. The comment above it says where it was recorded.
+fn block(text: &str) {
+    println!("<!-- transcript of make day-one -->\n```text\n{text}\n```");
 }
 
 /// The database's side: a role, and a secret with its password; the secret's ARN.

@@ -23,7 +23,15 @@ variables {
       admin_kms_key_arn   = "arn:aws:kms:eu-central-1:111122223333:key/admin"
       schedule_expression = "cron(0 3 1 * ? *)"
       window              = "3h"
-      policy              = { grants = ["SELECT ON TABLE orders"], create_users = false, retire_after = "24h" }
+      policy = {
+        grants             = ["SELECT ON TABLE orders"]
+        create_users       = false
+        retire_after       = "24h"
+        role               = "app"
+        databases          = ["billing"]
+        max_refused_logins = 2
+        rotation_port      = 5433
+      }
     }
     reports = {
       secret_arn         = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop/reports-AbCdEf"
@@ -39,11 +47,15 @@ run "the_policy_has_exactly_the_fields_that_are_set" {
   assert {
     condition = jsondecode(aws_lambda_function.this.environment[0].variables.ROTATION_POLICY) == {
       secrets = { "${var.secret}shop/app-AbCdEf" = {
-        strategy     = "alternating-users"
-        admin_secret = "${var.secret}rds!db-1-AbCdEf"
-        grants       = ["SELECT ON TABLE orders"]
-        create_users = false
-        retire_after = "24h"
+        strategy           = "alternating-users"
+        admin_secret       = "${var.secret}rds!db-1-AbCdEf"
+        grants             = ["SELECT ON TABLE orders"]
+        create_users       = false
+        retire_after       = "24h"
+        role               = "app"
+        databases          = ["billing"]
+        max_refused_logins = 2
+        rotation_port      = 5433
       } }
     }
     error_message = "ROTATION_POLICY is ${aws_lambda_function.this.environment[0].variables.ROTATION_POLICY}"

@@ -170,6 +170,57 @@ run "an_owner_role_that_postgresql_would_cut" {
   expect_failures = [var.policies]
 }
 
+run "a_database_without_a_name" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { databases = ["shop", ""] } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "a_role_that_postgresql_would_cut" {
+  command = plan
+  variables {
+    secrets = { app = {
+      secret_arn = "${var.secret}shop/app-AbCdEf"
+      policy     = { role = join("", [for i in range(32) : "ü"]) }
+    } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "no_login_that_may_fail" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { max_refused_logins = 0 } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "half_a_login_that_may_fail" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { max_refused_logins = 2.5 } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "a_rotation_port_that_is_none" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { rotation_port = 65536 } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "an_admin_that_may_reset_any_role" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", policy = { admin_reset = true } } }
+  }
+  expect_failures = [var.policies]
+}
+
 run "a_policy_beyond_the_environment" {
   command = plan
   variables {
