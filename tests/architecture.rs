@@ -32,7 +32,10 @@ const IMPORTS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("steps", &["context", "database", "error", "event", "policy", "report", "rotation", "secret"]),
-    ("rotation", &["config", "context", "database", "error", "policy", "report", "secret"]),
+    (
+        "rotation",
+        &["config", "context", "database", "deadline", "error", "policy", "report", "secret"],
+    ),
     ("context", &["config", "database::tls", "deadline", "secret::store"]),
     ("telemetry", &["config", "error", "event", "policy", "report"]),
     ("last_words", &["config"]),

@@ -122,8 +122,56 @@ async fn each_operation_is_one_command_with_a_table() {
     let (printed, status) = run("recover", &["--prefer", "back"]);
     assert_eq!(status, 0, "{printed}");
     assert_eq!(pair.application.version_with("AWSPENDING").await, None, "{printed}");
+    let previous = pair.application.version_with("AWSPREVIOUS").await;
+    let (printed, status) = run("recover", &["--prefer", "previous"]);
+    assert_eq!(status, 0, "{printed}");
+    assert_eq!(pair.application.version_with("AWSCURRENT").await, previous, "{printed}");
     let (printed, status) = run("retire", &["--terminate"]);
     assert_eq!(status, 0, "{printed}");
+}
+
+#[tokio::test]
+async fn status_says_what_it_costs_and_tries_older_passwords_only_when_it_is_asked_to() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let run = |operation: &str, more: &[&str]| {
+        let arguments = [operation, &application.name, "--function", &function.name];
+        rotation(&[&arguments[..], more].concat())
+    };
+    // The database has the password of a version that an abandoned rotation left without a label.
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..1], &token).await;
+    application.set_password(&application.password_in("AWSPENDING").await).await;
+    application.remove_pending_label().await;
+    for (more, remedy) in [(&[][..], "TryOlderPasswords"), (&["--deep"], "RestoreCurrent")] {
+        let (printed, status) = run("status", more);
+        assert_eq!(status, 0, "{printed}");
+        assert!(printed.contains("\nfailed logins that this caused: 1\n"), "{printed}");
+        assert!(printed.ends_with(&format!("recover would do: {remedy}")), "{printed}");
+    }
+    let (printed, status) = run("recover", &[]);
+    assert_eq!(
+        (status, printed.contains("failed logins that this caused: 1")),
+        (0, true),
+        "{printed}"
+    );
+    let (printed, status) = run("status", &[]);
+    assert_eq!((status, printed.contains("failed logins")), (0, false), "{printed}");
+}
+
+#[tokio::test]
+async fn a_single_user_goes_back_to_the_password_before_the_rotation() {
+    let (application, function) = (Application::new().await, Function::start(&[]));
+    let arguments = |operation| [operation, &application.name, "--function", &function.name];
+    let (before, version) =
+        (&application.password, application.version_with("AWSCURRENT").await.unwrap());
+    let (printed, status) = rotation(&arguments("rotate"));
+    assert_eq!((status, application.accepts(before).await), (0, false), "{printed}");
+    let back = [&arguments("recover")[..], &["--prefer", "previous"]].concat();
+    let (printed, status) = rotation(&back);
+    assert_eq!(status, 0, "{printed}");
+    assert!(printed.contains(&format!("AWSCURRENT is version {version} again")), "{printed}");
+    assert_eq!(application.version_with("AWSCURRENT").await, Some(version), "{printed}");
+    assert!(application.accepts(before).await, "{printed}");
 }
 
 #[tokio::test]
@@ -218,10 +266,10 @@ fn each_command_explains_itself() {
         assert!(printed.contains(&format!("\n{command}")), "{command} in\n{printed}");
     }
     for (command, options) in COMMANDS.into_iter().zip([
-        &[][..],
+        &["--deep"][..],
         &[],
         &["--via {lambda,secrets-manager}"],
-        &["--dry-run", "--prefer {forward,back}"],
+        &["--dry-run", "--prefer {forward,back,previous}"],
         &["--terminate"],
     ]) {
         let (printed, status) = rotation(&[command, "--help"]);
@@ -239,7 +287,7 @@ fn nothing_that_is_printed_acts_on_a_terminal() {
     let answer = json!({
         "SecretId": hostile, "Strategy": hostile, "Operation": "status", "DurationMs": 1,
         "Message": hostile, "Remedy": hostile, "PasswordStoredAs": {hostile: hostile},
-        "Sessions": {hostile: 1},
+        "Sessions": {hostile: 1}, "NotVisible": {hostile: hostile}, "RefusedLogins": hostile,
         "Versions": [{"Label": hostile, "VersionId": hostile, "AgeSeconds": 1, "Role": hostile,
             "Database": hostile, "Reason": hostile}],
         "Steps": [{"Step": hostile, "DurationMs": 1, "Message": hostile}],
@@ -248,7 +296,7 @@ fn nothing_that_is_printed_acts_on_a_terminal() {
     });
     let shown = r"a\x1b[2J\x1b]0;x\x07\x9b31mb\r\nforged line\u202e\u2028\x00z";
     for (answer, failed, values, lines) in [
-        (answer, false, 17, 18),
+        (answer, false, 20, 23),
         (json!({"errorType": hostile, "errorMessage": hostile}), true, 2, 1),
         (json!(hostile), true, 1, 1),
         (json!({"Operation": hostile}), false, 0, 1),

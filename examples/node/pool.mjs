@@ -4,7 +4,7 @@ import pg from 'pg'
 
 /**
  * `options` are pg's own, without user and password. `maxLifetimeSeconds` among them is shorter than the rotation's
- * interval, `lease` and `retire_after`.
+ * interval, and than `retire_after`.
  */
 export class RotatingPool extends pg.Pool {
   #secret

@@ -8,7 +8,7 @@ def make_pool(secret, conninfo, max_lifetime, **options):
     """
     `conninfo` names the server, without user and password.
 
-    `max_lifetime` (seconds) is shorter than the rotation's interval, `lease` and `retire_after`.
+    `max_lifetime` (seconds) is shorter than the rotation's interval, and than `retire_after`.
     """
 
     class Connection(psycopg.Connection):

@@ -7,7 +7,7 @@ def make_engine(secret, url, max_lifetime, **options):
     """
     `url` names the server, without user and password.
 
-    `max_lifetime` (seconds) is shorter than the rotation's interval, `lease` and `retire_after`.
+    `max_lifetime` (seconds) is shorter than the rotation's interval, and than `retire_after`.
     """
     engine = create_engine(url, pool_recycle=max_lifetime, pool_pre_ping=True, **options)
 

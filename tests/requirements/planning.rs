@@ -74,7 +74,8 @@ async fn a_probe_is_planned_and_never_run() {
         .await
         .unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (1, 1));
-    let logged = function.await_log_event("the test", |event| event["outcome"] == "Tested").await;
+    let logged =
+        function.await_log_event("the test", |event| event["outcome"] == "CurrentTested").await;
     assert_eq!((&logged["test.probes"], &logged["test.grants"]), (&json!(4), &json!(0)));
     assert!(logged["test.duration_ms"].is_u64(), "{logged}");
 }
@@ -159,10 +160,12 @@ async fn a_single_user_is_not_locked_out_by_a_lock_that_blocks_a_probe() {
     application.steps(&function, &STEPS[..2], &token).await;
     let other = admin().await;
     other.batch_execute(&declared.fill("BEGIN; LOCK TABLE :s.orders")).await.unwrap();
-    let report = application.step(&function, "testSecret", &token).await.unwrap();
-    assert!(report["Warnings"][0].as_str().unwrap().contains("55P03"), "{report}");
-    application.steps(&function, &["finishSecret"], &token).await;
+    let before = application.snapshot().await;
+    let failed = application.step(&function, "testSecret", &token).await.unwrap_err();
+    assert_eq!(failed.kind, "LockTimedOut", "{}", failed.message);
+    assert_eq!(application.snapshot().await, before, "the application notices nothing");
     other.batch_execute("ROLLBACK").await.unwrap();
+    application.steps(&function, &["testSecret", "finishSecret"], &token).await;
     application.assert_rotated(&token, &application.password).await;
 }
 

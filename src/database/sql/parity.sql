@@ -138,8 +138,8 @@ acting AS (
 ),
 -- shared: powerful
 powerful AS (
-    -- What reaches beyond a role's own data, besides attributes: PostgreSQL's own roles but for the harmless ones, the
-    -- session's own user, and what the services call their own. A service's role is known by its name alone.
+    -- The roles that reach beyond an application's data: PostgreSQL's predefined roles except the harmless ones, the
+    -- session's own user, and the roles of database services, which only their names identify.
     SELECT rolname AS name FROM pg_roles
     WHERE rolname LIKE 'pg\_%' AND rolname NOT IN (
         'pg_database_owner', 'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables',
