@@ -161,7 +161,9 @@ async fn status_says_what_it_costs_and_tries_older_passwords_only_when_it_is_ask
 #[tokio::test]
 async fn a_single_user_goes_back_to_the_password_before_the_rotation() {
     let (application, function) = (Application::new().await, Function::start(&[]));
-    let arguments = |operation| [operation, &application.name, "--function", &function.name];
+    let arguments = |operation: &'static str| {
+        [operation, application.name.as_str(), "--function", function.name.as_str()]
+    };
     let (before, version) =
         (&application.password, application.version_with("AWSCURRENT").await.unwrap());
     let (printed, status) = rotation(&arguments("rotate"));
