@@ -77,7 +77,7 @@ pub async fn serve() -> ExitCode {
         let _unanswered = Unanswered::begin(&event.context.request_id);
         answer(app, log, &event.payload, deadline).await
     };
-    match lambda_runtime::run(service_fn(handler)).await {
+    match Box::pin(lambda_runtime::run(service_fn(handler))).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("the Lambda runtime ended: {error}");

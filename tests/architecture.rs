@@ -192,6 +192,17 @@ fn each_thing_outside_is_named_in_one_place() {
     }
 }
 
+/// `Row::get` panics where a server sends NULL or another type; `Session::column` does not.
+#[test]
+fn no_column_is_read_in_a_way_that_can_panic() {
+    for (name, source) in sources().into_iter().filter(|(name, _)| belongs(name, "database")) {
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for pattern in ["row.get(", "row.get::<", ".get::<_,"] {
+            assert!(!code.contains(pattern), "src/{name}.rs reads a column with {pattern}");
+        }
+    }
+}
+
 #[test]
 fn a_file_holds_one_thing() {
     for (name, source) in sources() {
