@@ -69,6 +69,7 @@ async fn an_admin_that_resets_the_password_stores_it_as_scram() {
         let pair = Pair::edited(|document| document["dbname"] = json!(dbname)).await;
         let application = &pair.application;
         let policy = json!({"defaults": {"strategy": "single-user",
+            "role": pair.base,
             "admin_secret": application.document["masterarn"], "admin_reset": true}});
         let function = Function::start(&[("ROTATION_POLICY", &policy.to_string())]);
         superuser(&format!("GRANT {SCRAM_ROLES} TO {}, {}", pair.base, pair.admin)).await;
