@@ -1,14 +1,16 @@
 //! `password_encryption` is md5, and `pg_hba.conf` takes SCRAM only: a password stored as the
 //! setting says would lock the role out for good.
 
+use postgres_protocol::escape::escape_literal;
+use postgres_protocol::password::scram_sha_256;
 use serde_json::{Value, json};
 
 use super::{own_database, superuser};
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
-use crate::world::postgres::SCRAM_ROLES;
-use crate::world::random_hex;
+use crate::world::postgres::{Cluster, SCRAM_ROLES, Settings};
+use crate::world::{random_hex, unique};
 
 /// Who may set it without any privilege: the role itself, and the owner of its database.
 const SETTINGS: [&str; 3] = [
@@ -69,8 +71,8 @@ async fn an_admin_that_resets_the_password_stores_it_as_scram() {
         let pair = Pair::edited(|document| document["dbname"] = json!(dbname)).await;
         let application = &pair.application;
         let policy = json!({"defaults": {"strategy": "single-user",
-            "role": pair.base,
-            "admin_secret": application.document["masterarn"], "admin_reset": true}});
+            "admin_secret": application.document["masterarn"], "admin_reset": true,
+            "role": pair.base}});
         let function = Function::start(&[("ROTATION_POLICY", &policy.to_string())]);
         superuser(&format!("GRANT {SCRAM_ROLES} TO {}, {}", pair.base, pair.admin)).await;
         for role in [&pair.base, &pair.admin] {
@@ -100,5 +102,28 @@ async fn alternating_users_are_never_stored_in_a_weaker_form_than_their_login() 
             pair.session("AWSCURRENT").await;
             pair.session("AWSPREVIOUS").await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_servers_own_setting_does_not_weaken_a_password_either() {
+    let (role, password) = (unique("app_"), random_hex());
+    let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
+    let prepare =
+        format!("CREATE ROLE {role} LOGIN PASSWORD {verifier}; GRANT {SCRAM_ROLES} TO {role}");
+    let cluster =
+        Cluster::start(&Settings { prepare, password_encryption: "md5", ..Settings::default() });
+    let edit = |document: &mut Value| document["port"] = json!(cluster.port);
+    let application = Application::for_role(&role, &password, edit).await;
+    let root = cluster.ca_file.display().to_string();
+    let cleartext = json!({"defaults": {"password_storage": "cleartext"}}).to_string();
+    for policy in ["{}", &cleartext] {
+        let function = Function::start(&[("CA_BUNDLE_FILE", &root), ("ROTATION_POLICY", policy)]);
+        let preflight = operate(&function, "preflight", &application).await;
+        assert_eq!(preflight["Ready"], true, "{policy}: {preflight}");
+        let rotation = application.rotate(&function).await;
+        assert_eq!(rotation["state"], "succeeded", "{policy}: {rotation}");
+        let current = application.password_in("AWSCURRENT").await;
+        cluster.login(&role, &current).await.expect("AWSCURRENT logs in by SCRAM");
     }
 }

@@ -30,11 +30,18 @@ pub struct Settings {
     pub standby: Option<Standby>,
     /// Statements that the superuser runs first.
     pub prepare: String,
+    /// In which form the server stores passwords that it hashes itself.
+    pub password_encryption: &'static str,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ssl: true, standby: None, prepare: String::new() }
+        Self {
+            ssl: true,
+            standby: None,
+            prepare: String::new(),
+            password_encryption: "scram-sha-256",
+        }
     }
 }
 
@@ -100,11 +107,12 @@ impl Cluster {
             "listen_addresses=127.0.0.1 port={port} unix_socket_directories={folder} \
              hba_file={hba} ssl={ssl} ssl_cert_file={certificate} ssl_key_file={key} \
              max_connections=100 log_statement=all log_connections=on log_disconnections=on \
-             password_encryption=scram-sha-256 fsync=off max_prepared_transactions=4 \
+             password_encryption={password_encryption} fsync=off max_prepared_transactions=4 \
              log_line_prefix=%m|%p|%u|%a|",
             folder = folder.display(),
             hba = hba.display(),
             ssl = if settings.ssl { "on" } else { "off" },
+            password_encryption = settings.password_encryption,
             certificate = certificate.display(),
             key = key.display(),
         );
