@@ -182,7 +182,8 @@ async fn every_fault(pair: bool, whats: &[What], ways: &[WayOut], race: bool) {
     assert!(points.all() >= 25 * whats.len(), "only {points}");
 }
 
-/// Before its first turn, the second user does not exist, and `pg_hba.conf` refuses it by its group.
+/// Before its first turn, the second user does not exist, and `pg_hba.conf` refuses it by its
+/// group.
 async fn rig_after_one_turn(pair: bool) -> FaultRig {
     let rig = FaultRig::new(pair).await;
     if pair {

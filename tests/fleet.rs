@@ -80,8 +80,8 @@ async fn two_hundred_secrets_rotate_at_once_though_secrets_manager_throttles() {
     let repeated: usize = failures.values().sum();
     let _ = writeln!(
         std::io::stderr(),
-        "{SECRETS} secrets at once, {PROCESSES} processes, {WRITES} writes a second: all rotated in \
-         {:.1} s; {refused} requests were throttled, {repeated} rotations repeated",
+        "{SECRETS} secrets at once, {PROCESSES} processes, {WRITES} writes a second: all rotated \
+         in {:.1} s; {refused} requests were throttled, {repeated} rotations repeated",
         took.as_secs_f32()
     );
 }

@@ -1,4 +1,5 @@
-//! How long each step takes on a server with many roles, memberships, grants, objects and databases.
+//! How long each step takes on a server with many roles, memberships, grants, objects and
+//! databases.
 //! `SCALE` is a percentage of the figures in `FULL`.
 
 #![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]

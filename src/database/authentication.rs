@@ -76,8 +76,8 @@ impl AuthenticationWatch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).least = iterations;
     }
 
-    /// Refuses a server that asks for fewer: the client proves first, and a false server could guess
-    /// at that proof cheaply.
+    /// Refuses a server that asks for fewer: the client proves first, and a false server could
+    /// guess at that proof cheaply.
     fn refuse_few_iterations(&self) -> io::Result<()> {
         let watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match watch.seen.method {

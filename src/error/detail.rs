@@ -36,8 +36,8 @@ impl Detail {
         Self { message, ..self }
     }
 
-    /// Replaces every occurrence of a text in the message, and the beginning of one where the message
-    /// was cut.
+    /// Replaces every occurrence of a text in the message, and the beginning of one where the
+    /// message was cut.
     pub(crate) fn replacing(self, text: &str, by: &str) -> Self {
         let message = self.message.replace(text, by);
         let cut = message.strip_suffix(CUT).and_then(|kept| {

@@ -1,5 +1,5 @@
-//! What stands around a secret and its roles, and nothing rests on: what cannot be seen is reported,
-//! and stops no operation.
+//! What stands around a secret and its roles, and nothing rests on: what cannot be seen is
+//! reported, and stops no operation.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;

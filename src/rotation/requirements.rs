@@ -122,8 +122,8 @@ async fn plan(
 ) -> Result<Option<String>, Error> {
     match probe::plan(session, statement).await {
         Ok(refusal) => Ok(refusal.map(|refusal| words(&refusal, of_secret))),
-        // A function that planning runs also chooses the SQLSTATE of its error, and with that what we
-        // take it for.
+        // A function that planning runs also chooses the SQLSTATE of its error, and with that what
+        // we take it for.
         Err(error) if of_secret => Err(error.without_message()),
         Err(error) => Err(error),
     }

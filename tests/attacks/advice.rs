@@ -1,5 +1,5 @@
-//! Attacks on the log and on the person who reads it: rows that an error quotes, statements that give
-//! power, and words that act on a terminal.
+//! Attacks on the log and on the person who reads it: rows that an error quotes, statements that
+//! give power, and words that act on a terminal.
 
 use serde_json::json;
 

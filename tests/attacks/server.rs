@@ -1,4 +1,5 @@
-//! Attacks by a server whose certificate is trusted, by a session on the same server, and by an event.
+//! Attacks by a server whose certificate is trusted, by a session on the same server, and by an
+//! event.
 
 use std::time::{Duration, Instant};
 

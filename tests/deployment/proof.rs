@@ -184,8 +184,8 @@ impl Deployment {
         }
     }
 
-    /// Leaves the database with a password that no label leads to, like a rotation that is abandoned
-    /// after `setSecret`.
+    /// Leaves the database with a password that no label leads to, like a rotation that is
+    /// abandoned after `setSecret`.
     async fn abandon(&self) {
         let (token, password) = (random_hex(), random_hex());
         self.single.put(&token, &self.single.document_with(&password), &["AWSPENDING"]).await;

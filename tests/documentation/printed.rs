@@ -26,8 +26,8 @@ const COMMANDS: [&str; 9] = [
     "an error of declared rights",
 ];
 
-/// What prints a transcript that is recorded by hand: it takes minutes, or needs more than the tests
-/// have.
+/// What prints a transcript that is recorded by hand: it takes minutes, or needs more than the
+/// tests have.
 const RECORDED: [&str; 1] = ["make day-one"];
 
 #[test]

@@ -100,8 +100,8 @@ async fn a_proof_that_says_nothing_is_made_again() {
     }
 }
 
-/// Applications wait meanwhile, and the session with the way back is idle: so it is not tried for as
-/// long as an invocation may last.
+/// Applications wait meanwhile, and the session with the way back is idle: so it is not tried for
+/// as long as an invocation may last.
 #[tokio::test]
 async fn a_server_that_no_proof_reaches_gets_the_current_password_back() {
     for (time, at_most) in [(SHORT, SHORT), (Duration::from_mins(15), Duration::from_secs(30))] {

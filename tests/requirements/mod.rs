@@ -58,8 +58,8 @@ struct Declared {
 }
 
 impl Declared {
-    /// Declares the texts under `key`, "grants" or "probes", in the secret, and has the superuser run
-    /// `prepare`.
+    /// Declares the texts under `key`, "grants" or "probes", in the secret, and has the superuser
+    /// run `prepare`.
     async fn new(key: &str, declared: &[&str], prepare: &str) -> Self {
         Self::create(key, declared, prepare, true).await.0
     }

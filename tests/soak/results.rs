@@ -80,8 +80,8 @@ impl Results {
     /// The table, as Markdown.
     pub(crate) fn table(&self) -> String {
         let mut lines = vec![
-            "| client | work | logins | refused logins | denied statements | lost work | lost by the server | \
-             longest window | longest wait |"
+            "| client | work | logins | refused logins | denied statements | lost work | \
+             lost by the server | longest window | longest wait |"
                 .to_owned(),
             "|---|--:|--:|--:|--:|--:|--:|--:|--:|".to_owned(),
         ];
@@ -90,7 +90,8 @@ impl Results {
                 work, logins, refused, denied, lost, lost_by_the_server, window, wait, ..
             } = self.tally(record);
             format!(
-                "| {} | {work} | {logins} | {refused} | {denied} | {lost} | {lost_by_the_server} | {} ms | {} ms |",
+                "| {} | {work} | {logins} | {refused} | {denied} | {lost} | \
+                 {lost_by_the_server} | {} ms | {} ms |",
                 record.access.name(),
                 window.as_millis(),
                 wait.as_millis()

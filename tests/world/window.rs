@@ -1,5 +1,5 @@
-//! The window in which a single user's AWSCURRENT is refused, with both ends taken at the wire: from
-//! the server's answer to COMMIT to the effect of the move.
+//! The window in which a single user's AWSCURRENT is refused, with both ends taken at the wire:
+//! from the server's answer to COMMIT to the effect of the move.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -28,8 +28,8 @@ const OPERATION: &str = "setting the password";
 const TIME_TO_BEGIN: Duration = Duration::from_secs(10);
 /// The time that the COMMIT and the proof leave for the way back.
 const TIME_TO_RESTORE: Duration = Duration::from_secs(5);
-/// How long the proof and the move are tried again: applications wait meanwhile, and the server ends
-/// a session that is idle in a transaction for a minute, and with it the way back.
+/// How long the proof and the move are tried again: applications wait meanwhile, and the server
+/// ends a session that is idle in a transaction for a minute, and with it the way back.
 const TIME_TO_TRY: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
 /// With less time left, a login would say nothing.
