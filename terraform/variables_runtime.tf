@@ -63,8 +63,8 @@ variable "timeout" {
   nullable    = false
 
   validation {
-    condition     = var.timeout >= 15 && var.timeout <= 900
-    error_message = "timeout is 15 to 900 seconds. A step may have to wait for a lock."
+    condition     = var.timeout >= 30 && var.timeout <= 900
+    error_message = "timeout is 30 to 900 seconds. A step may have to wait for a lock."
   }
 }
 

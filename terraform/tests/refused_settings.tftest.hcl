@@ -127,7 +127,7 @@ run "an_unknown_architecture" {
 run "too_little_time" {
   command = plan
   variables {
-    timeout = 5
+    timeout = 29
   }
   expect_failures = [var.timeout]
 }
