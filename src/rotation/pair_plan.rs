@@ -1,6 +1,8 @@
 //! The change that the next user of a pair needs, or the reason against it: one pure decision over
 //! the catalogs' facts.
 
+use std::collections::HashMap;
+
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use super::pair_warnings::warnings;
@@ -121,15 +123,18 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
         let create =
             change.create.then(|| format!("CREATE ROLE {} LOGIN", escape_identifier(next_user)));
         let options = facts.needs_admin_option();
-        let powerful =
-            facts.lacking.iter().filter(|membership| advice::is_powerful(&membership.role));
-        let withheld: Vec<_> = powerful.map(|one| one.grant(next_user, options)).collect();
-        let grants = change.grants.iter().filter(|grant| !withheld.contains(grant));
-        let grants = grants.map(|grant| format!("GRANT {grant}"));
+        let powerful = facts.lacking.iter().filter(|one| advice::is_powerful(&one.role));
+        let withheld: HashMap<_, _> = powerful
+            .map(|one| (one.grant(next_user, options), withheld("membership in", &one.role)))
+            .collect();
+        let grants = change
+            .grants
+            .iter()
+            .map(|grant| withheld.get(grant).cloned().unwrap_or_else(|| format!("GRANT {grant}")));
         let act_as = change.act_as.iter().map(|owner| role::act_as(next_user, owner));
         return Err(Refusal::NotReady(format!(
             "create_users is false in ROTATION_POLICY, so a person has to run: {}.",
-            create.into_iter().chain(grants).chain(act_as).collect::<Vec<_>>().join("; ")
+            withheld_last(create.into_iter().chain(grants).chain(act_as).collect()).join("; ")
         )));
     }
     let lacking = rights_lacking(facts, current_role, next_user, &change);
@@ -138,6 +143,17 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     }
     let warnings = warnings(facts, current, next_user, &change);
     Ok(Plan { change, warnings })
+}
+
+/// Stands in a list of statements for one that gives a powerful role.
+fn withheld(what: &str, role: &str) -> String {
+    format!("-- {what} {role:?}, a powerful role: no statement is shown")
+}
+
+/// A person may run the list as one line, in which nothing after a comment counts.
+fn withheld_last(mut statements: Vec<String>) -> Vec<String> {
+    statements.sort_by_key(|statement| statement.starts_with("--"));
+    statements
 }
 
 fn has_power(role: &Role, power: &str) -> bool {
@@ -212,7 +228,7 @@ fn rights_lacking(facts: &Facts, current: &Role, next_user: &str, change: &Chang
     let attribute = |attribute: &str| format!("ALTER ROLE {name} {attribute}");
     let admin_option = |role: &str| {
         if advice::is_powerful(role) {
-            return format!("-- ADMIN OPTION on {role:?}, a powerful role: no statement is shown");
+            return withheld("ADMIN OPTION on", role);
         }
         format!("GRANT {} TO {name} WITH ADMIN OPTION", escape_identifier(role))
     };
@@ -262,7 +278,7 @@ fn rights_lacking(facts: &Facts, current: &Role, next_user: &str, change: &Chang
             if current.bypass_rls { "" } else { "NO" }
         ));
     }
-    lacking
+    withheld_last(lacking)
 }
 
 #[cfg(test)]
@@ -485,6 +501,21 @@ mod tests {
                 "run: GRANT \"app\" TO \"app_clone\"; ALTER ROLE \"app_clone\" SET role = 'app'."
             )
         ));
+        let mut powerful = facts(160_000);
+        powerful.lacking = vec![Membership {
+            role: "rds_superuser".to_owned(),
+            admin: false,
+            inherit: true,
+            set: true,
+            grantable: true,
+        }];
+        assert!(matches!(
+            plan(&powerful, NAMES, false),
+            Err(Refusal::NotReady(problem)) if problem.ends_with(
+                "run: ALTER ROLE \"app_clone\" SET role = 'app'; -- membership in \
+                 \"rds_superuser\", a powerful role: no statement is shown."
+            )
+        ));
         assert!(plan(&facts(160_000), NAMES, false).is_ok());
     }
 
@@ -526,6 +557,22 @@ mod tests {
             "GRANT \"readers\" TO \"admin\" WITH ADMIN OPTION",
         ];
         lacks(160_000, &both, creating);
+        let last = [
+            "GRANT \"app_clone\" TO \"admin\" WITH ADMIN OPTION",
+            "ALTER ROLE \"admin\" CREATEDB",
+            "-- ADMIN OPTION on \"rds_superuser\", a powerful role: no statement is shown",
+        ];
+        lacks(160_000, &last, |facts| {
+            facts.admin_option_on_next_user = Some(false);
+            facts.current.as_mut().unwrap().create_db = true;
+            facts.lacking = vec![Membership {
+                role: "rds_superuser".to_owned(),
+                admin: false,
+                inherit: true,
+                set: true,
+                grantable: false,
+            }];
+        });
         let attributes: fn(&mut Facts) = |facts| {
             let current = facts.current.as_mut().unwrap();
             (current.create_db, current.replication) = (true, true);
