@@ -94,8 +94,9 @@ async fn soak(strategy: Strategy, request: &Request) -> Results {
     client::install();
     let start = |access: Access| Crowd::start(access, request.workers, secret, &stop);
     let crowds: Vec<_> = ACCESSES.into_iter().map(start).collect();
-    // Programs take their time to start; work that nothing disturbs comes first.
-    tokio::time::sleep(2 * DISTANCE).await;
+    for crowd in &crowds {
+        crowd.at_work().await;
+    }
     let began = Instant::now();
     let mut rotations = Vec::new();
     for number in 0..request.rotations {

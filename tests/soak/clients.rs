@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -13,6 +14,9 @@ use tokio_postgres::error::SqlState;
 use crate::client::{Example, Kind, Settings, next_row};
 use crate::rotations::DISTANCE;
 use crate::world::world;
+
+/// For a program to start and do its first work, on a machine that is busy.
+const START: Duration = Duration::from_mins(1);
 
 /// How a client comes by its credential.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,6 +100,16 @@ pub(crate) struct Crowd {
     access: Access,
     example: Option<Arc<Example>>,
     workers: JoinSet<Vec<Work>>,
+    at_work: Arc<Semaphore>,
+}
+
+/// What the worker and those who watch it share.
+#[derive(Clone)]
+struct Shift {
+    /// Set when the work is to end.
+    stop: Arc<AtomicBool>,
+    /// Has a permit of each worker that has done its first work.
+    at_work: Arc<Semaphore>,
 }
 
 impl Crowd {
@@ -119,19 +133,30 @@ impl Crowd {
             _ => None,
         };
         let count = if access == Access::OldConnection { 1 } else { workers };
-        let mut crowd = Self { access, example, workers: JoinSet::new() };
+        let at_work = Arc::new(Semaphore::new(0));
+        let shift = Shift { stop: Arc::clone(stop), at_work: Arc::clone(&at_work) };
+        let mut crowd = Self { access, example, workers: JoinSet::new(), at_work };
         for number in 0..count {
-            let stop = Arc::clone(stop);
+            let shift = shift.clone();
             if let Some(example) = crowd.example.clone() {
                 // Every other worker keeps its connection, as long as the pool lets it.
                 let what = if number % 2 == 0 { "login" } else { "work" };
-                crowd.workers.spawn(async move { follow(&example, what, &stop).await });
+                crowd.workers.spawn(async move { follow(&example, what, shift).await });
             } else {
                 let plain = Plain { access, secret: secret.to_owned(), held: None, open: None };
-                crowd.workers.spawn(plain.run(stop));
+                crowd.workers.spawn(plain.run(shift));
             }
         }
         crowd
+    }
+
+    /// Waits until each worker has done its first work: programs take their time to start.
+    pub(crate) async fn at_work(&self) {
+        let workers = u32::try_from(self.workers.len()).expect("not that many workers");
+        let all = self.at_work.acquire_many(workers);
+        let name = self.access.name();
+        let all = tokio::time::timeout(START, all).await;
+        assert!(all.is_ok(), "{name}: not each worker has done some work within {START:?}");
     }
 
     /// Waits for the workers to end.
@@ -166,23 +191,36 @@ impl Record {
     }
 }
 
+impl Shift {
+    /// Notes a unit of work. Returns whether there is more to do.
+    fn goes_on(&self, done: &mut Vec<Work>, work: Work) -> bool {
+        let works = matches!(work.outcome, Outcome::Done(_));
+        if works && !done.iter().any(|work| matches!(work.outcome, Outcome::Done(_))) {
+            self.at_work.add_permits(1);
+        }
+        done.push(work);
+        !self.stop.load(Ordering::Relaxed)
+    }
+}
+
 /// Between two units of work of a worker, so that the machine does other things, too.
 async fn think() {
     tokio::time::sleep(Duration::from_millis(rand::random_range(100..300))).await;
 }
 
-async fn follow(example: &Example, what: &str, stop: &AtomicBool) -> Vec<Work> {
+async fn follow(example: &Example, what: &str, shift: Shift) -> Vec<Work> {
     let mut done = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         let (row, began) = (next_row(), Instant::now());
         let outcome = match example.insert(what, row).await.result {
             Ok((_, session)) => Outcome::Done(session),
             Err(text) => of_text(text),
         };
-        done.push(Work { row, began, ended: Instant::now(), outcome });
+        if !shift.goes_on(&mut done, Work { row, began, ended: Instant::now(), outcome }) {
+            return done;
+        }
         think().await;
     }
-    done
 }
 
 fn of_text(text: String) -> Outcome {
@@ -205,9 +243,9 @@ struct Plain {
 }
 
 impl Plain {
-    async fn run(mut self, stop: Arc<AtomicBool>) -> Vec<Work> {
+    async fn run(mut self, shift: Shift) -> Vec<Work> {
         let mut done = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
+        loop {
             let (row, began) = (next_row(), Instant::now());
             let outcome = match self.insert(row).await {
                 Ok(session) => Outcome::Done(session),
@@ -217,10 +255,11 @@ impl Plain {
                     _ => Outcome::Failed(error.to_string()),
                 },
             };
-            done.push(Work { row, began, ended: Instant::now(), outcome });
+            if !shift.goes_on(&mut done, Work { row, began, ended: Instant::now(), outcome }) {
+                return done;
+            }
             think().await;
         }
-        done
     }
 
     async fn insert(&mut self, row: i64) -> Result<i64, tokio_postgres::Error> {
