@@ -203,8 +203,8 @@ async fn sizes(sides: &[Side]) -> bool {
         let archive = std::path::Path::new(side.command.last()?).with_extension("zip");
         Some(archive.metadata().ok()?.len() as f64 / 1e6)
     };
-    let sizes: Vec<_> = sides.iter().map(size).collect();
-    let kept = row("bootstrap.zip, MB", &sizes, budget::ARCHIVE as f64 / 1e6);
+    let archives: Vec<_> = sides.iter().map(size).collect();
+    let kept = row("bootstrap.zip, MB", &archives, budget::ARCHIVE as f64 / 1e6);
     let mut counts = Vec::new();
     for side in sides {
         counts.push(budget::instructions_of_init(&side.command).await);
