@@ -40,6 +40,11 @@ pub(crate) fn runtime_api() -> Option<String> {
     environment("AWS_LAMBDA_RUNTIME_API")
 }
 
+/// The function's name, which Lambda sets.
+pub(crate) fn function_name() -> Option<String> {
+    environment("AWS_LAMBDA_FUNCTION_NAME")
+}
+
 impl LogFormat {
     /// Reads `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`. An unknown value means INFO and
     /// text.

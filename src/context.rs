@@ -15,6 +15,8 @@ pub(crate) struct Context<'a> {
     pub(crate) store: Store,
     pub(crate) deadline: Deadline,
     pub(crate) refused_logins: &'a RefusedLogins,
+    /// The ARN by which the function was invoked.
+    pub(crate) function_arn: &'a str,
 }
 
 /// Counts the failed logins of an invocation. Each is a line in the server's log.

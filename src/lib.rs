@@ -75,7 +75,7 @@ pub async fn serve() -> ExitCode {
     let handler = |event: LambdaEvent<Box<RawValue>>| async move {
         let deadline = Deadline::from_lambda(event.context.deadline());
         let _unanswered = Unanswered::begin(&event.context.request_id);
-        answer(app, log, &event.payload, deadline).await
+        answer(app, log, &event.payload, deadline, &event.context.invoked_function_arn).await
     };
     match Box::pin(lambda_runtime::run(service_fn(handler))).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -111,23 +111,26 @@ async fn answer(
     log: LogFormat,
     event: &RawValue,
     deadline: Deadline,
+    function_arn: &str,
 ) -> Result<Answer, Diagnostic> {
     let started = Instant::now();
     let refused_logins = RefusedLogins::default();
     let event = Event::read(event);
     let result = match (app, &event) {
         (Err(error), _) | (_, Err(error)) => Err(error),
-        (Ok(app), Ok(event)) => match handle(app, event, deadline, &refused_logins).await {
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                return Err(failed(log, Some(event), &error, refused_logins.so_far(), started));
+        (Ok(app), Ok(event)) => {
+            match handle(app, event, deadline, function_arn, &refused_logins).await {
+                Ok(answer) => Ok(answer),
+                Err(error) => {
+                    return Err(failed(log, Some(event), &error, refused_logins.so_far(), started));
+                }
             }
-        },
+        }
     };
     match result {
         Ok(answer) => {
-            telemetry::answer(&answer);
-            telemetry::metric(log, event.as_ref().ok(), None, started.elapsed());
+            telemetry::answer(event.as_ref().ok(), &answer, started.elapsed());
+            telemetry::metrics::write(log, event.as_ref().ok(), Ok(&answer), started.elapsed());
             Ok(answer)
         }
         Err(error) => Err(failed(log, event.as_ref().ok(), error, 0, started)),
@@ -139,15 +142,19 @@ async fn handle(
     app: &App,
     event: &Event,
     deadline: Deadline,
+    function_arn: &str,
     refused_logins: &RefusedLogins,
 ) -> Result<Answer, Error> {
     let store = Store::new(app.client.clone(), deadline);
     let (config, tls) = (&app.config, &app.tls);
-    let context = Context { config, tls, store, deadline, refused_logins };
+    let context = Context { config, tls, store, deadline, refused_logins, function_arn };
     match event {
         Event::Step(request) => steps::run(&context, request).await.map(Answer::Step),
         Event::Operation(request) => {
             operations::run(&context, request).await.map(Answer::Operation)
+        }
+        Event::Monitor(request) => {
+            Box::pin(operations::monitor::run(&context, request)).await.map(Answer::Fleet)
         }
     }
 }
@@ -160,6 +167,6 @@ fn failed(
     started: Instant,
 ) -> Diagnostic {
     telemetry::failure(event, error, refused, started.elapsed());
-    telemetry::metric(log, event, Some(error), started.elapsed());
+    telemetry::metrics::write(log, event, Err(error), started.elapsed());
     Diagnostic::from(error)
 }

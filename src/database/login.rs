@@ -145,7 +145,7 @@ impl Database<'_> {
         config.ssl_mode(SslMode::Require);
         let connector = self
             .tls
-            .connector_for(server_name)
+            .connector_for(server_name, &progress.certificate)
             .map_err(|reason| (DatabaseFault::TlsRootsMissing, Detail::from(reason)))?;
         let (stream, peer) = dial(target, progress).await?;
         let (client, connection) =

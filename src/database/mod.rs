@@ -3,6 +3,7 @@
 pub(crate) mod advice;
 mod allowance;
 pub(crate) mod authentication;
+mod certificate;
 pub(crate) mod fault;
 pub(crate) mod grants;
 mod login;
@@ -20,6 +21,7 @@ pub(crate) mod standing;
 mod target;
 pub(crate) mod tls;
 mod transaction;
+pub(crate) mod validity;
 
 pub(crate) use self::login::{Database, Login};
 pub(crate) use self::session::Session;

@@ -10,6 +10,7 @@ use tokio_postgres::tls::TlsConnect;
 
 use super::allowance::Allowance;
 use super::authentication::{Authentication, AuthenticationWatch, WatchedStream};
+use super::certificate::CertificateLifetime;
 
 /// The parts of a login, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,18 +27,25 @@ pub(crate) struct Progress {
     reached: Mutex<(Instant, Vec<(Part, Duration)>)>,
     pub(super) watch: AuthenticationWatch,
     pub(super) allowance: Allowance,
+    /// The time that the server's certificate has left, as the handshake saw it.
+    pub(super) certificate: CertificateLifetime,
 }
 
 impl Progress {
     pub(super) fn start() -> Self {
         let reached = Mutex::new((Instant::now(), Vec::new()));
         let (watch, allowance) = (AuthenticationWatch::default(), Allowance::default());
-        Self { reached, watch, allowance }
+        Self { reached, watch, allowance, certificate: CertificateLifetime::default() }
     }
 
     /// What the server said about the authentication so far.
     pub(crate) fn authentication(&self) -> Authentication {
         self.watch.seen()
+    }
+
+    /// How long the server's certificate is valid yet, in seconds. `None` without a handshake.
+    pub(crate) fn certificate_expires_in(&self) -> Option<i64> {
+        self.certificate.seconds()
     }
 
     /// The stream, whose incoming bytes are watched and counted.

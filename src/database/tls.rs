@@ -12,6 +12,7 @@ use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use postgres_openssl::TlsConnector;
 
+use super::certificate::CertificateLifetime;
 use crate::error::Error;
 
 /// The roots, each under a line `# region`. `make roots` writes the file.
@@ -47,11 +48,16 @@ impl Tls {
         Ok(Self { bundle, region, connectors: Mutex::default() })
     }
 
-    /// The connector for a server whose certificate must carry `name`.
+    /// The connector for a server whose certificate must carry `name`. The handshake notes in
+    /// `certificate` how long that is valid.
     ///
     /// # Errors
     /// A message, if no roots are built in for the host's region, or the bundle cannot be parsed.
-    pub(super) fn connector_for(&self, name: &str) -> Result<TlsConnector, String> {
+    pub(super) fn connector_for(
+        &self,
+        name: &str,
+        certificate: &CertificateLifetime,
+    ) -> Result<TlsConnector, String> {
         let region = match &self.bundle {
             Some(_) => "",
             None => region_of(name)
@@ -64,7 +70,8 @@ impl Tls {
             Some(connector) => connector.clone(),
             None => built.entry(region.to_owned()).or_insert(self.build(region)?).clone(),
         };
-        let session = connector.configure().map_err(|error| error.to_string())?;
+        let mut session = connector.configure().map_err(|error| error.to_string())?;
+        certificate.watch(&mut session);
         Ok(TlsConnector::new(session, name))
     }
 
@@ -151,10 +158,11 @@ mod tests {
     #[test]
     fn the_region_comes_from_the_host_or_from_the_function() {
         let tls = Tls::new(None, Some("eu-central-1".to_owned())).unwrap();
-        assert!(tls.connector_for("db.internal").is_ok());
-        assert!(tls.connector_for("app.abc.eu-west-3.rds.amazonaws.com").is_ok());
+        let certificate = CertificateLifetime::default();
+        assert!(tls.connector_for("db.internal", &certificate).is_ok());
+        assert!(tls.connector_for("app.abc.eu-west-3.rds.amazonaws.com", &certificate).is_ok());
         assert!(
-            tls.connector_for("app.abc.xx-nowhere-9.rds.amazonaws.com")
+            tls.connector_for("app.abc.xx-nowhere-9.rds.amazonaws.com", &certificate)
                 .err()
                 .unwrap()
                 .contains("xx-nowhere-9")
@@ -162,7 +170,7 @@ mod tests {
         assert!(
             Tls::new(None, None)
                 .unwrap()
-                .connector_for("db.internal")
+                .connector_for("db.internal", &certificate)
                 .err()
                 .unwrap()
                 .contains("AWS_REGION")

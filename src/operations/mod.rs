@@ -4,6 +4,7 @@ mod diagnosis;
 mod go_back;
 mod inspected_sessions;
 mod inspection;
+pub(crate) mod monitor;
 mod operation_result;
 mod preflight;
 mod recover;

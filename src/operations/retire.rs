@@ -22,7 +22,29 @@ pub(super) async fn run(
     secret: &str,
     terminate: bool,
 ) -> Result<OperationResult, Error> {
+    retire(context, secret, terminate, settled(context, secret).await?).await
+}
+
+/// The same without terminating sessions. `None` if our label says that it is retired already: a
+/// login would only fail.
+pub(super) async fn unless_retired(
+    context: &Context<'_>,
+    secret: &str,
+) -> Result<Option<OperationResult>, Error> {
     let description = settled(context, secret).await?;
+    let previous = description.holder(store::PREVIOUS);
+    if previous.is_none() || previous == description.holder(store::RETIRED) {
+        return Ok(None);
+    }
+    retire(context, secret, false, description).await.map(Some)
+}
+
+async fn retire(
+    context: &Context<'_>,
+    secret: &str,
+    terminate: bool,
+    description: Description,
+) -> Result<OperationResult, Error> {
     let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
     let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
     let rotation = Rotation::of(context.config, current, "")?;
@@ -34,7 +56,8 @@ pub(super) async fn run(
     // The latest of all dates: neither a label's move nor the change in the database has its own.
     let changed = rotation.current.created.max(description.last_rotated);
     let age = since(changed.max(description.last_changed));
-    let retiring = Retiring { context, rotation: &rotation, own: &own, age, terminate };
+    let marked = description.holder(store::RETIRED).map(str::to_owned);
+    let retiring = Retiring { context, rotation: &rotation, own: &own, age, terminate, marked };
     let retired = match rotation.strategy {
         Strategy::SingleUser => retiring.single_user(previous.as_ref()).await,
         Strategy::AlternatingUsers => retiring.alternating_users(previous.as_ref()).await,
@@ -62,6 +85,8 @@ struct Retiring<'a> {
     /// The time since the last change of the secret.
     age: Duration,
     terminate: bool,
+    /// The version that carries our label.
+    marked: Option<String>,
 }
 
 impl Retiring<'_> {
@@ -130,7 +155,9 @@ impl Retiring<'_> {
             return Ok((message, retirement(user, false, 0, Vec::new())));
         };
         let wait = rotation.policy.retire_after;
-        if self.age < wait {
+        // Our label is the last change of a secret that is retired.
+        let marked = self.marked.as_deref() == Some(previous.id.as_str());
+        if self.age < wait && !marked {
             let why = format!(
                 "the secret was changed {} ago, and retire_after is {}",
                 period(self.age),
@@ -147,12 +174,27 @@ impl Retiring<'_> {
                      it is already retired."
                 );
                 let clients = sessions::clients(self.own, user, None).await?;
+                self.mark(previous).await;
                 return Ok((message, retirement(user, true, 0, clients)));
             }
         };
         let retired = self.drop_password(user, &session).await;
         session.close().await;
+        if matches!(&retired, Ok((_, Retirement { retired: true, .. }))) {
+            self.mark(previous).await;
+        }
         retired
+    }
+
+    /// Puts our label on the retired version. Without it the next call logs in once more.
+    async fn mark(&self, retired: &SecretVersion) {
+        if self.marked.as_deref() == Some(retired.id.as_str()) {
+            return;
+        }
+        let (secret, from) = (&self.rotation.secret, self.marked.as_deref());
+        if let Err(error) = self.context.store.mark_retired(secret, from, &retired.id).await {
+            tracing::warn!(secret.arn = secret, "the retired version got no label: {error}");
+        }
     }
 
     async fn drop_password(

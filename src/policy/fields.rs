@@ -38,6 +38,7 @@ pub(super) struct Fields {
     pub(super) allow_plaintext: Option<bool>,
     pub(super) password_storage: Option<StorageName>,
     pub(super) admin_reset: Option<bool>,
+    pub(super) metrics_per_secret: Option<bool>,
 }
 
 /// Parses the secret's own `rotation` object. Errors show only keys and places, since the rest is a

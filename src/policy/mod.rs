@@ -82,6 +82,8 @@ pub(crate) struct Policy {
     pub(crate) create_users: bool,
     /// The time that a previous user keeps its password, at least.
     pub(crate) retire_after: Duration,
+    /// Whether the policy itself names `retire_after`, so that `monitor` may retire.
+    pub(crate) retires: bool,
     /// The most refused logins of one invocation, in search of a working password.
     pub(crate) max_refused_logins: usize,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
@@ -96,6 +98,8 @@ pub(crate) struct Policy {
     pub(crate) password_storage: Option<StorageForm>,
     /// Whether the admin may set the password of a role for which the secret holds none that works.
     pub(crate) admin_reset: bool,
+    /// Whether `monitor` writes metrics with the secret's name, each of which costs money.
+    pub(crate) metrics_per_secret: bool,
 }
 
 impl Policies {
@@ -156,6 +160,11 @@ impl Policies {
         Ok(Entry(best.and_then(|pattern| self.secrets.get(pattern))))
     }
 
+    /// The ARNs and names of the secrets that have an entry of their own.
+    pub(crate) fn named_whole(&self) -> impl Iterator<Item = &str> {
+        self.secrets.keys().map(String::as_str).filter(|pattern| !pattern.ends_with('*'))
+    }
+
     /// The policy of a secret: its entry overrides the defaults. `own` is the secret's `rotation`
     /// object. Its strategy counts if the policy sets none. Its grants and probes replace the
     /// policy's.
@@ -192,6 +201,7 @@ impl Policies {
                 .max_refused_logins
                 .or(base.max_refused_logins)
                 .map_or(MAX_REFUSED_LOGINS, |most| usize::from(most.get())),
+            retires: best.retire_after.or(base.retire_after).is_some(),
             retire_after: best
                 .retire_after
                 .or(base.retire_after)
@@ -205,6 +215,10 @@ impl Policies {
                 .or(base.password_storage)
                 .and_then(StorageName::storage),
             admin_reset: best.admin_reset.or(base.admin_reset).unwrap_or(false),
+            metrics_per_secret: best
+                .metrics_per_secret
+                .or(base.metrics_per_secret)
+                .unwrap_or(false),
         })
     }
 }

@@ -2,16 +2,20 @@
 
 mod diagnosis;
 mod duration;
+mod health;
 mod operation;
 mod step;
+mod time;
 
 use serde::{Serialize, Serializer};
 
 pub(crate) use self::diagnosis::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
+pub(crate) use self::health::{Counts, FleetReport, Health, SecretHealth};
 pub(crate) use self::operation::{
     ClientReport, Details, OperationReport, PreflightCheck, Retirement,
 };
-pub(crate) use self::step::{Outcome, RequirementsReport, StepReport};
+pub(crate) use self::step::{Evidence, OldCredential, Outcome, RequirementsReport, StepReport};
+pub(crate) use self::time::Timestamp;
 use crate::policy::Strategy;
 
 /// The answer of an invocation.
@@ -20,6 +24,7 @@ use crate::policy::Strategy;
 pub(crate) enum Answer {
     Step(StepReport),
     Operation(OperationReport),
+    Fleet(FleetReport),
 }
 
 impl Serialize for Strategy {

@@ -1,6 +1,6 @@
 //! The report on a step of a rotation.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
@@ -31,6 +31,32 @@ pub(crate) struct StepReport {
     pub(crate) refused_logins: u32,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
     pub(crate) duration: Duration,
+    /// Only of a `finishSecret` that moved AWSCURRENT. It is for the log.
+    #[serde(skip)]
+    pub(crate) evidence: Option<Evidence>,
+}
+
+/// What an auditor asks about a rotation that has ended.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    /// The secret's ARN.
+    pub(crate) secret: String,
+    pub(crate) name: String,
+    pub(crate) old_version: String,
+    pub(crate) old: OldCredential,
+    /// The open sessions of the role that had the old password. `None` if they are not known.
+    pub(crate) old_sessions: Option<u64>,
+}
+
+/// What became of the credential that was current before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OldCredential {
+    /// The role has the new password in its place.
+    Replaced,
+    /// It works until the next turn, or until it is retired.
+    Valid,
+    /// It works until its role's `VALID UNTIL`.
+    ValidUntil(SystemTime),
 }
 
 /// How many declared grants and probes were checked.

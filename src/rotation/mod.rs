@@ -33,6 +33,8 @@ use crate::secret::store::{self, Description, Value, Version};
 pub(crate) struct Rotation {
     /// The secret's ARN.
     pub(crate) secret: String,
+    /// The secret's name.
+    pub(crate) name: String,
     pub(crate) token: String,
     pub(crate) policy: Policy,
     pub(crate) strategy: Strategy,
@@ -87,7 +89,7 @@ impl Rotation {
         trust::bind(&policy, &current.credentials.username, &next_username).map_err(refused)?;
         let token = token.to_owned();
         let rotation =
-            Self { secret, token, policy, strategy, next_username, current, pending: None };
+            Self { secret, name, token, policy, strategy, next_username, current, pending: None };
         if strategy == Strategy::AlternatingUsers && rotation.admin_secret().is_none() {
             let problem = if rotation.current.credentials.masterarn.is_some() {
                 "its strategy is alternating-users, which needs an admin secret. The secret's own \

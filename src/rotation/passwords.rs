@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Rotation, SecretVersion};
 use crate::context::Context;
+use crate::database::progress::Progress;
 use crate::database::{Login, Purpose, Session};
 use crate::error::{Error, StoreFault};
 use crate::secret::credentials::Credentials;
@@ -69,13 +70,29 @@ impl Rotation {
         origin: Origin,
         purpose: Purpose,
     ) -> Result<Login, Error> {
+        self.watched_login(context, version, origin, purpose).await.0
+    }
+
+    /// Like [`login`](Self::login), and how far the attempt came. Without a progress there was no
+    /// attempt.
+    pub(crate) async fn watched_login(
+        &self,
+        context: &Context<'_>,
+        version: &SecretVersion,
+        origin: Origin,
+        purpose: Purpose,
+    ) -> (Result<Login, Error>, Option<Progress>) {
         let Credentials { username, password, .. } = &version.credentials;
-        let database = self.database(context, version)?;
-        let login = database.login(origin.login(), username, password, purpose).await?;
-        if matches!(login, Login::Rejected(_)) {
+        let database = match self.database(context, version) {
+            Ok(database) => database,
+            Err(error) => return (Err(error), None),
+        };
+        let attempt = database.watched_login(origin.login(), username, password, purpose);
+        let (login, progress) = attempt.await;
+        if matches!(login, Ok(Login::Rejected(_))) {
             context.refused_logins.count();
         }
-        Ok(login)
+        (login, Some(progress))
     }
 }
 

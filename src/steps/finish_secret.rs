@@ -1,12 +1,13 @@
 //! `finishSecret`: proves the pending version by a login and moves AWSCURRENT to it. Single user:
 //! it also changes the password, right before.
 
+use super::evidence;
 use super::step_result::StepResult;
 use crate::context::Context;
-use crate::database::{Login, Purpose};
+use crate::database::{Login, Purpose, Session};
 use crate::error::{Error, RotationFault};
 use crate::policy::Strategy;
-use crate::report::Outcome;
+use crate::report::{Evidence, Outcome};
 use crate::rotation::labels::{self, State};
 use crate::rotation::passwords::Origin;
 use crate::rotation::promotion::{Promoted, Promotion};
@@ -14,7 +15,7 @@ use crate::rotation::{Rotation, SecretVersion};
 use crate::secret::store::{CURRENT, Description};
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
-    let promoted = match rotation.strategy {
+    let (promoted, evidence) = match rotation.strategy {
         Strategy::SingleUser => single_user(context, rotation, rotation.pending()?).await?,
         Strategy::AlternatingUsers => {
             alternating_users(context, rotation, rotation.pending()?).await?
@@ -27,7 +28,7 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
             format!("AWSCURRENT is on version {to}: another call moved it.")
         }
     };
-    Ok(StepResult::new(Outcome::Finished, message))
+    Ok(StepResult { evidence, ..StepResult::new(Outcome::Finished, message) })
 }
 
 /// Tries AWSCURRENT's password, and the pending one, which the database has after a cut.
@@ -35,7 +36,7 @@ async fn single_user(
     context: &Context<'_>,
     rotation: &Rotation,
     pending: &SecretVersion,
-) -> Result<Promoted, Error> {
+) -> Result<(Promoted, Option<Evidence>), Error> {
     let promotion = Promotion { context, rotation, to: pending, origin: Origin::Pending };
     let look = async |labels: fn(&Description, &str) -> Result<State, RotationFault>| {
         let description = context.store.describe(&rotation.secret).await?;
@@ -58,14 +59,27 @@ async fn single_user(
         } else {
             promotion.change_and_move(&session, &before_change).await
         };
-        session.close().await;
-        return promoted;
+        return closing(context, rotation, session, promoted).await;
     }
     let login = rotation.login(context, pending, Origin::Pending, purpose).await?;
     let session = login.accepted()?;
     let promoted = promotion.move_only(&session, &after_change).await;
+    closing(context, rotation, session, promoted).await
+}
+
+/// Reads the evidence of a move, if this call made it, and closes the session.
+async fn closing(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: Session,
+    promoted: Result<Promoted, Error>,
+) -> Result<(Promoted, Option<Evidence>), Error> {
+    let evidence = match &promoted {
+        Ok(Promoted::Moved) => Some(evidence::of(context, rotation, &session).await),
+        Ok(Promoted::MovedByAnother) | Err(_) => None,
+    };
     session.close().await;
-    promoted
+    promoted.map(|promoted| (promoted, evidence))
 }
 
 /// The login protects against a call out of order, which must not promote a password that the
@@ -74,14 +88,15 @@ async fn alternating_users(
     context: &Context<'_>,
     rotation: &Rotation,
     pending: &SecretVersion,
-) -> Result<Promoted, Error> {
+) -> Result<(Promoted, Option<Evidence>), Error> {
     let login = rotation.login(context, pending, Origin::Pending, Purpose::Application).await?;
-    login.accepted()?.close().await;
+    let session = login.accepted()?;
     let (from, to) = (&rotation.current.id, &rotation.token);
-    match context.store.move_current(&rotation.secret, from, to).await {
+    let promoted = match context.store.move_current(&rotation.secret, from, to).await {
         Ok(()) => Ok(Promoted::Moved),
         Err(error) => settle(context, rotation, error).await,
-    }
+    };
+    closing(context, rotation, session, promoted).await
 }
 
 /// After a refused move or a lost answer: the labels show whether AWSCURRENT moved, and where to.

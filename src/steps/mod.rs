@@ -2,6 +2,7 @@
 //! `Rotation`, and the step acts on it.
 
 pub(crate) mod create_secret;
+mod evidence;
 mod finish_secret;
 pub(crate) mod set_secret;
 mod step_result;

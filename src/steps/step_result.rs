@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::error::clean;
 use crate::event::StepRequest;
-use crate::report::{Outcome, RequirementsReport, StepReport};
+use crate::report::{Evidence, Outcome, RequirementsReport, StepReport};
 use crate::rotation::Rotation;
 
 /// The result of a step.
@@ -15,11 +15,12 @@ pub(crate) struct StepResult {
     pub(super) message: String,
     pub(super) warnings: Vec<String>,
     pub(super) checks: Option<RequirementsReport>,
+    pub(super) evidence: Option<Evidence>,
 }
 
 impl StepResult {
     pub(super) fn new(outcome: Outcome, message: String) -> Self {
-        Self { outcome, message, warnings: Vec::new(), checks: None }
+        Self { outcome, message, warnings: Vec::new(), checks: None, evidence: None }
     }
 
     /// The report on the requested step.
@@ -43,6 +44,7 @@ impl StepResult {
             checks: self.checks,
             refused_logins: context.refused_logins.so_far(),
             duration,
+            evidence: self.evidence,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The operations that a person or a schedule invokes.
 
+mod monitor;
 mod preflight;
 mod races;
 mod recover;

@@ -1,6 +1,7 @@
 //! An application: a role with its own table, and the secret that holds its credentials.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::password::scram_sha_256;
@@ -223,6 +224,25 @@ impl Application {
             .await
             .expect("the secret is there");
         output.version_ids_to_stages.unwrap_or_default().into_iter().collect()
+    }
+
+    /// Moves a date of the secret, such as `last_changed_date`, to so many seconds from now.
+    pub async fn set_date(&self, date: &str, seconds_from_now: i64) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let time = i64::try_from(now).expect("a date") + seconds_from_now;
+        self.set(date, json!(time)).await;
+    }
+
+    /// Names the function that rotates the secret, and begins no rotation.
+    pub async fn name_function(&self, arn: &str) {
+        self.set("rotation_lambda_arn", json!(arn)).await;
+    }
+
+    /// Sets what the emulator keeps of the secret.
+    async fn set(&self, attribute: &str, value: Value) {
+        let body = json!({"secret": self.secret, attribute: value}).to_string();
+        let set = world().aws.exchange("PUT", "secrets", "now", body).await;
+        assert_eq!(set[attribute], value);
     }
 
     /// Stores a value with these labels, as a person may.

@@ -163,7 +163,7 @@ impl Function {
     }
 
     fn launch(name: String, command: &[String], environment: &[(&str, &str)]) -> Self {
-        let (runtime, address) = Runtime::start();
+        let (runtime, address) = Runtime::start(&name);
         let environment = [
             ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", &name),

@@ -59,11 +59,13 @@ pub struct Runtime {
     requests: Mutex<Vec<Instant>>,
     /// Counts the processes: a dead process must not take an invocation away.
     process: watch::Sender<u32>,
+    /// By which each invocation says it was made.
+    arn: String,
 }
 
 impl Runtime {
-    /// Starts the API; the second value is its address, without a scheme.
-    pub fn start() -> (Arc<Self>, String) {
+    /// Starts the API of a function; the second value is its address, without a scheme.
+    pub fn start(function: &str) -> (Arc<Self>, String) {
         let (queue, waiting) = mpsc::unbounded_channel();
         let runtime = Arc::new(Self {
             queue: Queue(queue),
@@ -72,6 +74,7 @@ impl Runtime {
             timeout: Mutex::new(Duration::from_secs(30)),
             requests: Mutex::default(),
             process: watch::Sender::new(0),
+            arn: arn(function),
         });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
@@ -121,7 +124,7 @@ async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
     let headers = [
         ("lambda-runtime-aws-request-id", invocation.id.clone()),
         ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
-        ("lambda-runtime-invoked-function-arn", arn("rotation")),
+        ("lambda-runtime-invoked-function-arn", runtime.arn.clone()),
     ];
     runtime.running.lock().expect("no test panics here").insert(invocation.id, invocation.answer);
     (headers, invocation.event).into_response()

@@ -2,6 +2,7 @@
 
 mod client;
 mod fault;
+mod list;
 mod transport;
 mod trial;
 mod version;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 pub(crate) use self::client::{Access, Keys, client};
 pub(crate) use self::version::{
-    CURRENT, Description, EarlierVersion, PENDING, PREVIOUS, PutOutcome, Value, Version,
+    CURRENT, Description, EarlierVersion, PENDING, PREVIOUS, PutOutcome, RETIRED, Value, Version,
     VersionSelector,
 };
 pub(crate) use aws_sdk_secretsmanager::Client;
@@ -53,9 +54,15 @@ impl Store {
         let call = Box::pin(self.client.describe_secret().secret_id(secret).send());
         let output = self.answer("DescribeSecret", secret, call).await?;
         Ok(Description {
+            arn: output.arn.unwrap_or_else(|| secret.to_owned()),
+            name: output.name.unwrap_or_default(),
             rotation_enabled: output.rotation_enabled,
+            function: output.rotation_lambda_arn,
+            scheduled: output.rotation_rules.is_some(),
+            interval: output.rotation_rules.as_ref().and_then(version::interval),
             owning_service: output.owning_service,
             stages: output.version_ids_to_stages.unwrap_or_default(),
+            created: output.created_date.and_then(|date| date.try_into().ok()),
             last_rotated: output.last_rotated_date.and_then(|date| date.try_into().ok()),
             last_changed: output.last_changed_date.and_then(|date| date.try_into().ok()),
             next_rotation: output.next_rotation_date.and_then(|date| date.try_into().ok()),
@@ -186,7 +193,28 @@ impl Store {
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }
 
-    /// AWSPREVIOUS and the versions without a label, newest first.
+    /// Moves the label of a retired credential to this version.
+    ///
+    /// # Errors
+    /// [`Error::SecretsManager`].
+    pub(crate) async fn mark_retired(
+        &self,
+        secret: &str,
+        from: Option<&str>,
+        version: &str,
+    ) -> Result<(), Error> {
+        let request = self
+            .client
+            .update_secret_version_stage()
+            .secret_id(secret)
+            .version_stage(RETIRED)
+            .set_remove_from_version_id(from.map(str::to_owned))
+            .move_to_version_id(version);
+        let call = Box::pin(request.send());
+        self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
+    }
+
+    /// AWSPREVIOUS and the versions without a label of AWS, newest first.
     ///
     /// # Errors
     /// [`Error::SecretsManager`].
@@ -213,9 +241,8 @@ impl Store {
             }
         }
         let previous = |labels: &[String]| labels.iter().any(|label| label == PREVIOUS);
-        versions.retain(|version| {
-            version.version_stages().is_empty() || previous(version.version_stages())
-        });
+        let ours = |label: &String| [PREVIOUS, RETIRED].contains(&label.as_str());
+        versions.retain(|version| version.version_stages().iter().all(ours));
         // Dates may be whole seconds. Within a second, an abandoned version comes first.
         versions.sort_by_key(|version| {
             (std::cmp::Reverse(version.created_date), previous(version.version_stages()))

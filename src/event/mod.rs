@@ -1,19 +1,17 @@
 //! Events: a rotation step that Secrets Manager asks for, or an operation that a person or a
 //! schedule asks for.
 
+mod fields;
+mod monitor;
+
 use secrecy::SecretString;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use self::fields::{EXPECTED, field, flag};
+pub(crate) use self::monitor::{Choice, MonitorRequest, Portion};
 use crate::error::{Error, clean};
-
-const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"createSecret\" | \
-    \"setSecret\" | \"testSecret\" | \"finishSecret\", \"SecretId\": \"...\", \
-    \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \"status\" | \"preflight\" \
-    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. status also takes \"Deep\": \
-    true; recover takes \"DryRun\": true and \"Prefer\": \"back\" | \"previous\"; retire takes \
-    \"Terminate\": true.";
 
 /// The largest event that is read; those of Secrets Manager have some 500 bytes.
 const MOST_BYTES: usize = 16 * 1024;
@@ -23,6 +21,7 @@ const MOST_BYTES: usize = 16 * 1024;
 pub(crate) enum Event {
     Step(StepRequest),
     Operation(OperationRequest),
+    Monitor(MonitorRequest),
 }
 
 /// An operation on a secret.
@@ -130,22 +129,26 @@ impl Event {
         Self::parse(&event)
     }
 
-    /// Parses an event: one with `Operation`, or else a step.
+    /// Parses an event: one with `Operation`, or else a step. Only `monitor` is about many secrets.
     ///
     /// # Errors
     /// [`Error::Event`], which names the key and what is accepted.
     pub(crate) fn parse(event: &Value) -> Result<Self, Error> {
+        if event["Operation"] == MonitorRequest::NAME {
+            return MonitorRequest::parse(event).map(Self::Monitor);
+        }
         if event.get("Operation").is_some_and(|operation| !operation.is_null()) {
             return OperationRequest::parse(event).map(Self::Operation);
         }
         StepRequest::parse(event).map(Self::Step)
     }
 
-    /// The secret's ARN or name.
+    /// The secret's ARN or name; empty for `monitor`.
     pub(crate) fn secret_id(&self) -> &str {
         match self {
             Self::Step(request) => &request.secret_id,
             Self::Operation(request) => &request.secret_id,
+            Self::Monitor(_) => "",
         }
     }
 
@@ -154,6 +157,7 @@ impl Event {
         match self {
             Self::Step(request) => request.step.name(),
             Self::Operation(request) => request.operation.name(),
+            Self::Monitor(_) => MonitorRequest::NAME,
         }
     }
 }
@@ -237,25 +241,6 @@ impl StepRequest {
             token: field(event, "ClientRequestToken")?.to_owned(),
             rotation_token,
         })
-    }
-}
-
-fn field<'a>(event: &'a Value, key: &str) -> Result<&'a str, Error> {
-    let problem = match event.get(key) {
-        None | Some(Value::Null) => "is missing",
-        Some(Value::String(text)) if text.trim().is_empty() => "is empty",
-        Some(Value::String(text)) => return Ok(text),
-        Some(_) => "is not a string",
-    };
-    Err(Error::Event(format!("{key:?} {problem}. {EXPECTED}")))
-}
-
-/// An option, false if it is absent.
-fn flag(event: &Value, key: &str) -> Result<bool, Error> {
-    match &event[key] {
-        Value::Null => Ok(false),
-        Value::Bool(flag) => Ok(*flag),
-        _ => Err(Error::Event(format!("{key:?} is neither true nor false. {EXPECTED}"))),
     }
 }
 

@@ -1,10 +1,10 @@
-//! The function's own log and metrics: one log event per step and operation with all its fields,
-//! and one metric per invocation in CloudWatch's embedded format.
+//! The function's own log: one log event per step and operation with all its fields, one per
+//! finished rotation, and one per secret that is not in order.
 
-use std::io::Write;
-use std::time::{Duration, SystemTime};
+pub(crate) mod metrics;
 
-use serde_json::json;
+use std::time::Duration;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -14,9 +14,7 @@ use crate::config::LogFormat;
 use crate::error::Error;
 use crate::event::Event;
 use crate::policy::Strategy;
-use crate::report::{Answer, Details, StepReport};
-
-const NAMESPACE: &str = "PostgresSecretRotation";
+use crate::report::{Answer, Details, FleetReport, Health, OldCredential, StepReport, Timestamp};
 
 /// Starts logging. Libraries log at WARN at most: at finer levels they log requests and statements.
 pub(crate) fn start(format: LogFormat) {
@@ -38,8 +36,15 @@ pub(crate) fn start(format: LogFormat) {
     };
 }
 
-/// Logs what was done: one event per step, and one more for an operation.
-pub(crate) fn answer(answer: &Answer) {
+/// Logs what was done: one event per step, one for an operation, and the evidence of a rotation.
+pub(crate) fn answer(event: Option<&Event>, answer: &Answer, duration: Duration) {
+    work(answer);
+    for step in metrics::steps(answer) {
+        evidence(event, step, duration);
+    }
+}
+
+fn work(answer: &Answer) {
     match answer {
         Answer::Step(step) => report(step),
         Answer::Operation(operation) => {
@@ -62,7 +67,69 @@ pub(crate) fn answer(answer: &Answer) {
                 operation.message
             );
         }
+        Answer::Fleet(fleet) => monitored(fleet),
     }
+}
+
+/// Logs each secret that is not in order or has a warning, and the sum.
+fn monitored(fleet: &FleetReport) {
+    for secret in fleet.all() {
+        let (arn, name) = (&secret.secret_id, &secret.name);
+        for warning in &secret.warnings {
+            tracing::warn!(secret.arn = arn, secret.name = name, "{warning}");
+        }
+        if secret.state == Health::Ok {
+            continue;
+        }
+        tracing::warn!(
+            secret.arn = arn,
+            secret.name = name,
+            monitor.state = secret.state.name(),
+            monitor.since = secret.since.map(tracing::field::display),
+            monitor.command = secret.command,
+            monitor.age_days = secret.age_seconds.map(|age| age / (24 * 60 * 60)),
+            db.role = secret.role,
+            db.host = secret.host,
+            "{}",
+            secret.reason
+        );
+    }
+    tracing::info!(
+        operation = fleet.operation,
+        db.refused_logins = fleet.refused_logins,
+        duration_ms = milliseconds(fleet.duration),
+        "{}",
+        fleet.message
+    );
+}
+
+/// Logs the end of a rotation, with all that an auditor asks for.
+fn evidence(event: Option<&Event>, step: &StepReport, duration: Duration) {
+    let Some(evidence) = &step.evidence else { return };
+    let door = match event {
+        Some(Event::Operation(request)) => request.operation.name(),
+        _ => "secrets-manager",
+    };
+    let old = match evidence.old {
+        OldCredential::Replaced => "replaced".to_owned(),
+        OldCredential::Valid => "valid".to_owned(),
+        OldCredential::ValidUntil(end) => format!("valid until {}", Timestamp(end)),
+    };
+    tracing::info!(
+        event.name = "rotation_finished",
+        secret.arn = evidence.secret,
+        secret.name = evidence.name,
+        secret.old_version_id = evidence.old_version,
+        secret.version_id = step.version,
+        rotation.door = door,
+        rotation.strategy = step.strategy.map_or("", Strategy::name),
+        evidence.new = "accepted",
+        evidence.old = old,
+        evidence.old_sessions = evidence.old_sessions,
+        duration_ms = milliseconds(duration),
+        "The rotation of secret {} ended.",
+        evidence.name
+    );
 }
 
 fn report(report: &StepReport) {
@@ -108,14 +175,15 @@ pub(crate) fn failure(
     };
     let (step, operation) = match event {
         Some(Event::Step(request)) => (Some(request), None),
-        Some(Event::Operation(request)) => (None, Some(request)),
+        Some(Event::Operation(request)) => (None, Some(request.operation.name())),
+        Some(Event::Monitor(_)) => (None, event.map(Event::name)),
         None => (None, None),
     };
     tracing::error!(
         secret.arn = event.map_or("", Event::secret_id),
         secret.version_id = step.map_or("", |request| request.token.as_str()),
         rotation.step = step.map_or("", |request| request.step.name()),
-        operation = operation.map_or("", |request| request.operation.name()),
+        operation = operation.unwrap_or_default(),
         db.role = role,
         db.host = host,
         error.kind = error.kind(),
@@ -125,42 +193,6 @@ pub(crate) fn failure(
         "{}",
         error.full_text()
     );
-}
-
-/// Writes the metrics of one invocation, `Duration` and `Failures`, by step and by kind of error.
-///
-/// Only with JSON logs: CloudWatch does not find metrics in text logs.
-pub(crate) fn metric(
-    format: LogFormat,
-    event: Option<&Event>,
-    error: Option<&Error>,
-    duration: Duration,
-) {
-    if !format.json {
-        return;
-    }
-    let timestamp = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let metrics = |dimensions: &[&[&str]]| {
-        json!([{
-            "Namespace": NAMESPACE,
-            "Dimensions": dimensions,
-            "Metrics": [{"Name": "Duration", "Unit": "Milliseconds"}, {"Name": "Failures",
-            "Unit": "Count"}],
-        }])
-    };
-    let mut line = json!({
-        "_aws": {"Timestamp": milliseconds(timestamp),
-        "CloudWatchMetrics": metrics(&[&[], &["Step"]])},
-        "Step": event.map_or("none", Event::name),
-        "Duration": milliseconds(duration),
-        "Failures": u8::from(error.is_some()),
-    });
-    if let Some(error) = error {
-        line["_aws"]["CloudWatchMetrics"] = metrics(&[&[], &["Step"], &["ErrorKind"]]);
-        line["ErrorKind"] = json!(error.kind());
-    }
-    // An error here cannot be reported: standard output is gone.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -1,0 +1,123 @@
+//! What a finding means and what puts it right, in words for a person.
+
+use super::health::{Cause, Facts, Finding, RotationSetting};
+use crate::report::Timestamp;
+use crate::secret::store::Description;
+
+/// The function's name unless the module was told another; `tools/rotation` asks it by default.
+const DEFAULT_FUNCTION: &str = "postgres-secret-rotation";
+
+/// Why the secret is in its state, and what to do. `seen` is what the look itself has to say.
+pub(super) fn reason(finding: &Finding, facts: &Facts, role: Option<&str>, seen: &str) -> String {
+    let since = finding.since.map(|since| Timestamp(since).to_string()).unwrap_or_default();
+    let role = role.unwrap_or_default();
+    let statement = format!("As an admin, run ALTER ROLE {role:?} VALID UNTIL with a later date.");
+    match finding.cause {
+        Cause::InOrder => "It is in order.".to_owned(),
+        Cause::Managed => "Another service manages and rotates it.".to_owned(),
+        Cause::Refused => {
+            "The database refuses the password of AWSCURRENT: applications cannot log in with it. \
+             It refused twice, and AWSCURRENT did not move."
+                .to_owned()
+        }
+        Cause::Expired => format!(
+            "Role {role:?} is past its VALID UNTIL, so the server refuses every password. \
+             {statement}"
+        ),
+        Cause::UnderWay => {
+            let since = if since.is_empty() { String::new() } else { format!(" since {since}") };
+            format!(
+                "A rotation began and has not ended{since}. Secrets Manager begins no other one \
+                 until it ends."
+            )
+        }
+        Cause::WindowPassed => format!("The last moment for its next rotation was {since}."),
+        Cause::StoredByHand => {
+            let at = facts.stored_by_hand.map(Timestamp);
+            let at = at.map(|at| format!(" at {at}")).unwrap_or_default();
+            format!(
+                "A person stored its value{at}. By its schedule, a rotation was due at {since}, \
+                 and none has ended since."
+            )
+        }
+        Cause::LoginFailed | Cause::NotLookedAt => seen.to_owned(),
+        Cause::Expires => {
+            let at = facts.expires.map(|at| Timestamp(at).to_string()).unwrap_or_default();
+            format!("The password of role {role:?} ends at {at}, its VALID UNTIL. {statement}")
+        }
+        Cause::SwitchedOff => "Rotation is switched off.".to_owned(),
+        Cause::OtherFunction => "Secrets Manager rotates it with another function.".to_owned(),
+        Cause::NoFunction => "Nothing rotates it.".to_owned(),
+        Cause::NeverRotated => "Rotation is on, and no rotation has ended yet.".to_owned(),
+        Cause::CurrentMoved => {
+            "AWSCURRENT moved while it was looked at. The next look shows how it is.".to_owned()
+        }
+    }
+}
+
+/// The command that puts it right, if there is one.
+pub(super) fn command(
+    finding: &Finding,
+    described: &Description,
+    function_arn: &str,
+    wanted_here: bool,
+) -> Option<String> {
+    let secret = name_for_a_shell(described);
+    let asked = |operation: &str| {
+        let function = function_name(function_arn);
+        let function = function.filter(|name| *name != DEFAULT_FUNCTION);
+        let function = function.map(|name| format!(" --function {name}")).unwrap_or_default();
+        Some(format!("tools/rotation {operation} {secret}{function}"))
+    };
+    match finding.cause {
+        Cause::InOrder | Cause::Managed | Cause::Expired | Cause::Expires => None,
+        Cause::Refused | Cause::UnderWay => asked("recover"),
+        Cause::LoginFailed => asked("preflight"),
+        Cause::NotLookedAt | Cause::CurrentMoved => asked("status"),
+        Cause::WindowPassed | Cause::StoredByHand | Cause::SwitchedOff | Cause::NeverRotated => {
+            // Secrets Manager calls the secret's own function.
+            Some(format!("tools/rotation rotate {secret} --via secrets-manager"))
+        }
+        // Never advises to take a secret away from a function that rotates it, unasked.
+        Cause::OtherFunction if !wanted_here => None,
+        Cause::OtherFunction | Cause::NoFunction => {
+            let arn = function_arn.split(':').take(7).collect::<Vec<_>>().join(":");
+            // Its own schedule stays.
+            let rules = if described.scheduled {
+                ""
+            } else {
+                " --rotation-rules AutomaticallyAfterDays=30"
+            };
+            Some(format!(
+                "aws secretsmanager rotate-secret --secret-id {secret} --rotation-lambda-arn \
+                 {arn}{rules}"
+            ))
+        }
+    }
+}
+
+/// The secret's name, or its ARN where a command would take the name for an option.
+fn name_for_a_shell(described: &Description) -> &str {
+    if described.name.is_empty() || described.name.starts_with('-') {
+        &described.arn
+    } else {
+        &described.name
+    }
+}
+
+fn function_name(arn: &str) -> Option<&str> {
+    arn.split(':').nth(6).filter(|name| !name.is_empty())
+}
+
+/// What the secret's description says of its rotation.
+pub(super) fn setting(described: &Description, here: bool) -> RotationSetting {
+    if described.owning_service.is_some() {
+        return RotationSetting::Managed;
+    }
+    match (described.rotation_enabled == Some(true), here, &described.function) {
+        (true, true, _) => RotationSetting::Here,
+        (false, true, _) => RotationSetting::Off,
+        (true, false, Some(_)) => RotationSetting::Elsewhere,
+        (_, false, _) => RotationSetting::Nowhere,
+    }
+}

@@ -1,0 +1,155 @@
+//! What a login with AWSCURRENT shows of a secret: one login, and one more after a refusal.
+
+use std::time::{Duration, SystemTime};
+
+use super::health::LoginFact;
+use crate::context::Context;
+use crate::database::authentication::Method;
+use crate::database::{Login, Purpose, Session, validity};
+use crate::error::{Error, RotationFault};
+use crate::rotation::Rotation;
+use crate::rotation::passwords::Origin;
+use crate::secret::store::{self, CURRENT, Description, VersionSelector};
+
+/// Longer than the window in which a single user's rotation has changed the password and not yet
+/// moved AWSCURRENT.
+const PAUSE: Duration = Duration::from_secs(2);
+const NO_PASSWORD: &str = "The server asks for no password (trust, peer or a certificate), so a \
+    login proves none.";
+
+/// What was seen of a secret.
+pub(super) struct Sight {
+    pub(super) login: LoginFact,
+    /// Why the login failed, or could not be tried.
+    pub(super) said: String,
+    pub(super) role: Option<String>,
+    /// The server, as `host:port`.
+    pub(super) host: Option<String>,
+    /// The creation of AWSCURRENT's version.
+    pub(super) current_created: Option<SystemTime>,
+    pub(super) expires: Option<SystemTime>,
+    pub(super) certificate_expires_in: Option<i64>,
+    pub(super) warnings: Vec<String>,
+    /// The server and the role, or the pair's base user.
+    pub(super) place: Option<(String, String)>,
+    pub(super) retires: bool,
+    pub(super) metrics: bool,
+}
+
+impl Sight {
+    /// Nothing, for this reason.
+    pub(super) fn untried(reason: &str) -> Self {
+        Self {
+            login: LoginFact::Untried,
+            said: reason.to_owned(),
+            role: None,
+            host: None,
+            current_created: None,
+            expires: None,
+            certificate_expires_in: None,
+            warnings: Vec::new(),
+            place: None,
+            retires: false,
+            metrics: false,
+        }
+    }
+
+    /// What the value says before any login.
+    fn of(rotation: &Rotation) -> Self {
+        let (current, policy) = (&rotation.current.credentials, &rotation.policy);
+        let host = format!("{}:{}", current.server.host, current.server.port);
+        Self {
+            role: Some(current.username.clone()),
+            place: Some((host.to_ascii_lowercase(), rotation.lock_name().to_owned())),
+            host: Some(host),
+            current_created: rotation.current.created,
+            warnings: rotation.warnings(),
+            retires: policy.retires,
+            metrics: policy.metrics_per_secret,
+            ..Self::untried("")
+        }
+    }
+}
+
+/// Looks at the value and logs in with it. After a refusal the labels are read again, and the same
+/// password is tried once more: a rotation may have ended in between. So a secret costs two failed
+/// logins at most. The description is the last that was read.
+pub(super) async fn see(context: &Context<'_>, described: Description) -> (Description, Sight) {
+    let secret = described.arn.clone();
+    let first = match read(context, &secret).await {
+        Ok(rotation) => rotation,
+        Err(error) => return (described, Sight::untried(&error.full_text())),
+    };
+    let sight = log_in(context, &first).await;
+    if sight.login != LoginFact::Refused {
+        return (described, sight);
+    }
+    tokio::time::sleep(context.deadline.remaining(PAUSE)).await;
+    match again(context, &secret, &first, sight).await {
+        Ok(seen) => seen,
+        // The refusal is not confirmed.
+        Err(error) => (described, Sight { said: error.full_text(), ..Sight::of(&first) }),
+    }
+}
+
+/// The second look, after a refusal.
+async fn again(
+    context: &Context<'_>,
+    secret: &str,
+    first: &Rotation,
+    refused: Sight,
+) -> Result<(Description, Sight), Error> {
+    let described = context.store.describe(secret).await?;
+    let same = described.holder(CURRENT) == Some(first.current.id.as_str());
+    let newer = if same { None } else { Some(read(context, secret).await?) };
+    let second = newer.as_ref().unwrap_or(first);
+    let sight = log_in(context, second).await;
+    if sight.login != LoginFact::Refused {
+        return Ok((described, sight));
+    }
+    let described = context.store.describe(secret).await?;
+    let still = described.holder(CURRENT) == Some(first.current.id.as_str());
+    let certificate_expires_in = sight.certificate_expires_in.or(refused.certificate_expires_in);
+    let login = if same && still { LoginFact::Refused } else { LoginFact::RefusedWhileMoving };
+    Ok((described, Sight { login, certificate_expires_in, ..sight }))
+}
+
+/// AWSCURRENT with its policy.
+async fn read(context: &Context<'_>, secret: &str) -> Result<Rotation, Error> {
+    let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
+    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
+    Rotation::of(context.config, current, "")
+}
+
+/// One login with AWSCURRENT, and a look at the role's `VALID UNTIL`.
+async fn log_in(context: &Context<'_>, rotation: &Rotation) -> Sight {
+    let mut sight = Sight::of(rotation);
+    let current = &rotation.current;
+    let attempt = rotation.watched_login(context, current, Origin::Current, Purpose::Administer);
+    let (login, progress) = attempt.await;
+    sight.certificate_expires_in = progress.and_then(|progress| progress.certificate_expires_in());
+    match login {
+        Ok(Login::Accepted(session)) if session.authentication().method == Method::NoPassword => {
+            session.close().await;
+            NO_PASSWORD.clone_into(&mut sight.said);
+        }
+        Ok(Login::Accepted(session)) => {
+            sight.login = LoginFact::Accepted;
+            sight.expires = expiry(&session, &current.credentials.username).await;
+            session.close().await;
+        }
+        Ok(Login::Rejected(_)) => sight.login = LoginFact::Refused,
+        Err(error) => {
+            if matches!(error, Error::Database { .. }) {
+                sight.login = LoginFact::Failed;
+            }
+            sight.said = error.full_text();
+        }
+    }
+    sight
+}
+
+/// The role's `VALID UNTIL`. Nothing else of the look depends on it.
+async fn expiry(session: &Session, role: &str) -> Option<SystemTime> {
+    validity::valid_until(session, role).await.unwrap_or_default()
+}
