@@ -67,13 +67,14 @@ destroy: ## remove what an example has created
 plan apply destroy:
 	@tools/example $@ $(EXAMPLE) $(ARCH)
 
-status: ## show the state of SECRET=<name or ARN>, as the function sees it (FUNCTION=<name or ARN>)
+status: ## show the state of SECRET=<name or ARN>, else of the whole fleet (FUNCTION=<name or ARN>)
 preflight: ## try everything that a rotation of SECRET needs, and change nothing
 rotate: ## rotate SECRET now (OPTIONS="--via secrets-manager")
 recover: ## finish a rotation of SECRET that is stuck (OPTIONS=--dry-run or "--prefer back")
 retire: ## end the use of SECRET's previous password (OPTIONS=--terminate)
 status preflight rotate recover retire:
-	@tools/rotation $@ $$OPTIONS $${FUNCTION:+--function="$$FUNCTION"} -- "$$SECRET"
+	@if [ "$@$$SECRET" = status ]; then set -- fleet; else set -- $@ -- "$$SECRET"; fi; \
+	command=$$1; shift; tools/rotation "$$command" $$OPTIONS $${FUNCTION:+--function="$$FUNCTION"} "$$@"
 
 # They count only on make's command line, not in the environment. Neither make nor a shell expands what is in them.
 typed = $(if $(filter command,$(origin $(1))),$(value $(1)))

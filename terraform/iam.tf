@@ -53,6 +53,13 @@ locals {
         "kms:EncryptionContext:SecretARN" = distinct(arns)
       } }
     }],
+    [for enabled in [var.monitor.enabled] : {
+      Sid    = "FindSecrets"
+      Effect = "Allow"
+      Action = ["secretsmanager:ListSecrets"]
+      # Secrets Manager has no resource-level permission for this one. It shows names, and no value.
+      Resource = ["*"]
+    } if enabled],
     [{
       Sid      = "WriteLogs"
       Effect   = "Allow"

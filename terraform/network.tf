@@ -107,13 +107,17 @@ resource "aws_vpc_endpoint" "secrets_manager" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid       = "OnlyTheFunction"
+    Statement = [for action, resources in {
+      "secretsmanager:*" = concat(local.rotated_patterns, local.admin_secrets)
+      # This action has no resource-level permission.
+      "secretsmanager:ListSecrets" = var.monitor.enabled ? ["*"] : []
+      } : {
+      Sid       = action == "secretsmanager:*" ? "OnlyTheFunction" : "FindSecrets"
       Effect    = "Allow"
       Principal = "*"
-      Action    = "secretsmanager:*"
-      Resource  = concat(local.rotated_patterns, local.admin_secrets)
+      Action    = action
+      Resource  = resources
       Condition = { ArnEquals = { "aws:PrincipalArn" = aws_iam_role.this.arn } }
-    }]
+    } if length(resources) > 0]
   })
 }

@@ -1,15 +1,17 @@
-# Tells others when AWSCURRENT has moved. Secrets Manager sends this event for every secret, and needs no trail for it.
+# Tells others when AWSCURRENT has moved, or a rotation has failed. Secrets Manager itself sends an event when a label
+# moves. The events of failed rotations come from CloudTrail, and only where the region has a trail.
 
 variable "notify" {
-  description = "Who is told when AWSCURRENT has moved, under names of your choice."
+  description = "Who is told when AWSCURRENT has moved, or a rotation has failed, under names of your choice."
   default     = {}
   nullable    = false
   type = map(object({
-    type         = string                 # `sns`, `sqs`, `lambda`, or `other`: any target of EventBridge
-    arn          = string                 # the topic, queue, function (or its alias) or other target
-    secrets      = optional(list(string)) # names in `secrets`; default: all, and those below `secret_prefixes`
-    role_arn     = optional(string)       # `other`: the role with which EventBridge reaches the target
-    write_policy = optional(bool)         # `sns`, `sqs`: `true` replaces the policy, else add `notify_policies`
+    type         = string                      # `sns`, `sqs`, `lambda`, or `other`: any target of EventBridge
+    arn          = string                      # the topic, queue, function (or its alias) or other target
+    on           = optional(string, "rotated") # `rotated`, or `failed`, which needs a trail in CloudTrail
+    secrets      = optional(list(string))      # names in `secrets`; default: all, and those below `secret_prefixes`
+    role_arn     = optional(string)            # `other`: the role with which EventBridge reaches the target
+    write_policy = optional(bool)              # `sns`, `sqs`: `true` replaces the policy, else add `notify_policies`
   }))
 
   validation {
@@ -31,6 +33,10 @@ variable "notify" {
   validation {
     condition     = alltrue([for t in var.notify : contains(["sns", "sqs"], t.type) == (t.write_policy != null)])
     error_message = "A topic and a queue need write_policy, and no other target has it: true replaces their policy."
+  }
+  validation {
+    condition     = alltrue([for t in var.notify : contains(["rotated", "failed"], t.on)])
+    error_message = "on is \"rotated\" or \"failed\"."
   }
   validation {
     condition     = alltrue([for t in var.notify : t.secrets == null ? true : length(t.secrets) > 0])
@@ -55,6 +61,23 @@ locals {
     [for name in rule.secrets : var.secrets[name].secret_arn],
     [for number in rule.starts : { prefix = local.notify_starts[number] }],
   ) }
+  # What Secrets Manager says in each case, with the secret's ARN at another place.
+  notify_events = { for key, rule in local.notify_rules : key => {
+    rotated = jsonencode({
+      source      = ["aws.secretsmanager"]
+      detail-type = ["Secret Label Updated"]
+      resources   = local.notify_patterns[key]
+      detail      = { labelUpdated = ["AWSCURRENT"] }
+    })
+    failed = jsonencode({
+      source      = ["aws.secretsmanager"]
+      detail-type = ["AWS Service Event via CloudTrail"]
+      detail = {
+        eventName           = ["RotationFailed", "RotationAbandoned"]
+        additionalEventData = { SecretId = local.notify_patterns[key] }
+      }
+    })
+  }[var.notify[rule.target].on] }
   notify_rule_arns = { for name, _ in var.notify : name => [
     for key, rule in local.notify_rules : aws_cloudwatch_event_rule.notify[key].arn if rule.target == name
   ] }
@@ -74,16 +97,13 @@ locals {
 resource "aws_cloudwatch_event_rule" "notify" {
   for_each = local.notify_rules
 
-  name        = "${var.name}-${each.key}"
-  description = "AWSCURRENT of a rotated secret has moved: tell ${each.value.target}"
-  tags        = var.tags
-
-  event_pattern = jsonencode({
-    source      = ["aws.secretsmanager"]
-    detail-type = ["Secret Label Updated"]
-    resources   = local.notify_patterns[each.key]
-    detail      = { labelUpdated = ["AWSCURRENT"] }
-  })
+  name = "${var.name}-${each.key}"
+  description = join(" ", [{
+    rotated = "AWSCURRENT of a rotated secret has moved:"
+    failed  = "The rotation of a secret has failed:"
+  }[var.notify[each.value.target].on], "tell", each.value.target])
+  event_pattern = local.notify_events[each.key]
+  tags          = var.tags
 
   lifecycle {
     precondition {

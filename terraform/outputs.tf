@@ -39,6 +39,11 @@ output "log_group_name" {
 }
 
 output "alarm_arns" {
-  description = "The ARNs of the alarms, by the metric that they watch."
-  value       = { for metric, alarm in aws_cloudwatch_metric_alarm.this : metric => alarm.arn }
+  description = "The ARNs of the alarms, by their names in `alarms`."
+  value       = { for name, alarm in aws_cloudwatch_metric_alarm.this : name => alarm.arn }
+}
+
+output "dashboard_name" {
+  description = "The name of the dashboard; null without one."
+  value       = one(aws_cloudwatch_dashboard.this[*].dashboard_name)
 }

@@ -13,7 +13,7 @@ use crate::world::lambda::Function;
 use crate::world::pair::Pair;
 use crate::world::{project, serve, temporary_folder, world};
 
-const COMMANDS: [&str; 5] = ["status", "preflight", "rotate", "recover", "retire"];
+const COMMANDS: [&str; 6] = ["status", "preflight", "rotate", "recover", "retire", "fleet"];
 
 /// What the command prints, byte for byte, and its exit status. `lambda` is the URL of Lambda.
 fn run_with(mut command: Command, arguments: &[&str], lambda: &str) -> (String, i32) {
@@ -249,7 +249,7 @@ fn make_takes_the_secret_from_its_own_command_line_and_nothing_in_it_is_run() {
                    made-by-a-secret)\ntouch made-by-a-secret";
     let (secret, options) = (format!("SECRET={hostile}"), format!("OPTIONS=--dry-run {hostile}"));
     for (arguments, expected) in [
-        (vec!["status"], "which secret?"),
+        (vec!["recover"], "which secret?"),
         (vec!["status", secret.as_str(), name.as_str()], "SecretNotFound"),
         (vec!["recover", secret.as_str(), options.as_str()], "unrecognized arguments"),
         (vec!["recover", "SECRET=x", "DRY_RUN=1"], "OPTIONS=--dry-run"),
@@ -273,10 +273,13 @@ fn each_command_explains_itself() {
         &["--via {lambda,secrets-manager}"],
         &["--dry-run", "--prefer {forward,back,previous}"],
         &["--terminate"],
+        &["--all", "--prefix NAME", "--html FILE"],
     ]) {
         let (printed, status) = rotation(&[command, "--help"]);
         assert_eq!(status, 0, "{printed}");
-        for option in [&["SECRET", "--function NAME", "exit status:"][..], options].concat() {
+        let of_a_secret = (command != "fleet").then_some("SECRET");
+        let common = of_a_secret.into_iter().chain(["--function NAME", "exit status:"]);
+        for option in common.chain(options.iter().copied()) {
             assert!(printed.contains(option), "{command}: {option} in\n{printed}");
         }
     }

@@ -20,6 +20,7 @@ mod database_errors;
 mod documentation;
 mod fallbacks;
 mod faults;
+mod fleet_command;
 mod inputs;
 mod operations;
 mod parity;

@@ -24,14 +24,14 @@ variables {
   log_retention_days   = 30
 }
 
-run "the_role_may_only_rotate_and_log" {
+run "the_role_may_only_rotate_find_secrets_and_log" {
   command = apply
 
   assert {
     condition = [for s in jsondecode(aws_iam_role_policy.function.policy).Statement : s.Sid] == [
-      "RotateSecrets", "WriteLogs"
+      "RotateSecrets", "FindSecrets", "WriteLogs"
     ]
-    error_message = "The role has other statements than RotateSecrets and WriteLogs."
+    error_message = "The role has other statements than RotateSecrets, FindSecrets and WriteLogs."
   }
   assert {
     condition = jsondecode(aws_iam_role.this.assume_role_policy).Statement == [{

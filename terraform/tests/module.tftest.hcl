@@ -76,12 +76,6 @@ run "the_function_and_its_log_have_the_defaults" {
     )
     error_message = "The log group differs from its defaults."
   }
-  assert {
-    condition = {
-      for metric, alarm in aws_cloudwatch_metric_alarm.this : metric => alarm.dimensions.FunctionName
-    } == { Errors = var.name, Throttles = var.name }
-    error_message = "The alarms watch something else than the function's errors and throttles."
-  }
 }
 
 run "secrets_manager_may_invoke_the_function_for_each_secret" {
@@ -163,6 +157,7 @@ run "the_role_may_do_exactly_what_rotations_need" {
           "kms:EncryptionContext:SecretARN" = ["${var.secret}rds!db-1-AbCdEf"]
         } }
       },
+      { Sid = "FindSecrets", Effect = "Allow", Action = ["secretsmanager:ListSecrets"], Resource = ["*"] },
       {
         Sid      = "WriteLogs"
         Effect   = "Allow"

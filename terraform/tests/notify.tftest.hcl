@@ -233,3 +233,35 @@ run "all_secrets_below_a_prefix_and_hundreds_of_listed_ones" {
     error_message = "A rule matches other secrets: ${jsonencode(values(aws_cloudwatch_event_rule.notify)[*].event_pattern)}"
   }
 }
+
+run "a_rotation_that_failed_is_told_by_cloudtrail" {
+  command = apply
+
+  variables {
+    notify = { pager = {
+      type = "sns", arn = "arn:aws:sns:eu-central-1:111122223333:pager", write_policy = true, on = "failed"
+    } }
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.notify["pager-0"].event_pattern) == {
+      source      = ["aws.secretsmanager"]
+      detail-type = ["AWS Service Event via CloudTrail"]
+      detail = {
+        eventName           = ["RotationFailed", "RotationAbandoned"]
+        additionalEventData = { SecretId = [for s in var.secrets : s.secret_arn] }
+      }
+    }
+    error_message = "The rule is ${aws_cloudwatch_event_rule.notify["pager-0"].event_pattern}"
+  }
+}
+
+run "an_event_that_there_is_not" {
+  command = plan
+  variables {
+    notify = { pager = {
+      type = "sns", arn = "arn:aws:sns:eu-central-1:111122223333:pager", write_policy = true, on = "never"
+    } }
+  }
+  expect_failures = [var.notify]
+}
