@@ -15,6 +15,7 @@ mod budgets;
 mod commands;
 mod concurrency;
 mod configuration;
+mod connection_strings;
 mod connections;
 mod database_errors;
 mod documentation;

@@ -64,9 +64,12 @@ async fn check_secret(
     };
     let current = checks.run("secretsmanager:GetSecretValue", current).await?;
     let rotation = Rotation::of(context.config, current.clone(), "");
-    // This fails if the policy forbids what the value asks for, such as plaintext.
+    // This fails if the policy forbids what the value asks for, such as plaintext, and if the value
+    // holds the password twice.
     let rotation = rotation.and_then(|rotation| {
-        rotation.database(context, &rotation.current).map(drop).map(|()| rotation)
+        rotation.database(context, &rotation.current)?;
+        rotation.next_value(&rotation.new_password(context)?)?;
+        Ok(rotation)
     });
     let rotation = checks.note("value and policy", Duration::ZERO, rotation)?;
     checks.remark(rotation.warnings().join(" "));
