@@ -3,6 +3,7 @@
 pub(crate) mod advice;
 mod allowance;
 pub(crate) mod authentication;
+pub(crate) mod expiry;
 pub(crate) mod fault;
 pub(crate) mod grants;
 mod login;

@@ -3,6 +3,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod equality;
+pub(crate) mod expiry;
 pub(crate) mod labels;
 pub(crate) mod lock;
 mod next_value;
