@@ -17,6 +17,7 @@ variable "secrets" {
       role               = optional(string)       # the role that the secret may name, itself or its second user
       owner_role         = optional(string)       # the role that both users act as
       databases          = optional(list(string)) # where else the two users must have the same rights; default: all
+      connection_strings = optional(list(string)) # keys of the secret whose value is a `postgres://` URL
       create_users       = optional(bool)         # `false`: never create a role or grant a membership
       grants             = optional(list(string)) # what the application may do, written as in `GRANT`
       probes             = optional(list(string)) # statements that the application runs
@@ -126,6 +127,7 @@ variable "policies" {
       role               = optional(string)       # the role that the secret may name, itself or its second user
       owner_role         = optional(string)       # the role that both users act as
       databases          = optional(list(string)) # where else the two users must have the same rights; default: all
+      connection_strings = optional(list(string)) # keys of the secret whose value is a `postgres://` URL
       create_users       = optional(bool)         # `false`: never create a role or grant a membership
       grants             = optional(list(string)) # what the application may do, written as in `GRANT`
       probes             = optional(list(string)) # statements that the application runs
@@ -209,6 +211,16 @@ variable "policies" {
       ]
     ]))
     error_message = "role, owner_role and each of databases have 1 to 63 bytes, as every name in PostgreSQL."
+  }
+  validation {
+    condition = alltrue(flatten([
+      for p in concat(values(var.secrets)[*].policy, values(var.policies)[*].policy) : [
+        for key in coalesce(p.connection_strings, []) : key != "" && !contains([
+          "engine", "host", "port", "dbname", "username", "password", "masterarn", "ssl", "rotation",
+        ], key)
+      ]
+    ]))
+    error_message = "connection_strings names other keys than the rotation's own, such as DATABASE_URL."
   }
   validation {
     condition = alltrue([

@@ -44,7 +44,7 @@ impl Inspection {
         Diagnosis {
             remedy,
             done: Vec::new(),
-            warnings: self.rotation.warnings(),
+            warnings: [self.rotation.warnings(), self.surroundings.expiring.clone()].concat(),
             versions: self.versions.clone(),
             sessions: self.surroundings.sessions.clone(),
             password_stored_as: self.surroundings.stored_as.clone(),
@@ -102,7 +102,7 @@ pub(super) async fn inspect(
         admin_reset: rotation.policy.admin_reset && rotation.admin_secret().is_some(),
     };
     Ok(Inspection {
-        surroundings: look_around(&rotation, &sessions).await,
+        surroundings: look_around(&rotation, &description, &sessions).await,
         rotation,
         findings,
         versions,

@@ -64,9 +64,12 @@ async fn check_secret(
     };
     let current = checks.run("secretsmanager:GetSecretValue", current).await?;
     let rotation = Rotation::of(context.config, current.clone(), "");
-    // This fails if the policy forbids what the value asks for, such as plaintext.
+    // This fails if the policy forbids what the value asks for, such as plaintext, and if the value
+    // holds the password twice.
     let rotation = rotation.and_then(|rotation| {
-        rotation.database(context, &rotation.current).map(drop).map(|()| rotation)
+        rotation.database(context, &rotation.current)?;
+        rotation.next_value(&rotation.new_password(context)?)?;
+        Ok(rotation)
     });
     let rotation = checks.note("value and policy", Duration::ZERO, rotation)?;
     checks.remark(rotation.warnings().join(" "));
@@ -103,6 +106,7 @@ async fn check_database(
     if let Err(error) = session.apply_admin_settings().await {
         checks.need::<()>("settings of the session", Err(error));
     } else {
+        checks.remark(rotation.expiring(context, &session).await.join(" "));
         match rotation.strategy {
             Strategy::SingleUser => check_single_user(context, rotation, &session, checks).await,
             Strategy::AlternatingUsers => {
@@ -246,10 +250,12 @@ impl Checks {
         if result.is_err() { self.note(check, Duration::ZERO, result) } else { result.ok() }
     }
 
-    /// Adds a remark to the last check, which passed.
+    /// Adds a remark to the last check that passed.
     fn remark(&mut self, message: String) {
-        if let Some(check) = self.0.last_mut() {
-            check.message = Some(clean::whole(message)).filter(|message| !message.is_empty());
+        let passed = self.0.iter_mut().rev().find(|check| check.passed);
+        if let Some(check) = passed.filter(|_| !message.is_empty()) {
+            let texts = [check.message.take().unwrap_or_default(), clean::whole(message)];
+            check.message = Some(texts.join(" ").trim_start().to_owned());
         }
     }
 }

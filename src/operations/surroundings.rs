@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::inspected_sessions::Sessions;
-use crate::database::sessions;
+use crate::database::{expiry, sessions};
 use crate::report::Schedule;
 use crate::rotation::Rotation;
+use crate::rotation::expiry::{NextRotation, warning};
 use crate::secret::store::Description;
 
 /// Facts for a person, on which no decision rests. What cannot be read is reported and stops
@@ -16,15 +17,21 @@ use crate::secret::store::Description;
 pub(super) struct Surroundings {
     pub(super) sessions: BTreeMap<String, u64>,
     pub(super) stored_as: BTreeMap<String, String>,
+    /// Passwords that end before the next rotation.
+    pub(super) expiring: Vec<String>,
     pub(super) not_visible: BTreeMap<&'static str, String>,
 }
 
-/// The open sessions and forms of storage, as far as the first open session may read them.
-pub(super) async fn look_around(rotation: &Rotation, sessions: &Sessions) -> Surroundings {
+/// The open sessions, forms of storage and ends of passwords, as far as the first open session may read them.
+pub(super) async fn look_around(
+    rotation: &Rotation,
+    description: &Description,
+    sessions: &Sessions,
+) -> Surroundings {
     let mut seen = Surroundings::default();
     let session = [&sessions.current, &sessions.pending, &sessions.older].into_iter().flatten();
     let Some(session) = session.into_iter().next() else { return seen };
-    let users = [rotation.current.credentials.username.as_str(), rotation.next_username.as_str()];
+    let users = rotation.users();
     match sessions::count(session, &users).await {
         Ok(count) => seen.sessions = count,
         Err(error) => drop(seen.not_visible.insert("Sessions", error.reason())),
@@ -32,6 +39,11 @@ pub(super) async fn look_around(rotation: &Rotation, sessions: &Sessions) -> Sur
     match sessions::stored_as(session, &users).await {
         Ok(stored_as) => seen.stored_as = stored_as,
         Err(error) => drop(seen.not_visible.insert("PasswordStoredAs", error.reason())),
+    }
+    let next = NextRotation::scheduled(description);
+    match expiry::read(session, &users).await {
+        Ok(ends) => seen.expiring = ends.iter().filter_map(|end| warning(end, next)).collect(),
+        Err(error) => drop(seen.not_visible.insert("ValidUntil", error.reason())),
     }
     seen
 }

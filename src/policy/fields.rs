@@ -10,7 +10,7 @@ use super::check::MOST_CHECKS;
 use super::grant::Grant;
 use super::probe::Probe;
 use super::strategy::Strategy;
-use super::values::{DatabaseName, Period, RoleName, StorageName};
+use super::values::{DatabaseName, Period, RoleName, StorageName, UrlKey};
 use crate::error::{Problem, clean};
 
 /// Grants or probes that a secret may declare: each costs round trips to the server.
@@ -27,6 +27,7 @@ pub(super) struct Fields {
     pub(super) trust_masterarn: Option<bool>,
     pub(super) owner_role: Option<RoleName>,
     pub(super) databases: Option<Vec<DatabaseName>>,
+    pub(super) connection_strings: Option<Vec<UrlKey>>,
     pub(super) create_users: Option<bool>,
     pub(super) grants: Option<Vec<Grant>>,
     pub(super) probes: Option<Vec<Probe>>,

@@ -26,7 +26,7 @@ use self::fields::{Fields, own_fields};
 use self::grant::Grant;
 use self::probe::Probe;
 pub(crate) use self::strategy::Strategy;
-use self::values::{DatabaseName, Period, RoleName, StorageName};
+use self::values::{DatabaseName, Period, RoleName, StorageName, UrlKey};
 use crate::error::Problem;
 use crate::secret::password::StorageForm;
 
@@ -70,6 +70,8 @@ pub(crate) struct Policy {
     /// The databases beside the secret's in which both users of a pair have to be each other's
     /// equals; `None`: all of them.
     pub(crate) databases: Option<Vec<String>>,
+    /// The keys of the document whose values are URLs with the login in them.
+    pub(crate) connection_strings: Vec<String>,
     /// What the application needs, checked before a credential is promoted.
     pub(crate) grants: Vec<Grant>,
     /// Statements that the application runs, planned before a credential is promoted.
@@ -192,6 +194,11 @@ impl Policies {
                 .databases
                 .or(base.databases)
                 .map(|names| names.into_iter().map(|DatabaseName(name)| name).collect()),
+            connection_strings: best
+                .connection_strings
+                .or(base.connection_strings)
+                .map(|keys| keys.into_iter().map(|UrlKey(key)| key).collect())
+                .unwrap_or_default(),
             grants_of_secret: own.grants.is_some(),
             grants: own.grants.or(best.grants).or(base.grants).unwrap_or_default(),
             probes_of_secret: own.probes.is_some(),
@@ -371,6 +378,7 @@ mod tests {
             "trust_masterarn",
             "owner_role",
             "databases",
+            "connection_strings",
             "create_users",
             "retire_after",
             "max_refused_logins",
@@ -423,6 +431,8 @@ mod tests {
             (r#"{"defaults":{"retire_after":"1 Tag ü"}}"#, "such as \"24h\""),
             (r#"{"defaults":{"owner_role":""}}"#, "a role's name has 1 to 63 bytes"),
             (r#"{"defaults":{"databases":[""]}}"#, "a database's name has 1 to 63 bytes"),
+            (r#"{"defaults":{"connection_strings":["url",""]}}"#, "\"\" in connection_strings"),
+            (r#"{"defaults":{"connection_strings":["password"]}}"#, "is not the key of a URL"),
             (r#"{"defaults":{"databases":"shop"}}"#, "expected a sequence"),
             (r#"{"defaults":{"create_users":"no"}}"#, "invalid type"),
             (r#"{"defaults":{"password_storage":"plain"}}"#, "unknown variant `plain`"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::Problem;
-use crate::secret::credentials::MAX_NAME_BYTES;
+use crate::secret::credentials::{KEYS, MAX_NAME_BYTES};
 use crate::secret::password::StorageForm;
 
 /// A role's name, short enough that PostgreSQL keeps all of it.
@@ -17,6 +17,11 @@ pub(super) struct RoleName(pub(super) String);
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct DatabaseName(pub(super) String);
+
+/// A key of a document whose value is a URL with the login in it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct UrlKey(pub(super) String);
 
 /// A whole number of seconds, minutes, hours or days, such as `24h`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -47,6 +52,17 @@ impl TryFrom<String> for DatabaseName {
 
     fn try_from(name: String) -> Result<Self, Problem> {
         name_of("database", name).map(Self)
+    }
+}
+
+impl TryFrom<String> for UrlKey {
+    type Error = Problem;
+
+    fn try_from(key: String) -> Result<Self, Problem> {
+        if key.is_empty() || KEYS.contains(&key.as_str()) {
+            return Err(format!("{key:?} in connection_strings is not the key of a URL").into());
+        }
+        Ok(Self(key))
     }
 }
 

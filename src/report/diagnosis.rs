@@ -14,7 +14,8 @@ pub(crate) struct Diagnosis {
     pub(crate) remedy: Remedy,
     /// What was done, in order.
     pub(crate) done: Vec<Remedy>,
-    /// What the secret asks for and the policy overrules.
+    /// What a person should know: what the secret asks for and the policy overrules, keys that are
+    /// not read, and passwords that end soon.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
     /// The versions with a label at the start.

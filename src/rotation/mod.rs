@@ -3,8 +3,10 @@
 
 pub(crate) mod admin;
 pub(crate) mod equality;
+pub(crate) mod expiry;
 pub(crate) mod labels;
 pub(crate) mod lock;
+mod next_value;
 pub(crate) mod pair_plan;
 mod pair_warnings;
 pub(crate) mod passwords;
@@ -109,9 +111,9 @@ impl Rotation {
         self.policy.admin(self.current.credentials.masterarn.as_deref())
     }
 
-    /// Sentences about what the secret asks for and the policy overrules.
+    /// Sentences about what the secret asks for and does not get, and about keys that are not read.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        trust::warnings(self)
+        trust::warnings(self).into_iter().chain(self.lookalikes()).collect()
     }
 
     /// The error of a problem with the current value.
@@ -138,8 +140,7 @@ impl Rotation {
             (&pending.credentials.username, &self.current.credentials.username);
         let copy = admission == Admission::NextUserOrCopy && username == current;
         let label = labels::version(store::PENDING, &pending.id);
-        let fault = if let Some(key) = strategy::mismatch(&self.current.document, &pending.document)
-        {
+        let fault = if let Some(key) = self.mismatch(&pending) {
             RotationFault::PendingMismatch { label, key }
         } else if *username != self.next_username && !copy {
             RotationFault::PendingUsername {
@@ -160,16 +161,20 @@ impl Rotation {
     pub(crate) fn admit_previous(&self, previous: Version) -> Result<SecretVersion, Error> {
         let previous = SecretVersion::parse(previous, store::PREVIOUS)?;
         let label = labels::version(store::PREVIOUS, &previous.id);
-        let fault =
-            if let Some(key) = strategy::mismatch(&self.current.document, &previous.document) {
-                RotationFault::PendingMismatch { label, key }
-            } else if previous.credentials.username != self.next_username {
-                let (strategy, expected) = (self.strategy.name(), self.next_username.clone());
-                RotationFault::PendingUsername { label, strategy, expected }
-            } else {
-                return Ok(previous);
-            };
+        let fault = if let Some(key) = self.mismatch(&previous) {
+            RotationFault::PendingMismatch { label, key }
+        } else if previous.credentials.username != self.next_username {
+            let (strategy, expected) = (self.strategy.name(), self.next_username.clone());
+            RotationFault::PendingUsername { label, strategy, expected }
+        } else {
+            return Ok(previous);
+        };
         Err(fault.of(&self.secret))
+    }
+
+    fn mismatch(&self, other: &SecretVersion) -> Option<String> {
+        let urls = &self.policy.connection_strings;
+        strategy::mismatch(&self.current.document, &other.document, urls)
     }
 
     /// The pending version.

@@ -43,8 +43,13 @@ pub(crate) fn is_of_pair(username: &str, role: &str) -> bool {
 /// A key other than the login in which a pending value differs from the current one.
 ///
 /// Every key counts: the application reads them all, and a rotation must not change one unnoticed.
-pub(crate) fn mismatch(current: &Document, pending: &Document) -> Option<String> {
-    current.difference(pending, &["username", "password"]).map(clean::name)
+/// Only the URLs under `connection_strings` may hold another login too.
+pub(crate) fn mismatch(
+    current: &Document,
+    pending: &Document,
+    connection_strings: &[String],
+) -> Option<String> {
+    current.difference(pending, &["username", "password"], connection_strings).map(clean::name)
 }
 
 #[cfg(test)]

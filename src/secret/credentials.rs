@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::document::Document;
 use super::password::Password;
-use crate::error::Problem;
+use crate::error::{Problem, clean};
 
 /// The longest name in bytes. PostgreSQL silently cuts longer ones off (NAMEDATALEN - 1).
 pub(crate) const MAX_NAME_BYTES: usize = 63;
@@ -14,6 +14,9 @@ const MAX_HOST_BYTES: usize = 253;
 const MAX_ARN_BYTES: usize = 2048;
 pub(crate) const DEFAULT_PORT: u16 = 5432;
 const DEFAULT_DBNAME: &str = "postgres";
+/// The keys of a document that this function reads.
+pub(crate) const KEYS: [&str; 9] =
+    ["engine", "host", "port", "dbname", "username", "password", "masterarn", "ssl", "rotation"];
 const ENGINES: [&str; 2] = ["postgres", "aurora-postgresql"];
 
 /// The login of an application.
@@ -61,7 +64,7 @@ impl Credentials {
         }
         Ok(Self {
             server: Server {
-                host: host(document)?.ok_or_else(|| missing("host"))?,
+                host: host(document)?.ok_or_else(|| missing(document, "host"))?,
                 port: port(document)?.unwrap_or(DEFAULT_PORT),
                 dbname: dbname(document)?.unwrap_or_else(|| DEFAULT_DBNAME.to_owned()),
                 ssl: ssl(document)?,
@@ -90,6 +93,22 @@ impl AdminCredentials {
     }
 }
 
+/// The key of ours that this one almost is, as other tools spell it.
+pub(crate) fn lookalike(key: &str) -> Option<&'static str> {
+    if KEYS.contains(&key) {
+        return None;
+    }
+    let plain: String = key.chars().filter(|c| !"-_ ".contains(*c)).collect();
+    match plain.to_ascii_lowercase().as_str() {
+        "user" => Some("username"),
+        "pass" | "passwd" | "pwd" => Some("password"),
+        "database" | "databasename" | "db" => Some("dbname"),
+        "hostname" => Some("host"),
+        "masterarn" | "mastersecretarn" => Some("masterarn"),
+        plain => KEYS.into_iter().find(|ours| *ours == plain),
+    }
+}
+
 /// A non-empty string. JSON's `null` counts as absent.
 fn text(document: &Document, key: &'static str) -> Result<Option<String>, Problem> {
     let Some(raw) = document.raw(key) else { return Ok(None) };
@@ -105,7 +124,7 @@ fn text(document: &Document, key: &'static str) -> Result<Option<String>, Proble
 }
 
 fn required(document: &Document, key: &'static str) -> Result<String, Problem> {
-    text(document, key)?.ok_or_else(|| missing(key))
+    text(document, key)?.ok_or_else(|| missing(document, key))
 }
 
 fn username(document: &Document) -> Result<String, Problem> {
@@ -122,7 +141,7 @@ fn username(document: &Document) -> Result<String, Problem> {
 
 fn password(document: &Document) -> Result<Password, Problem> {
     match document.raw("password").map(|raw| serde_json::from_str::<Option<Scalar>>(raw.get())) {
-        None | Some(Ok(None)) => Err(missing("password")),
+        None | Some(Ok(None)) => Err(missing(document, "password")),
         Some(Ok(Some(Scalar::Text(text)))) => {
             let password = Password::new(text);
             password
@@ -199,8 +218,15 @@ enum Scalar {
     Text(String),
 }
 
-fn missing(key: &str) -> Problem {
-    format!("the key {key:?} is missing.").into()
+fn missing(document: &Document, key: &str) -> Problem {
+    let mut keys = document.keys();
+    match keys.find(|other| lookalike(other) == Some(key)) {
+        Some(other) => {
+            format!("the key {key:?} is missing. Rename {:?} to {key:?}.", clean::name(other))
+        }
+        None => format!("the key {key:?} is missing."),
+    }
+    .into()
 }
 
 #[cfg(test)]
@@ -267,6 +293,27 @@ mod tests {
             assert!(error.contains(expected), "{key} {value}: {error}");
             assert!(!error.contains("canary"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_almost_ours_is_recognised() {
+        for (key, ours) in [
+            ("masterArn", Some("masterarn")),
+            ("master_secret_arn", Some("masterarn")),
+            ("database", Some("dbname")),
+            ("dbName", Some("dbname")),
+            ("user", Some("username")),
+            ("Password", Some("password")),
+            ("HOST", Some("host")),
+            ("host", None),
+            ("hosts", None),
+            ("dbInstanceIdentifier", None),
+            ("readHost", None),
+        ] {
+            assert_eq!(lookalike(key), ours, "{key}");
+        }
+        let error = Credentials::read(&document(&FULL.replace("username", "user"))).unwrap_err();
+        assert!(error.to_string().contains("missing. Rename \"user\" to \"username\""), "{error}");
     }
 
     #[test]

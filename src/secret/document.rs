@@ -9,6 +9,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::connection_string::ConnectionString;
+use super::occurrence::holds;
 use super::password::Password;
 use crate::error::{Problem, clean};
 
@@ -47,39 +49,130 @@ impl Document {
         self.raw("rotation")
     }
 
-    /// The document with another login and every other member unchanged.
+    /// The document with another login, also in the URLs under `connection_strings`, and every
+    /// other member unchanged.
     ///
     /// # Errors
-    /// A string cannot be written as JSON, which does not happen with parsed strings.
+    /// A [`Problem`] that names the key of a URL without a login that can be found.
     pub(crate) fn with_login(
         &self,
         username: &str,
         password: &Password,
-    ) -> Result<SecretString, serde_json::Error> {
+        connection_strings: &[String],
+    ) -> Result<Self, Problem> {
+        let raw =
+            |text: &str| serde_json::value::to_raw_value(text).map_err(|error| format!("{error}."));
         let mut document = self.clone();
         for (key, value) in &mut document.0 {
             match key.as_str() {
-                "username" => *value = serde_json::value::to_raw_value(username)?,
-                "password" => *value = serde_json::value::to_raw_value(password.expose_secret())?,
+                "username" => *value = raw(username)?,
+                "password" => *value = raw(password.expose_secret())?,
+                key if connection_strings.iter().any(|name| name == key) => {
+                    let Some(url) = self.url(key)? else { continue };
+                    let url = ConnectionString::parse(&url).map_err(of_key(key))?;
+                    *value = raw(&url.with_login(username, password))?;
+                }
                 _ => {}
             }
         }
-        serde_json::to_string(&document).map(SecretString::from)
+        Ok(document)
     }
 
-    /// The first key outside `except` whose values differ in the two documents.
-    pub(crate) fn difference<'a>(&'a self, other: &'a Self, except: &[&str]) -> Option<&'a str> {
+    /// The document as JSON.
+    ///
+    /// # Errors
+    /// A string cannot be written as JSON, which does not happen with parsed strings.
+    pub(crate) fn to_json(&self) -> Result<SecretString, serde_json::Error> {
+        serde_json::to_string(self).map(SecretString::from)
+    }
+
+    /// Checks the URLs under `connection_strings`: each is one, and its username is known.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the key.
+    pub(crate) fn check_urls(
+        &self,
+        connection_strings: &[String],
+        known: impl Fn(&str) -> bool,
+    ) -> Result<(), Problem> {
+        for key in connection_strings {
+            let Some(url) = self.url(key)? else { continue };
+            if !ConnectionString::parse(&url).map_err(of_key(key))?.username_is(&known) {
+                let problem = "names another user than the secret, and connection_strings would \
+                               change it. Correct the URL, or remove it from connection_strings.";
+                return Err(of_key(key)(problem.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first key of `connection_strings` whose URL does not hold this login.
+    pub(crate) fn stale_url<'a>(
+        &self,
+        connection_strings: &'a [String],
+        username: &str,
+        password: &Password,
+    ) -> Option<&'a str> {
+        let stale = |key: &&String| {
+            let url = self.url(key).ok().flatten();
+            url.is_some_and(|url| {
+                ConnectionString::parse(&url).is_ok_and(|url| !url.has_login(username, password))
+            })
+        };
+        connection_strings.iter().find(stale).map(String::as_str)
+    }
+
+    /// The first key outside `except` with the password, plain or percent-encoded, in a string
+    /// anywhere in its value.
+    pub(crate) fn key_with(&self, password: &Password, except: &[&str]) -> Option<&str> {
+        let password = password.expose_secret();
+        let others = self.0.iter().filter(|(key, _)| !except.contains(&key.as_str()));
+        let mut found = others.filter(|(_, value)| {
+            serde_json::from_str(value.get()).is_ok_and(|value| holds(&value, password))
+        });
+        found.next().map(|(key, _)| key.as_str())
+    }
+
+    /// Every key, in order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// The text of a URL. JSON's `null` counts as absent.
+    fn url(&self, key: &str) -> Result<Option<String>, Problem> {
+        let Some(raw) = self.raw(key) else { return Ok(None) };
+        serde_json::from_str(raw.get())
+            .map_err(|_| of_key(key)("is not a string, as connection_strings says.".into()))
+    }
+
+    /// The first key outside `except` whose values differ in the two documents. URLs under
+    /// `connection_strings` may differ in their login.
+    pub(crate) fn difference<'a>(
+        &'a self,
+        other: &'a Self,
+        except: &[&str],
+        connection_strings: &[String],
+    ) -> Option<&'a str> {
         // Values that serde_json cannot hold, such as 1e400, are compared as text.
         let parsed = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
-        let same = |a: &RawValue, b: &RawValue| {
-            a.get() == b.get() || parsed(a).is_some_and(|a| Some(a) == parsed(b))
+        let same_url = |key: &str| {
+            let [ours, theirs] = [self, other].map(|document| {
+                let url = document.url(key).ok().flatten()?;
+                ConnectionString::parse(&url).ok().map(|url| url.without_login())
+            });
+            ours.is_some() && ours == theirs
+        };
+        let same = |key: &str, a: &RawValue, b: &RawValue| {
+            a.get() == b.get()
+                || parsed(a).is_some_and(|a| Some(a) == parsed(b))
+                || connection_strings.iter().any(|name| name == key) && same_url(key)
         };
         let index = |document: &'a Self| -> HashMap<&'a str, &'a RawValue> {
             document.0.iter().map(|(key, value)| (key.as_str(), &**value)).collect()
         };
         let (ours, theirs) = (index(self), index(other));
         let equal = |key: &str| match (ours.get(key), theirs.get(key)) {
-            (Some(a), Some(b)) => same(a, b),
+            (Some(a), Some(b)) => same(key, a, b),
             _ => false,
         };
         self.0
@@ -96,6 +189,10 @@ impl Document {
 }
 
 const REPEATED_KEY: &str = "repeated key";
+
+fn of_key(key: &str) -> impl Fn(Problem) -> Problem {
+    move |problem| format!("the key {:?} {problem}", clean::name(key)).into()
+}
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -159,7 +256,9 @@ mod tests {
             r#""n":12345678901234567890.123456789,"password":"old","e":"\u00e9\/é","#,
             r#""t":[true,null],"":""}"#
         );
-        let new = document(text).with_login("app", &Password::new("n\"e\\w".to_owned())).unwrap();
+        let password = Password::new("n\"e\\w".to_owned());
+        let new = document(text).with_login("app", &password, &[]).unwrap();
+        let new = new.to_json().unwrap();
         assert_eq!(new.expose_secret(), text.replace("\"old\"", r#""n\"e\\w""#));
     }
 
@@ -203,7 +302,7 @@ mod tests {
             (&current.replace("\"n\"", "\"more\":1,\"n\""), Some("more")),
         ] {
             assert_eq!(
-                document(current).difference(&document(other), &["password"]),
+                document(current).difference(&document(other), &["password"], &[]),
                 expected,
                 "{other}"
             );

@@ -16,13 +16,11 @@ pub(crate) async fn run(
     request: &StepRequest,
 ) -> Result<StepResult, Error> {
     if let Some(pending) = &rotation.pending {
-        return Ok(kept(pending));
+        return kept(rotation, pending);
     }
     let username = &rotation.next_username;
     let password = rotation.new_password(context)?;
-    let value = rotation.current.document.with_login(username, &password);
-    let value = value
-        .map_err(|error| rotation.not_stored(format!("the new value is not JSON: {error}")))?;
+    let value = rotation.next_value(&password)?;
     let rotation_token = request.rotation_token.as_ref();
     let put = context
         .store
@@ -44,13 +42,14 @@ pub(crate) async fn run(
                         .to_owned(),
                 )
             })?;
-            rotation.admit(pending, Admission::NextUser).map(|pending| kept(&pending))
+            kept(rotation, &rotation.admit(pending, Admission::NextUser)?)
         }
     }
 }
 
-fn kept(pending: &SecretVersion) -> StepResult {
+fn kept(rotation: &Rotation, pending: &SecretVersion) -> Result<StepResult, Error> {
+    rotation.ensure_one_login(pending)?;
     let username = &pending.credentials.username;
     let message = format!("The version already has a value for role {username:?}, which was kept.");
-    StepResult::new(Outcome::Kept, message)
+    Ok(StepResult::new(Outcome::Kept, message))
 }

@@ -111,6 +111,7 @@ async fn test(
             }
             (checked, _) => (checked?.complete(session)?, Vec::new()),
         };
+        let warnings = [warnings, rotation.expiring(context, session).await].concat();
         return Ok(LoginTest { acts_as, equal: false, checks, warnings });
     }
     let checked = checked?;
@@ -120,5 +121,6 @@ async fn test(
     compared.acts_as_the_owner(rotation, host)?;
     let checks = checked.complete(session)?;
     compared.can_do_as_much(&current.username, host, EXAMPLES)?;
-    Ok(LoginTest { acts_as, equal: true, checks, warnings: compared.warnings() })
+    let warnings = [compared.warnings(), rotation.expiring(context, session).await].concat();
+    Ok(LoginTest { acts_as, equal: true, checks, warnings })
 }

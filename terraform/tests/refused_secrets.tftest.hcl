@@ -170,6 +170,17 @@ run "an_owner_role_that_postgresql_would_cut" {
   expect_failures = [var.policies]
 }
 
+run "a_url_in_the_password" {
+  command = plan
+  variables {
+    secrets = { app = {
+      secret_arn = "${var.secret}shop/app-AbCdEf"
+      policy     = { connection_strings = ["DATABASE_URL", "password"] }
+    } }
+  }
+  expect_failures = [var.policies]
+}
+
 run "a_port_without_a_host" {
   command = plan
   variables {
@@ -237,6 +248,7 @@ run "a_policy_with_every_field_that_has_a_rule" {
       role               = "app"
       owner_role         = "app_owner"
       databases          = ["shop", "stock"]
+      connection_strings = ["DATABASE_URL"]
       rotation_host      = "writer.internal"
       rotation_port      = 65535
       max_refused_logins = 255

@@ -68,3 +68,18 @@ async fn alternating_users_are_rotated_and_recovered_without_them() {
     let pair = Pair::edited(|document| document["dbname"] = json!(dbname)).await;
     assert_all_works(&Function::start(&[]), &pair.application).await;
 }
+
+#[tokio::test]
+async fn the_end_of_passwords_that_cannot_be_read_is_named() {
+    let dbname = own_database().await;
+    let postgres = &world().postgres;
+    let admin = postgres.login_to(&dbname, "postgres", &postgres.admin_password).await.unwrap();
+    let sql = "REVOKE SELECT ON pg_catalog.pg_roles FROM PUBLIC";
+    admin.batch_execute(sql).await.unwrap();
+    let application = Application::edited(|document| document["dbname"] = json!(dbname)).await;
+    let event = json!({"Operation": "status", "SecretId": application.secret});
+    let status = Function::start(&[]).invoke(event).await.unwrap();
+    assert_eq!(status["Remedy"], "Nothing", "{status}");
+    let hidden = status["NotVisible"]["ValidUntil"].as_str().unwrap();
+    assert_eq!(hidden, "42501: permission denied for view pg_roles", "{status}");
+}
