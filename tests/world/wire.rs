@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use super::application::Application;
 use super::postgres::{PLAINTEXT_ROLES, admin};
@@ -35,6 +36,8 @@ pub enum Fault {
     Orphan,
     /// The login is one to this database.
     Database(String),
+    /// The login waits for the notification.
+    Hold(Arc<Notify>),
 }
 
 /// What fails.
@@ -241,6 +244,7 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, edit: Option<Edit>) -> Opt
     let mut break_when_accepted = false;
     match fault {
         Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Hold(released)) => released.notified().await,
         Some(Fault::BreakBefore) => return None,
         Some(Fault::Refuse(code)) => return refuse(&mut to_client, "FATAL", code, b"").await,
         Some(Fault::BreakAfter) => break_when_accepted = true,
