@@ -21,6 +21,7 @@ mod documentation;
 mod fallbacks;
 mod faults;
 mod inputs;
+mod logins;
 mod operations;
 mod parity;
 mod poolers;

@@ -98,7 +98,7 @@ impl Database<'_> {
         let mut refusal = None;
         let (opened, progress) = loop {
             let progress = Progress::start();
-            let opened = Box::pin(self.open(role, password, purpose, &progress)).await;
+            let opened = Box::pin(self.open(role, password, &progress)).await;
             match opened {
                 Err(failure) if self.comes_up(&failure, refusal.is_some()) => {
                     refusal = Some(failure);
@@ -122,7 +122,19 @@ impl Database<'_> {
                 tracing::debug!(db.role = role, db.host = host, operation, "logged in");
                 let authentication = progress.authentication();
                 let deadline = self.deadline;
-                Ok(Login::Accepted(Session::new(opened, role, host, authentication, deadline)))
+                let session = Session::new(opened, role, host, authentication, deadline);
+                // Before any other statement.
+                let pinned = match purpose {
+                    Purpose::Administer => session.apply_admin_settings().await,
+                    Purpose::Application => Ok(()),
+                };
+                match pinned {
+                    Ok(()) => Ok(Login::Accepted(session)),
+                    Err(error) => {
+                        session.close().await;
+                        Err(error)
+                    }
+                }
             }
             Err(refusal @ (DatabaseFault::LoginRejected, _)) => {
                 Ok(Login::Rejected(failed(refusal)))
@@ -147,10 +159,10 @@ impl Database<'_> {
         &self,
         role: &str,
         password: &Password,
-        purpose: Purpose,
         progress: &Progress,
     ) -> Result<Opened, Failure> {
         let (target, until) = (&self.target, self.login_until);
+        let marker = format!("{:016x}", rand::random::<u64>());
         let mut config = Config::new();
         let binding =
             if target.proof_required { ChannelBinding::Require } else { ChannelBinding::Prefer };
@@ -160,7 +172,7 @@ impl Database<'_> {
             .dbname(&target.dbname)
             .application_name(APPLICATION_NAME)
             .channel_binding(binding)
-            .options(startup_options(purpose, self.deadline));
+            .options(startup_options(&marker, self.deadline));
         if target.proof_required {
             progress.watch.require(LEAST_ITERATIONS);
         }
@@ -177,7 +189,7 @@ impl Database<'_> {
             let login = Box::pin(config.connect_raw(stream, NoTls));
             let (client, connection) = self.in_time(peer, login).await?.map_err(failed)?;
             let (connection, allowance) = (serve(connection), progress.allowance.clone());
-            return Ok(Opened { client, connection, peer, allowance });
+            return Ok(Opened { client, connection, peer, allowance, marker });
         };
         config.ssl_mode(SslMode::Require);
         let connector = self
@@ -188,7 +200,7 @@ impl Database<'_> {
         let login = Box::pin(config.connect_raw(stream, Watched { connector, progress }));
         let (client, connection) = self.in_time(peer, login).await?.map_err(failed)?;
         let (connection, allowance) = (serve(connection), progress.allowance.clone());
-        Ok(Opened { client, connection, peer, allowance })
+        Ok(Opened { client, connection, peer, allowance, marker })
     }
 
     /// Waits for the server to log in, as long as the invocation allows.

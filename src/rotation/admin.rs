@@ -200,8 +200,6 @@ async fn refusal(
     secret_session: Option<&Session>,
     role: &str,
 ) -> Result<Option<&'static str>, Error> {
-    // First: this proves that the session has our options before it uses the admin's rights.
-    admin.ensure_pinned().await?;
     if let Some(secret_session) = secret_session
         && !role::same_server(admin, secret_session).await?
     {
