@@ -1,11 +1,18 @@
 //! What every step and operation gets.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::database::tls::Tls;
+use crate::database::{Database, SlowLogins, Target};
 use crate::deadline::Deadline;
 use crate::secret::store::Store;
+
+/// The time that a change of a password keeps for its proof and its way back.
+pub(crate) const TIME_TO_CHANGE: Duration = Duration::from_secs(10);
+/// The longest wait for a login. A paused database wakes up within half of it.
+const LONGEST_LOGIN: Duration = Duration::from_mins(1);
 
 /// What every step and operation of one invocation gets.
 #[derive(Debug)]
@@ -17,6 +24,21 @@ pub(crate) struct Context<'a> {
     pub(crate) refused_logins: &'a RefusedLogins,
     /// The ARN by which the function was invoked.
     pub(crate) function_arn: &'a str,
+    pub(crate) slow_logins: &'a SlowLogins,
+}
+
+impl<'a> Context<'a> {
+    /// The database at `target`. A login waits as long as the invocation allows, but leaves the
+    /// time of a change.
+    pub(crate) fn database(&self, target: Target) -> Database<'a> {
+        Database {
+            tls: self.tls,
+            slow_logins: self.slow_logins,
+            target,
+            deadline: self.deadline,
+            login_until: self.deadline.keeping(TIME_TO_CHANGE).at_most(LONGEST_LOGIN),
+        }
+    }
 }
 
 /// Counts the failed logins of an invocation. Each is a line in the server's log.

@@ -37,6 +37,15 @@ impl Deadline {
         Self(self.0.checked_sub(duration).unwrap_or(self.0))
     }
 
+    /// A deadline that keeps this much time for what has to follow, and at most half of what is
+    /// left. If less than that is left, nothing will follow, and nothing is kept.
+    pub(crate) fn keeping(self, duration: Duration) -> Self {
+        if !self.leaves(duration) {
+            return self;
+        }
+        self.earlier_by(duration.min(self.remaining(Duration::MAX) / 2))
+    }
+
     /// This deadline, or one in this much time, whichever comes first.
     pub(crate) fn at_most(self, duration: Duration) -> Self {
         Self(self.0.min(Instant::now() + duration))
@@ -65,5 +74,20 @@ impl Deadline {
         tokio::time::timeout(allowed, future)
             .await
             .map_err(|_| Elapsed { waited: allowed, cut_short: allowed < cap })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_keeps_its_time_where_there_is_enough() {
+        let kept = Duration::from_secs(10);
+        for (left, waits) in [(900.0, 890.0), (60.0, 50.0), (30.0, 20.0), (12.0, 6.0), (9.0, 9.0)] {
+            let deadline = Deadline::after(Duration::from_secs_f32(left));
+            let found = deadline.keeping(kept).remaining(Duration::MAX).as_secs_f32();
+            assert!((found - waits).abs() < 0.5, "{left} s: {found} s");
+        }
     }
 }

@@ -43,6 +43,7 @@ use serde_json::value::RawValue;
 
 use crate::config::{Config, LogFormat};
 use crate::context::{Context, RefusedLogins};
+use crate::database::SlowLogins;
 use crate::database::tls::Tls;
 use crate::deadline::Deadline;
 use crate::error::Error;
@@ -146,8 +147,9 @@ async fn handle(
     refused_logins: &RefusedLogins,
 ) -> Result<Answer, Error> {
     let store = Store::new(app.client.clone(), deadline);
-    let (config, tls) = (&app.config, &app.tls);
-    let context = Context { config, tls, store, deadline, refused_logins, function_arn };
+    let (config, tls, slow_logins) = (&app.config, &app.tls, &SlowLogins::default());
+    let context =
+        Context { config, tls, store, deadline, refused_logins, slow_logins, function_arn };
     match event {
         Event::Step(request) => steps::run(&context, request).await.map(Answer::Step),
         Event::Operation(request) => {

@@ -12,7 +12,7 @@ const IMPORTS: [(&str, &[&str]); 22] = [
         &[
             "config",
             "context",
-            "database::tls",
+            "database",
             "deadline",
             "error",
             "event",
@@ -36,7 +36,7 @@ const IMPORTS: [(&str, &[&str]); 22] = [
         "rotation",
         &["config", "context", "database", "deadline", "error", "policy", "report", "secret"],
     ),
-    ("context", &["config", "database::tls", "deadline", "secret::store"]),
+    ("context", &["config", "database", "deadline", "secret::store"]),
     ("telemetry", &["config", "error", "event", "policy", "report"]),
     ("last_words", &["config"]),
     ("report", &["event", "policy"]),

@@ -2,15 +2,17 @@
 //! expects a kind of its own and advice.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::postgres::{Cluster, HOST, REFUSED_ROLES, Settings, Standby, admin, free_port};
 use crate::world::wire::{Fault, Wire};
-use crate::world::{unique, world};
+use crate::world::{eventually, unique, world};
 
 /// `setSecret` fails with that kind and these texts, and changes nothing.
 pub(crate) async fn assert_set_secret_fails(
@@ -174,23 +176,70 @@ async fn a_server_that_never_answers_is_given_up_before_lambda_kills_the_functio
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
+/// A server with the role of an application, which its secret names.
+async fn standby(of: Standby) -> (Cluster, Function, Application) {
+    let role = unique("app_");
+    let prepare = format!("CREATE ROLE {role} LOGIN PASSWORD 'on the standby'");
+    let server = Cluster::start(&Settings { standby: Some(of), prepare, ..Settings::default() });
+    let function = Function::start(&[("CA_BUNDLE_FILE", &server.ca_file.display().to_string())]);
+    let application = Application::for_role(&role, "on the standby", |document| {
+        document["port"] = json!(server.port);
+    })
+    .await;
+    (server, function, application)
+}
+
 #[tokio::test]
-async fn a_standby_and_a_server_that_is_starting_up_are_told_apart() {
-    for (standby, kind, text) in [
-        (Standby::Readable, "DatabaseReadOnly", "standby"),
-        (Standby::Closed, "DatabaseNotAccepting", "starting up"),
-    ] {
-        let role = unique("app_");
-        let prepare = format!("CREATE ROLE {role} LOGIN PASSWORD 'on the standby'");
-        let server =
-            Cluster::start(&Settings { standby: Some(standby), prepare, ..Settings::default() });
-        let function =
-            Function::start(&[("CA_BUNDLE_FILE", &server.ca_file.display().to_string())]);
-        let application = Application::for_role(&role, "on the standby", |document| {
-            document["port"] = json!(server.port);
-        })
-        .await;
-        assert_set_secret_fails(&application, &function, kind, &[text]).await;
+async fn a_standby_is_told_apart() {
+    let (_server, function, application) = standby(Standby::Readable).await;
+    assert_set_secret_fails(&application, &function, "DatabaseReadOnly", &["standby"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_starting_up_is_waited_for() {
+    let (server, function, application) = standby(Standby::Closed).await;
+    function.set_timeout(Duration::from_secs(3));
+    let texts = ["is starting up", "57P03", "and was asked for 2."];
+    assert_set_secret_fails(&application, &function, "DatabaseNotAccepting", &texts).await;
+
+    function.set_timeout(Duration::from_secs(30));
+    let token = application.version_with("AWSPENDING").await.unwrap();
+    let refusals = || server.log().matches("FATAL:").count();
+    let before = refusals();
+    let came_up = async {
+        eventually("two more attempts", async || (refusals() > before + 1).then_some(())).await;
+        server.promote();
+    };
+    let (report, ()) = tokio::join!(application.step(&function, "setSecret", &token), came_up);
+    assert_eq!(report.unwrap()["Outcome"], "Rehearsed");
+}
+
+#[tokio::test]
+async fn a_database_that_wakes_up_is_waited_for_and_the_wait_is_said() {
+    let (wire, awake) = (Wire::idle(), Arc::new(Notify::new()));
+    let application = wire.application(|_| {}).await;
+    let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
+    let function = Function::start(&[("ROTATION_POLICY", &policy)]);
+    function.set_timeout(Duration::from_mins(1));
+    let token = application.begin().await;
+    application.steps(&function, &["createSecret"], &token).await;
+    wire.arm_login(1, Fault::Hold(Arc::clone(&awake)));
+    let wake_up = async {
+        eventually("a login", async || (wire.hits() > 0).then_some(())).await;
+        tokio::time::sleep(Duration::from_millis(3_100)).await;
+        awake.notify_one();
+    };
+    let (report, ()) = tokio::join!(application.step(&function, "setSecret", &token), wake_up);
+    let warning = report.unwrap()["Warnings"][0].as_str().unwrap().to_owned();
+    let took = format!("login with AWSCURRENT to {HOST}:{} took 3.", wire.port);
+    assert!(warning.contains(&took) && warning.contains("pauses when idle"), "{warning}");
+
+    wire.arm_login(1, Fault::Hold(Arc::clone(&awake)));
+    let event = json!({"Operation": "preflight", "SecretId": application.name});
+    function.set_timeout(Duration::from_secs(2));
+    let report = function.invoke(event).await.unwrap().to_string();
+    for text in ["accepted the connection, and then no answer within 1.", "75 s"] {
+        assert!(report.contains(text), "{text}: {report}");
     }
 }
 

@@ -24,6 +24,7 @@ mod fallbacks;
 mod faults;
 mod fleet_command;
 mod inputs;
+mod logins;
 mod operations;
 mod parity;
 mod poolers;

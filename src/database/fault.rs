@@ -14,8 +14,11 @@ pub(super) enum Phase {
     Statement,
 }
 
+/// A fault and the message that may be shown with it.
+pub(super) type Failure = (DatabaseFault, Detail);
+
 /// The fault, and the message that may be shown with it.
-pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> (DatabaseFault, Detail) {
+pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> Failure {
     if let Some(error) = error.as_db_error() {
         let fault = match phase {
             Phase::Login => at_login(error),

@@ -1,28 +1,29 @@
 //! A login: the server accepts the password, refuses it, or an error says why neither is known.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Config, Connection, NoTls};
 
 use super::allowance;
-use super::fault::{self, Phase};
+use super::dial::{dial, within};
+use super::fault::{self, Failure, Phase};
 use super::progress::{Part, Progress, Watched};
 use super::session::{Opened, Session};
 use super::settings::{APPLICATION_NAME, Purpose, startup_options};
+use super::slow_logins::SlowLogins;
 use super::target::Target;
 use super::tls::Tls;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Elapsed};
 use crate::error::{DatabaseFault, Detail, Error};
 use crate::secret::password::Password;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// PostgreSQL's own number. A false server could ask for one, and guess at the proof.
 const LEAST_ITERATIONS: u32 = 4096;
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause before a server that is starting up is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Whether the server accepts a password. Every other failure is an error and decides nothing.
 #[derive(Debug)]
@@ -49,11 +50,20 @@ impl Login {
 #[derive(Debug)]
 pub(crate) struct Database<'a> {
     pub(crate) tls: &'a Tls,
+    pub(crate) slow_logins: &'a SlowLogins,
     pub(crate) target: Target,
+    /// The end of every wait in its sessions.
     pub(crate) deadline: Deadline,
+    /// The end of the wait for a login. A database may be asleep, or failing over.
+    pub(crate) login_until: Deadline,
 }
 
 impl Database<'_> {
+    /// Another database of the same server.
+    pub(crate) fn sibling(&self, dbname: &str) -> Self {
+        Self { target: self.target.in_database(dbname), ..*self }
+    }
+
     /// Logs in. `operation` names the login in errors.
     ///
     /// # Errors
@@ -77,7 +87,7 @@ impl Database<'_> {
         password: &Password,
         purpose: Purpose,
     ) -> (Result<Login, Error>, Progress) {
-        let progress = Progress::start();
+        let started = Instant::now();
         let failed = |(fault, detail): Failure| Error::Database {
             operation,
             role: role.to_owned(),
@@ -85,19 +95,46 @@ impl Database<'_> {
             fault,
             detail,
         };
-        let opened = self
-            .deadline
-            .limit(LOGIN_TIMEOUT, Box::pin(self.open(role, password, purpose, &progress)))
-            .await
-            .unwrap_or_else(|elapsed| Err((DatabaseFault::TimedOut, elapsed.to_string().into())));
+        let mut refusal = None;
+        let (opened, progress) = loop {
+            let progress = Progress::start();
+            let opened = Box::pin(self.open(role, password, &progress)).await;
+            match opened {
+                Err(failure) if self.comes_up(&failure, refusal.is_some()) => {
+                    refusal = Some(failure);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err((fault, detail)) if refusal.is_some() => {
+                    let waited = format!(
+                        ". The server was starting up or shutting down, and was asked for {:.1} s",
+                        started.elapsed().as_secs_f32()
+                    );
+                    break (Err((fault, detail.with_addition(&waited))), progress);
+                }
+                opened => break (opened, progress),
+            }
+        };
         let login = match opened {
             Ok(opened) => {
                 progress.reached(Part::Login);
                 let host = self.target.address();
+                self.slow_logins.note(operation, &host, started.elapsed(), refusal.as_ref());
                 tracing::debug!(db.role = role, db.host = host, operation, "logged in");
                 let authentication = progress.authentication();
                 let deadline = self.deadline;
-                Ok(Login::Accepted(Session::new(opened, role, host, authentication, deadline)))
+                let session = Session::new(opened, role, host, authentication, deadline);
+                // Before any other statement.
+                let pinned = match purpose {
+                    Purpose::Administer => session.apply_admin_settings().await,
+                    Purpose::Application => Ok(()),
+                };
+                match pinned {
+                    Ok(()) => Ok(Login::Accepted(session)),
+                    Err(error) => {
+                        session.close().await;
+                        Err(error)
+                    }
+                }
             }
             Err(refusal @ (DatabaseFault::LoginRejected, _)) => {
                 Ok(Login::Rejected(failed(refusal)))
@@ -107,14 +144,25 @@ impl Database<'_> {
         (login, progress)
     }
 
+    /// Whether to ask again. A server that says that it starts or stops is waited for. A refused
+    /// connection counts as that only afterwards: before, it is a wrong port or a server that is
+    /// switched off.
+    fn comes_up(&self, (fault, _): &Failure, was_seen: bool) -> bool {
+        let comes_up = *fault == DatabaseFault::NotAccepting
+            || was_seen
+                && matches!(fault, DatabaseFault::Unreachable | DatabaseFault::ConnectionLost);
+        comes_up && self.login_until.leaves(PAUSE)
+    }
+
+    /// Dials and logs in once.
     async fn open(
         &self,
         role: &str,
         password: &Password,
-        purpose: Purpose,
         progress: &Progress,
     ) -> Result<Opened, Failure> {
-        let target = &self.target;
+        let (target, until) = (&self.target, self.login_until);
+        let marker = format!("{:016x}", rand::random::<u64>());
         let mut config = Config::new();
         let binding =
             if target.proof_required { ChannelBinding::Require } else { ChannelBinding::Prefer };
@@ -124,7 +172,7 @@ impl Database<'_> {
             .dbname(&target.dbname)
             .application_name(APPLICATION_NAME)
             .channel_binding(binding)
-            .options(startup_options(purpose, self.deadline));
+            .options(startup_options(&marker, self.deadline));
         if target.proof_required {
             progress.watch.require(LEAST_ITERATIONS);
         }
@@ -136,59 +184,38 @@ impl Database<'_> {
         };
         let Some(server_name) = &target.server_name else {
             config.ssl_mode(SslMode::Disable);
-            let (stream, peer) = dial(target, progress).await?;
+            let (stream, peer) = dial(target, until, progress).await?;
             let stream = progress.watched(stream);
-            let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
+            let login = Box::pin(config.connect_raw(stream, NoTls));
+            let (client, connection) = self.in_time(peer, login).await?.map_err(failed)?;
             let (connection, allowance) = (serve(connection), progress.allowance.clone());
-            return Ok(Opened { client, connection, peer, allowance });
+            return Ok(Opened { client, connection, peer, allowance, marker });
         };
         config.ssl_mode(SslMode::Require);
         let connector = self
             .tls
             .connector_for(server_name, &progress.certificate)
             .map_err(|reason| (DatabaseFault::TlsRootsMissing, Detail::from(reason)))?;
-        let (stream, peer) = dial(target, progress).await?;
-        let (client, connection) =
-            config.connect_raw(stream, Watched { connector, progress }).await.map_err(failed)?;
+        let (stream, peer) = dial(target, until, progress).await?;
+        let login = Box::pin(config.connect_raw(stream, Watched { connector, progress }));
+        let (client, connection) = self.in_time(peer, login).await?.map_err(failed)?;
         let (connection, allowance) = (serve(connection), progress.allowance.clone());
-        Ok(Opened { client, connection, peer, allowance })
+        Ok(Opened { client, connection, peer, allowance, marker })
     }
-}
 
-/// A fault and the message that may be shown with it.
-type Failure = (DatabaseFault, Detail);
-
-/// Resolves the name and connects. The driver would do both, but not tell the failures apart.
-async fn dial(target: &Target, progress: &Progress) -> Result<(TcpStream, SocketAddr), Failure> {
-    let addresses: Vec<_> = match target.pinned_to {
-        Some(address) => vec![address],
-        None => tokio::net::lookup_host((target.host.as_str(), target.port))
-            .await
-            .map_err(|error| (DatabaseFault::NameNotResolved, error.to_string().into()))?
-            .collect(),
-    };
-    progress.reached(Part::Dns);
-    let mut failure =
-        (DatabaseFault::NameNotResolved, Detail::from("the name has no address".to_owned()));
-    for address in addresses {
-        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // Each request is one small packet, which must not wait for more.
-                let _ = stream.set_nodelay(true);
-                progress.reached(Part::Tcp);
-                return Ok((stream, address));
-            }
-            Ok(Err(error)) => {
-                failure = (DatabaseFault::Unreachable, format!("{address}: {error}").into());
-            }
-            Err(_) => {
-                let text =
-                    format!("{address}: no TCP connection within {} s", CONNECT_TIMEOUT.as_secs());
-                failure = (DatabaseFault::TimedOut, text.into());
-            }
-        }
+    /// Waits for the server to log in, as long as the invocation allows.
+    async fn in_time<T>(
+        &self,
+        peer: SocketAddr,
+        login: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let answer = self.login_until.limit(Duration::MAX, login).await;
+        answer.map_err(|Elapsed { waited, .. }| {
+            let text =
+                format!("{peer} accepted the connection, and then no answer {}", within(waited));
+            (DatabaseFault::TimedOut, text.into())
+        })
     }
-    Err(failure)
 }
 
 fn serve<S, T>(connection: Connection<S, T>) -> JoinHandle<()>
@@ -197,30 +224,4 @@ where
 {
     // The error also reaches the caller that waits for an answer, which reports it.
     tokio::spawn(async move { drop(connection.await) })
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    /// The proof of a new password must not reach another server of the same name.
-    #[tokio::test]
-    async fn a_pinned_target_is_dialled_without_its_name() {
-        let target = Target {
-            host: "no-such-name.invalid".to_owned(),
-            port: 1,
-            dbname: "postgres".to_owned(),
-            server_name: None,
-            proof_required: false,
-            pinned_to: None,
-        };
-        let (fault, _) = dial(&target, &Progress::start()).await.unwrap_err();
-        assert_eq!(fault, DatabaseFault::NameNotResolved);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (_, peer) = dial(&target.pinned_to(address), &Progress::start()).await.unwrap();
-        assert_eq!(peer, address);
-    }
 }

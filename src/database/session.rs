@@ -28,6 +28,8 @@ pub(crate) struct Session {
     host: String,
     authentication: Authentication,
     allowance: Allowance,
+    /// What our start-up packet set, as no other session's.
+    marker: String,
     deadline: Deadline,
 }
 
@@ -37,6 +39,7 @@ pub(super) struct Opened {
     pub(super) connection: JoinHandle<()>,
     pub(super) peer: SocketAddr,
     pub(super) allowance: Allowance,
+    pub(super) marker: String,
 }
 
 /// The task that drives a connection. Dropping it breaks the connection off, also while an answer
@@ -58,10 +61,15 @@ impl Session {
         authentication: Authentication,
         deadline: Deadline,
     ) -> Self {
-        let Opened { client, connection, peer, allowance } = opened;
+        let Opened { client, connection, peer, allowance, marker } = opened;
         allowance.renew(OF_AN_ANSWER);
         let (connection, role) = (ConnectionTask(connection), role.to_owned());
-        Self { client, connection, peer, role, host, authentication, allowance, deadline }
+        Self { client, connection, peer, role, host, authentication, allowance, marker, deadline }
+    }
+
+    /// The value that our start-up packet gave to the session's marker.
+    pub(super) fn marker(&self) -> &str {
+        &self.marker
     }
 
     /// The address that the session is connected to.

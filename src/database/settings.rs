@@ -5,18 +5,25 @@ use std::time::Duration;
 use super::session::STATEMENT_TIMEOUT;
 use crate::deadline::Deadline;
 
-/// A setting that means nothing to the server. A pooler that keeps start-up options to itself keeps
-/// this one as well, and so gives itself away.
-pub(super) const MARKER: &str = "postgres_secret_rotation.direct";
+/// A setting that means nothing to the server. Each session gives it a value of its own. A pooler
+/// that keeps start-up options to itself, or shares sessions, shows another one or none.
+const MARKER: &str = "postgres_secret_rotation.direct";
 /// What the server shows of our sessions in `pg_stat_activity`.
 pub(super) const APPLICATION_NAME: &str = "postgres-secret-rotation";
 /// Settings that a role must not impose on our sessions, with our values.
-pub(super) const ADMINISTRATIVE: [(&str, &str); 4] = [
+pub(super) const ADMINISTRATIVE: [(&str, &str); 5] = [
     ("search_path", "pg_catalog"),
     ("role", "none"),
     ("default_transaction_read_only", "off"),
     ("datestyle", "ISO"),
+    ("quote_all_identifiers", "off"),
 ];
+/// Settings of a session that keeps the application's role and rights.
+pub(super) const CATALOG: [(&str, &str); 2] =
+    [("search_path", "pg_catalog"), ("quote_all_identifiers", "off")];
+/// Time-outs that would end our sessions, and the version that brought each.
+const ENDS_SESSIONS: [(&str, u32); 2] =
+    [("idle_session_timeout", 140_000), ("transaction_timeout", 170_000)];
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a login or a call of Secrets Manager during a transaction.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
@@ -30,20 +37,38 @@ pub(crate) enum Purpose {
     Application,
 }
 
-/// The options in the start-up packet.
-pub(super) fn startup_options(purpose: Purpose, deadline: Deadline) -> String {
-    let timeouts = format!(
-        "-c {MARKER}=on -c statement_timeout={} -c lock_timeout={} \
+/// The options in the start-up packet. They are the same for every purpose: what changes names or
+/// rights would act before the server's triggers on login, and not so for the application.
+pub(super) fn startup_options(marker: &str, deadline: Deadline) -> String {
+    format!(
+        "-c {MARKER}={marker} -c statement_timeout={} -c lock_timeout={} \
          -c idle_in_transaction_session_timeout={} -c default_transaction_deferrable=off",
         deadline.remaining(STATEMENT_TIMEOUT).as_millis().max(1),
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
         // A session that is cut off would keep its locks after the invocation.
         deadline.remaining(TRANSACTION_TIMEOUT).as_millis().max(1),
-    );
-    match purpose {
-        Purpose::Administer => ADMINISTRATIVE
-            .iter()
-            .fold(timeouts, |options, (name, value)| format!("{options} -c {name}={value}")),
-        Purpose::Application => timeouts,
-    }
+    )
+}
+
+/// A statement that gives the session these settings and longer time-outs, and returns whether it
+/// did. It does nothing where the session has not our marker: a pooler would give the settings to
+/// the application. Every name is qualified, since the application's `search_path` may apply.
+pub(super) fn setting(marker: &str, settings: &[(&str, &str)]) -> String {
+    let mut columns: Vec<_> = settings
+        .iter()
+        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
+        .collect();
+    columns.extend(ENDS_SESSIONS.map(|(name, since)| {
+        format!(
+            "CASE WHEN version OPERATOR(pg_catalog.>=) {since} THEN \
+             pg_catalog.set_config('{name}', '0', false) END"
+        )
+    }));
+    let columns: String =
+        columns.iter().map(|column| format!(", CASE WHEN direct THEN {column} END")).collect();
+    format!(
+        "SELECT direct{columns} FROM (SELECT pg_catalog.current_setting('{MARKER}', true) \
+         OPERATOR(pg_catalog.=) '{marker}' AS direct, \
+         pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version) AS session"
+    )
 }

@@ -1,9 +1,7 @@
 //! The standing of a session: its users, its server and its settings.
 
-use tokio_postgres::types::Type;
-
 use super::session::Session;
-use super::settings::{ADMINISTRATIVE, MARKER};
+use super::settings::{ADMINISTRATIVE, CATALOG, setting};
 use super::sql;
 use crate::error::{DatabaseFault, Error};
 
@@ -45,17 +43,9 @@ impl Session {
         const OPERATION: &str = "reading current_user";
         let sql = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text, \
                    pg_catalog.current_schemas(true)::pg_catalog.text[], \
-                   pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
-                   pg_catalog.current_setting($1, true)";
-        let row = self.query_one(OPERATION, sql, &[(&MARKER, Type::TEXT)]).await?;
-        let marker: Option<String> = self.column(&row, 4)?;
-        if marker.as_deref() != Some("on") {
-            return Err(self.error(
-                OPERATION,
-                DatabaseFault::ProxyInTheWay,
-                OPTIONS_LOST.to_owned(),
-            ));
-        }
+                   pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
+        self.set(OPERATION, &[]).await?;
+        let row = self.query_one(OPERATION, sql, &[]).await?;
         let version: i32 = self.column(&row, 3)?;
         if self.is_standby().await? {
             let detail = "the server is in recovery".to_owned();
@@ -83,21 +73,11 @@ impl Session {
         }
     }
 
-    /// Checks that the session has the settings that it asked for. A pooler may drop them, and the
-    /// role's or database's `search_path` would then apply.
+    /// Reads the server's settings for storing passwords, and checks that the session still has
+    /// the settings of [`Purpose::Administer`](super::Purpose::Administer).
     ///
     /// # Errors
     /// [`Error::Database`], with `ProxyInTheWay` if it has others.
-    pub(crate) async fn ensure_pinned(&self) -> Result<(), Error> {
-        self.password_settings().await.map(drop)
-    }
-
-    /// Reads the server's settings for storing passwords, after the check of
-    /// [`ensure_pinned`](Self::ensure_pinned).
-    ///
-    /// # Errors
-    /// [`Error::Database`], with `ProxyInTheWay` if the session lacks the settings that it asked
-    /// for.
     pub(crate) async fn password_settings(&self) -> Result<PasswordSettings, Error> {
         const OPERATION: &str = "reading password_encryption";
         let row = self.query_one(OPERATION, sql::PASSWORD_SETTINGS, &[]).await?;
@@ -132,20 +112,27 @@ impl Session {
     /// its role and its rights.
     ///
     /// # Errors
-    /// [`Error::Database`].
+    /// [`Error::Database`], with `ProxyInTheWay` if the session is not only ours.
     pub(crate) async fn pin_search_path(&self) -> Result<(), Error> {
-        let sql = "SET search_path = pg_catalog; SET quote_all_identifiers = off";
-        self.execute("setting search_path", sql).await
+        self.set("setting search_path", &CATALOG).await
     }
 
     /// Gives a session of the application the settings of
     /// [`Purpose::Administer`](super::Purpose::Administer).
     ///
     /// # Errors
-    /// [`Error::Database`].
+    /// [`Error::Database`], with `ProxyInTheWay` if the session is not only ours.
     pub(crate) async fn apply_admin_settings(&self) -> Result<(), Error> {
-        let sql = ADMINISTRATIVE.map(|(name, value)| format!("SET {name} = '{value}'")).join("; ");
-        self.execute("applying the admin settings", &sql).await
+        self.set("applying the admin settings", &ADMINISTRATIVE).await
+    }
+
+    /// Sets nothing if a pooler or a proxy is between the function and the server.
+    async fn set(&self, operation: &'static str, settings: &[(&str, &str)]) -> Result<(), Error> {
+        let row = self.query_one(operation, &setting(self.marker(), settings), &[]).await?;
+        if self.column::<Option<bool>>(&row, 0)? == Some(true) {
+            return Ok(());
+        }
+        Err(self.error(operation, DatabaseFault::ProxyInTheWay, OPTIONS_LOST.to_owned()))
     }
 
     /// The role in the user's "role" setting, if the user may not assume it. The session's

@@ -19,7 +19,7 @@ use self::inspection::Depth;
 use crate::context::Context;
 use crate::error::{Error, clean};
 use crate::event::{Operation, OperationRequest, Prefer};
-use crate::report::OperationReport;
+use crate::report::{Details, OperationReport};
 
 /// Runs one operation.
 ///
@@ -31,7 +31,7 @@ pub(crate) async fn run(
 ) -> Result<OperationReport, Error> {
     let started = Instant::now();
     let secret = request.secret_id.as_str();
-    let result = match request.operation {
+    let mut result = match request.operation {
         Operation::Status { deep } => {
             let depth = if deep { Depth::Deep } else { Depth::Shallow };
             status::run(context, secret, Prefer::default(), depth).await?
@@ -49,6 +49,9 @@ pub(crate) async fn run(
         }
         Operation::Retire { terminate } => retire::run(context, secret, terminate).await?,
     };
+    if let Details::Diagnosis(diagnosis) = &mut result.details {
+        diagnosis.warnings.extend(context.slow_logins.take());
+    }
     Ok(OperationReport {
         operation: request.operation.name(),
         secret: secret.to_owned(),

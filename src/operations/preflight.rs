@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::operation_result::OperationResult;
-use crate::context::Context;
+use crate::context::{Context, TIME_TO_CHANGE};
 use crate::database::progress::Part;
-use crate::database::{Database, End, Login, Purpose, Session};
+use crate::database::{Database, End, Login, Purpose, Session, SlowLogins};
 use crate::error::{DatabaseFault, Error, RotationFault, clean};
 use crate::policy::Strategy;
 use crate::report::{Details, PreflightCheck};
@@ -17,8 +17,6 @@ use crate::secret::credentials::Credentials;
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::set_secret::alternating_users::Turn;
 
-/// What `finishSecret` needs of the invocation's time once it has logged in.
-const TIME_TO_CHANGE: Duration = Duration::from_secs(10);
 const ADMIN: &str = "login with the admin secret";
 
 /// Never fails: a failure is a check that did not pass.
@@ -139,7 +137,9 @@ async fn check_login(
         checks.note(name(part), *took, Ok(()));
     }
     let took = parts.iter().find(|(part, _)| *part == Part::Login).map_or(last, |(_, took)| *took);
-    checks.note(name(failed_at), took, login.and_then(Login::accepted))
+    let session = checks.note(name(failed_at), took, login.and_then(Login::accepted));
+    checks.remark_slow(database.slow_logins);
+    session
 }
 
 fn name(part: Part) -> &'static str {
@@ -188,6 +188,7 @@ async fn check_single_user(
     }
     let proof = Some(session).filter(|_| by_admin);
     let admin = checks.run(ADMIN, admin::session(context, rotation, proof)).await?;
+    checks.remark_slow(context.slow_logins);
     let by_admin = rehearsal.run(rotation, Changer::admin(&lock, &admin));
     let changed = async { by_admin.await.map_err(admin::lacks_right) };
     let right = "the admin's right to change the password (tried and rolled back)";
@@ -204,6 +205,7 @@ async fn check_alternating_users(
 ) -> Option<()> {
     let password = &checks.need("new password", rotation.new_password(context))?;
     let admin = checks.run(ADMIN, admin::session(context, rotation, Some(session))).await?;
+    checks.remark_slow(context.slow_logins);
     let next_user = &rotation.next_username;
     let right = format!("the admin's right to prepare {next_user:?} (tried and rolled back)");
     let changed = async {
@@ -248,6 +250,14 @@ impl Checks {
     /// Adds a check only if the result is an error; the value otherwise.
     fn need<T>(&mut self, check: &str, result: Result<T, Error>) -> Option<T> {
         if result.is_err() { self.note(check, Duration::ZERO, result) } else { result.ok() }
+    }
+
+    /// Adds a remark to the last check, which passed, if its login took long.
+    fn remark_slow(&mut self, slow_logins: &SlowLogins) {
+        let slow = slow_logins.take();
+        if !slow.is_empty() {
+            self.remark(slow.join(" "));
+        }
     }
 
     /// Adds a remark to the last check that passed.

@@ -8,7 +8,7 @@ use super::{Rotation, labels};
 use crate::context::Context;
 use crate::database::authentication::Method;
 use crate::database::role::{self, Power};
-use crate::database::{Database, Lock, Purpose, Session, Target};
+use crate::database::{Lock, Purpose, Session, Target};
 use crate::error::{DatabaseFault, Error, Problem, StoreFault};
 use crate::secret::credentials::{AdminCredentials, DEFAULT_PORT, Server};
 use crate::secret::document::Document;
@@ -115,7 +115,7 @@ pub(crate) async fn session(
             current.server.port
         )));
     }
-    let database = Database { tls: context.tls, target, deadline: context.deadline };
+    let database = context.database(target);
     let operation = "login with the admin secret";
     let session = database
         .login(operation, &admin.username, &admin.password, Purpose::Administer)
@@ -200,8 +200,6 @@ async fn refusal(
     secret_session: Option<&Session>,
     role: &str,
 ) -> Result<Option<&'static str>, Error> {
-    // First: this proves that the session has our options before it uses the admin's rights.
-    admin.ensure_pinned().await?;
     if let Some(secret_session) = secret_session
         && !role::same_server(admin, secret_session).await?
     {

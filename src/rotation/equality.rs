@@ -111,12 +111,8 @@ async fn ask(
 ) -> Result<Lack, Error> {
     const OPERATION: &str = "login to another database";
     let credentials = &version.credentials;
-    let database = Database {
-        tls: server.tls,
-        target: server.target.in_database(name),
-        deadline: server.deadline,
-    };
-    let login = database
+    let login = server
+        .sibling(name)
         .login(OPERATION, &credentials.username, &credentials.password, Purpose::Application)
         .await?;
     let session = login.accepted()?;

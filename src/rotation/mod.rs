@@ -229,7 +229,7 @@ impl Rotation {
             version: labels::version("version", &version.id),
             problem,
         })?;
-        Ok(Database { tls: context.tls, target, deadline: context.deadline })
+        Ok(context.database(target))
     }
 
     /// A random password of the configured form.

@@ -33,6 +33,7 @@ impl StepResult {
     ) -> StepReport {
         let mut warnings = rotation.map(Rotation::warnings).unwrap_or_default();
         warnings.extend(self.warnings);
+        warnings.extend(context.slow_logins.take());
         StepReport {
             step: request.step,
             secret: request.secret_id.clone(),

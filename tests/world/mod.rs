@@ -14,6 +14,7 @@ pub mod https;
 pub mod impostor;
 pub mod lambda;
 pub mod pair;
+pub mod pooler;
 pub mod postgres;
 mod postgres_process;
 pub mod print;

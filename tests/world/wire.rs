@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use super::application::Application;
 use super::postgres::{PLAINTEXT_ROLES, admin};
@@ -35,6 +36,8 @@ pub enum Fault {
     Orphan,
     /// The login is one to this database.
     Database(String),
+    /// The login waits for the notification.
+    Hold(Arc<Notify>),
 }
 
 /// What fails.
@@ -241,6 +244,7 @@ async fn serve(client: TcpStream, plan: &Mutex<Plan>, edit: Option<Edit>) -> Opt
     let mut break_when_accepted = false;
     match fault {
         Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Hold(released)) => released.notified().await,
         Some(Fault::BreakBefore) => return None,
         Some(Fault::Refuse(code)) => return refuse(&mut to_client, "FATAL", code, b"").await,
         Some(Fault::BreakAfter) => break_when_accepted = true,
@@ -314,13 +318,17 @@ async fn read_until_ready(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     }
 }
 
-async fn forward(kind: u8, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> Option<()> {
+pub(super) async fn forward(
+    kind: u8,
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+) -> Option<()> {
     let message = read_message(from).await?;
     to.write_all(&[&[kind], message.as_slice()].concat()).await.ok()
 }
 
 /// A message without its type: the length, which counts itself, and the content.
-async fn read_message(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
+pub(super) async fn read_message(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     let length = from.read_u32().await.ok()?;
     let mut message = length.to_be_bytes().to_vec();
     message.resize(length as usize, 0);
@@ -331,13 +339,13 @@ async fn read_message(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
 /// A parameter of the startup message and its new value; `None` leaves it out.
 type Edit = (&'static str, Option<String>);
 const USER: &str = "user";
-const OPTIONS: &str = "options";
+pub(super) const OPTIONS: &str = "options";
 const DATABASE: &str = "database";
 /// The content of the message by which a server accepts a login.
 const AUTHENTICATION_OK: [u8; 4] = [0; 4];
 
 /// Edits a startup message: the protocol's version, then names and values that each end in NUL.
-fn edit_startup(startup: &[u8], name: &str, value: Option<&str>) -> Option<Vec<u8>> {
+pub(super) fn edit_startup(startup: &[u8], name: &str, value: Option<&str>) -> Option<Vec<u8>> {
     let mut parameters: Vec<_> = startup.get(8..)?.split(|byte| *byte == 0).collect();
     let place = parameters.iter().position(|part| *part == name.as_bytes())?;
     match value {

@@ -16,7 +16,7 @@ use super::lock::Changer;
 use super::passwords::Origin;
 use super::storage::storage;
 use super::{Rotation, SecretVersion, admin};
-use crate::context::Context;
+use crate::context::{Context, TIME_TO_CHANGE};
 use crate::database::{Lock, Session, Transaction, role};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Error, Restoration, StoreFault};
@@ -24,8 +24,6 @@ use crate::secret::password::Storage;
 use crate::secret::store::CURRENT;
 
 const OPERATION: &str = "setting the password";
-/// The time that must be left to begin a change: for the proof and the way back.
-const TIME_TO_BEGIN: Duration = Duration::from_secs(10);
 /// The time that the COMMIT and the proof leave for the way back.
 const TIME_TO_RESTORE: Duration = Duration::from_secs(5);
 /// How long the proof and the move are tried again: applications wait meanwhile, and the server
@@ -68,10 +66,6 @@ impl Promotion<'_> {
         let lock = session.lock(self.rotation.lock_name()).await?;
         if state().await? == State::AlreadyCurrent {
             return Ok(Promoted::MovedByAnother);
-        }
-        if !self.context.deadline.leaves(TIME_TO_BEGIN) {
-            let detail = format!("less than {} s", TIME_TO_BEGIN.as_secs());
-            return Err(session.error(OPERATION, DatabaseFault::TooLittleTime, detail));
         }
         let change = async |changer: Changer<'_>| {
             let attempt = self.attempt(changer, storage);
@@ -123,6 +117,12 @@ impl Attempt<'_> {
         state: &impl AsyncFn() -> Result<State, Error>,
     ) -> Result<Promoted, Error> {
         let Promotion { context, to, .. } = *self.promotion;
+        // The admin's login may have taken some of it.
+        if !context.deadline.leaves(TIME_TO_CHANGE) {
+            let detail = format!("less than {} s", TIME_TO_CHANGE.as_secs());
+            let session = self.changer.session();
+            return Err(session.error(OPERATION, DatabaseFault::TooLittleTime, detail));
+        }
         let (username, storage) = (&to.credentials.username, self.storage);
         let stored_form = to.credentials.password.stored_form(username, storage);
         let allowed = async || Ok(());

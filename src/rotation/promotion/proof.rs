@@ -10,6 +10,9 @@ use crate::rotation::SecretVersion;
 use crate::rotation::passwords::Origin;
 use crate::secret::credentials::Credentials;
 
+/// Applications wait for a proof. A server that is silent for longer is asked again.
+const LONGEST_PROOF: Duration = Duration::from_secs(10);
+
 /// The result of a login.
 pub(super) struct Login {
     pub(super) proof: Proof,
@@ -62,10 +65,12 @@ impl Attempt<'_> {
             Ok(database) => database,
             Err(error) => return failed(error),
         };
+        let deadline = context.deadline.earlier_by(reserve);
         let database = Database {
-            tls: database.tls,
             target: database.target.pinned_to(self.changer.lock_holder().peer()),
-            deadline: context.deadline.earlier_by(reserve),
+            deadline,
+            login_until: deadline.at_most(LONGEST_PROOF),
+            ..database
         };
         let Credentials { username, password, .. } = &version.credentials;
         let purpose = Purpose::Application;
