@@ -6,6 +6,7 @@ pub(crate) mod equality;
 pub(crate) mod labels;
 pub(crate) mod lock;
 pub(crate) mod pair_plan;
+mod pair_rights;
 mod pair_warnings;
 pub(crate) mod passwords;
 pub(crate) mod promotion;
