@@ -11,8 +11,8 @@ use crate::error::{Error, clean};
 const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \"createSecret\" | \
     \"setSecret\" | \"testSecret\" | \"finishSecret\", \"SecretId\": \"...\", \
     \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \"status\" | \"preflight\" \
-    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. status also takes \"Deep\": \
-    true; recover takes \"DryRun\": true and \"Prefer\": \"back\" | \"previous\"; retire takes \
+    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. status and preflight also take \
+    \"Fix\": \"sql\"; status takes \"Deep\": true; recover takes \"DryRun\": true and \"Prefer\": \"back\" | \"previous\"; retire takes \
     \"Terminate\": true.";
 
 /// The largest event that is read; those of Secrets Manager have some 500 bytes.
@@ -37,10 +37,11 @@ pub(crate) struct OperationRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// Reports the state of the secret. Changes nothing. `deep` also tries older passwords, and
-    /// each may cause a failed login.
-    Status { deep: bool },
-    /// Tries everything that a rotation needs. Changes nothing.
-    Preflight,
+    /// each may cause a failed login. `fix` adds the script that gives the next user what it lacks.
+    Status { deep: bool, fix: bool },
+    /// Tries everything that a rotation needs. Changes nothing. `fix` adds the script that gives
+    /// the next user and the admin what they lack.
+    Preflight { fix: bool },
     /// Rotates in one invocation.
     Rotate,
     /// Repairs the secret, for example after a stuck rotation. `dry_run` only reports the remedy.
@@ -163,7 +164,7 @@ impl Operation {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Status { .. } => "status",
-            Self::Preflight => "preflight",
+            Self::Preflight { .. } => "preflight",
             Self::Rotate => "rotate",
             Self::Recover { .. } => "recover",
             Self::Retire { .. } => "retire",
@@ -185,8 +186,11 @@ impl OperationRequest {
             }
         };
         let (operation, options): (_, &[&str]) = match field(event, "Operation")? {
-            "status" => (Operation::Status { deep: flag(event, "Deep")? }, &["Deep"]),
-            "preflight" => (Operation::Preflight, &[]),
+            "status" => {
+                let (deep, fix) = (flag(event, "Deep")?, fix(event)?);
+                (Operation::Status { deep, fix }, &["Deep", "Fix"])
+            }
+            "preflight" => (Operation::Preflight { fix: fix(event)? }, &["Fix"]),
             "rotate" => (Operation::Rotate, &[]),
             "recover" => (Operation::Recover { dry_run, prefer }, &["DryRun", "Prefer"]),
             "retire" => (Operation::Retire { terminate }, &["Terminate"]),
@@ -248,6 +252,15 @@ fn field<'a>(event: &'a Value, key: &str) -> Result<&'a str, Error> {
         Some(_) => "is not a string",
     };
     Err(Error::Event(format!("{key:?} {problem}. {EXPECTED}")))
+}
+
+/// Whether a script is asked for.
+fn fix(event: &Value) -> Result<bool, Error> {
+    match &event["Fix"] {
+        Value::Null => Ok(false),
+        Value::String(language) if language == "sql" => Ok(true),
+        _ => Err(Error::Event(format!("\"Fix\" is not \"sql\". {EXPECTED}"))),
+    }
 }
 
 /// An option, false if it is absent.
@@ -329,6 +342,11 @@ mod tests {
             (
                 json!({"Operation": "retire", "SecretId": "s", "Terminate": 1}),
                 "\"Terminate\" is neither",
+            ),
+            (json!({"Operation": "preflight", "SecretId": "s", "Fix": true}), "\"Fix\" is not"),
+            (
+                json!({"Operation": "rotate", "SecretId": "s", "Fix": "sql"}),
+                "rotate has no key \"Fix\"",
             ),
             (
                 json!({"Operation": "recover", "SecretId": "s", "Terminate": true}),
