@@ -17,7 +17,7 @@ async fn asked(unequal: &Unequal, operation: &str) -> Value {
 }
 
 /// Runs a script as psql does that is connected to the secret's database.
-async fn run(unequal: &Unequal, script: &str) -> usize {
+pub(super) async fn run(unequal: &Unequal, script: &str) -> usize {
     let postgres = &world().postgres;
     let session = async |database: &str| {
         postgres.login_to(database, "postgres", &postgres.admin_password).await.unwrap()
