@@ -96,6 +96,10 @@ async fn each_operation_is_one_command_with_a_table() {
         assert!(printed.contains(&line), "{line} in\n{printed}");
     }
     assert!(printed.ends_with("recover would do: Nothing"), "{printed}");
+    for operation in ["preflight", "status"] {
+        let (printed, status) = run(operation, &["--fix", "sql"]);
+        assert_eq!((printed.as_str(), status), ("-- Nothing has to be run.", 0), "{operation}");
+    }
     let _open = pair.session("AWSPREVIOUS").await;
     let (printed, status) = run("retire", &[]);
     assert_ne!(status, 0, "not retired: {printed}");
@@ -268,8 +272,8 @@ fn each_command_explains_itself() {
         assert!(printed.contains(&format!("\n{command}")), "{command} in\n{printed}");
     }
     for (command, options) in COMMANDS.into_iter().zip([
-        &["--deep"][..],
-        &[],
+        &["--deep", "--fix {sql}"][..],
+        &["--fix {sql}"],
         &["--via {lambda,secrets-manager}"],
         &["--dry-run", "--prefer {forward,back,previous}"],
         &["--terminate"],

@@ -14,6 +14,7 @@ pub(crate) mod pair;
 pub(crate) mod parity;
 pub(crate) mod probe;
 pub(crate) mod progress;
+pub(crate) mod remedy;
 pub(crate) mod role;
 mod session;
 pub(crate) mod sessions;

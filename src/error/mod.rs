@@ -10,6 +10,7 @@ mod detail;
 mod problem;
 mod promotion;
 mod rotation;
+mod statements;
 mod store;
 
 use lambda_runtime::Diagnostic;
@@ -19,6 +20,7 @@ pub(crate) use self::detail::Detail;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::promotion::Restoration;
 pub(crate) use self::rotation::RotationFault;
+pub(crate) use self::statements::Statements;
 pub(crate) use self::store::StoreFault;
 
 const NOTHING_CHANGED: &str = "Nothing was changed.";
@@ -73,11 +75,12 @@ pub(crate) enum Error {
         "admin role {admin:?} on {host} lacks rights that the change of role {role:?} needs. As a \
          role that may grant them, run: {statements}."
     )]
-    AdminLacksRight { admin: String, host: String, role: String, statements: String },
+    AdminLacksRight { admin: String, host: String, role: String, statements: Statements },
 
     /// The next user of a pair is not the current one's equal and cannot be made its equal.
-    #[error("role {role:?} on {host} cannot take its turn: {problem}")]
-    UsersNotReady { role: String, host: String, problem: String },
+    /// `statements` follow a problem that ends with a colon.
+    #[error("role {role:?} on {host} cannot take its turn: {problem}{}", .statements.appended())]
+    UsersNotReady { role: String, host: String, problem: String, statements: Statements },
 
     /// Whether the pending user can do as much in another database is unknown.
     #[error(
@@ -144,6 +147,16 @@ impl Error {
             Self::NotPromoted { retryable, .. } => *retryable,
             Self::DatabaseNotCompared { cause, .. } => cause.retryable(),
             _ => false,
+        }
+    }
+
+    /// The statements that a person has to run, one by one. Empty if none help.
+    pub(crate) fn statements(&self) -> &[String] {
+        match self {
+            Self::AdminLacksRight { statements, .. } | Self::UsersNotReady { statements, .. } => {
+                statements.all()
+            }
+            _ => &[],
         }
     }
 

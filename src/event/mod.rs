@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use self::fields::{EXPECTED, field, flag};
+use self::fields::{EXPECTED, field, fix, flag};
 pub(crate) use self::monitor::{Choice, MonitorRequest, Portion};
 use crate::error::{Error, clean};
 
@@ -36,10 +36,11 @@ pub(crate) struct OperationRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// Reports the state of the secret. Changes nothing. `deep` also tries older passwords, and
-    /// each may cause a failed login.
-    Status { deep: bool },
-    /// Tries everything that a rotation needs. Changes nothing.
-    Preflight,
+    /// each may cause a failed login. `fix` adds the script that gives the next user what it lacks.
+    Status { deep: bool, fix: bool },
+    /// Tries everything that a rotation needs. Changes nothing. `fix` adds the script that gives
+    /// the next user and the admin what they lack.
+    Preflight { fix: bool },
     /// Rotates in one invocation.
     Rotate,
     /// Repairs the secret, for example after a stuck rotation. `dry_run` only reports the remedy.
@@ -167,7 +168,7 @@ impl Operation {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Status { .. } => "status",
-            Self::Preflight => "preflight",
+            Self::Preflight { .. } => "preflight",
             Self::Rotate => "rotate",
             Self::Recover { .. } => "recover",
             Self::Retire { .. } => "retire",
@@ -189,8 +190,11 @@ impl OperationRequest {
             }
         };
         let (operation, options): (_, &[&str]) = match field(event, "Operation")? {
-            "status" => (Operation::Status { deep: flag(event, "Deep")? }, &["Deep"]),
-            "preflight" => (Operation::Preflight, &[]),
+            "status" => {
+                let (deep, fix) = (flag(event, "Deep")?, fix(event)?);
+                (Operation::Status { deep, fix }, &["Deep", "Fix"])
+            }
+            "preflight" => (Operation::Preflight { fix: fix(event)? }, &["Fix"]),
             "rotate" => (Operation::Rotate, &[]),
             "recover" => (Operation::Recover { dry_run, prefer }, &["DryRun", "Prefer"]),
             "retire" => (Operation::Retire { terminate }, &["Terminate"]),
@@ -314,6 +318,11 @@ mod tests {
             (
                 json!({"Operation": "retire", "SecretId": "s", "Terminate": 1}),
                 "\"Terminate\" is neither",
+            ),
+            (json!({"Operation": "preflight", "SecretId": "s", "Fix": true}), "\"Fix\" is not"),
+            (
+                json!({"Operation": "rotate", "SecretId": "s", "Fix": "sql"}),
+                "rotate has no key \"Fix\"",
             ),
             (
                 json!({"Operation": "recover", "SecretId": "s", "Terminate": true}),

@@ -50,6 +50,7 @@ impl Inspection {
             password_stored_as: self.surroundings.stored_as.clone(),
             not_visible: self.surroundings.not_visible.clone(),
             schedule: self.schedule.clone(),
+            script: None,
             steps: Vec::new(),
         }
     }

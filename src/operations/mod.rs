@@ -32,14 +32,14 @@ pub(crate) async fn run(
     let started = Instant::now();
     let secret = request.secret_id.as_str();
     let mut result = match request.operation {
-        Operation::Status { deep } => {
+        Operation::Status { deep, fix } => {
             let depth = if deep { Depth::Deep } else { Depth::Shallow };
-            status::run(context, secret, Prefer::default(), depth).await?
+            status::run(context, secret, Prefer::default(), depth, fix).await?
         }
-        Operation::Preflight => preflight::run(context, secret).await,
+        Operation::Preflight { fix } => preflight::run(context, secret, fix).await,
         Operation::Rotate => rotate::run(context, secret).await?,
         Operation::Recover { dry_run: true, prefer } => {
-            status::run(context, secret, prefer, Depth::Deep).await?
+            status::run(context, secret, prefer, Depth::Deep, false).await?
         }
         Operation::Recover { dry_run: false, prefer: Prefer::Previous } => {
             go_back::run(context, secret).await?

@@ -5,44 +5,40 @@ use std::time::{Duration, Instant};
 use super::operation_result::OperationResult;
 use crate::context::{Context, TIME_TO_CHANGE};
 use crate::database::progress::Part;
-use crate::database::{Database, End, Login, Purpose, Session, SlowLogins};
+use crate::database::{Database, Login, Purpose, Session, SlowLogins};
 use crate::error::{DatabaseFault, Error, RotationFault, clean};
 use crate::policy::Strategy;
 use crate::report::{Details, PreflightCheck};
 use crate::rotation::lock::Changer;
 use crate::rotation::rehearsal::Rehearsal;
+use crate::rotation::script::Script;
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, labels, requirements};
+use crate::rotation::{Rotation, admin, equality, labels, requirements};
 use crate::secret::credentials::Credentials;
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::set_secret::alternating_users::Turn;
 
 const ADMIN: &str = "login with the admin secret";
+/// The number of differences between two users that a check names.
+const EXAMPLES: u32 = 10;
 
 /// Never fails: a failure is a check that did not pass.
-pub(super) async fn run(context: &Context<'_>, secret: &str) -> OperationResult {
-    let mut checks = Checks(Vec::new());
+pub(super) async fn run(context: &Context<'_>, secret: &str, fix: bool) -> OperationResult {
+    let mut checks = Checks { list: Vec::new(), script: fix.then(Script::default) };
     let rotation = check_secret(context, secret, &mut checks).await;
     if let Some(rotation) = &rotation {
         check_database(context, rotation, &mut checks).await;
     }
-    let failed = checks.0.iter().find(|check| !check.passed);
+    let failed = checks.list.iter().find(|check| !check.passed);
     let message = match failed {
-        None => match rotation.as_ref().map(|rotation| rotation.strategy) {
-            // Only a rotation makes the next user ready to be compared.
-            Some(Strategy::AlternatingUsers) => {
-                "A rotation can begin. testSecret will check that the next user can do all that \
-                 the current one can, before AWSCURRENT moves. Nothing was changed."
-                    .to_owned()
-            }
-            _ => "A rotation has all that it needs. Nothing was changed.".to_owned(),
-        },
+        None => "A rotation has all that it needs. Nothing was changed.".to_owned(),
         Some(PreflightCheck { check, message, .. }) => {
             let reason = message.as_deref().unwrap_or_default();
             format!("A rotation would fail: {check}. {reason} Nothing was changed.")
         }
     };
-    let details = Details::Preflight { ready: failed.is_none(), checks: checks.0 };
+    let (ready, script) = (failed.is_none(), checks.script.map(Script::into_text));
+    let details = Details::Preflight { ready, checks: checks.list, script };
     OperationResult { strategy: rotation.map(|rotation| rotation.strategy), message, details }
 }
 
@@ -208,22 +204,43 @@ async fn check_alternating_users(
     checks.remark_slow(context.slow_logins);
     let next_user = &rotation.next_username;
     let right = format!("the admin's right to prepare {next_user:?} (tried and rolled back)");
+    let examples = if checks.script.is_some() { equality::IN_A_SCRIPT } else { EXAMPLES };
     let changed = async {
         let storage = storage(rotation, session).await?;
         let lock = session.lock(rotation.lock_name()).await?;
         let turn = Turn { rotation, host: session.host(), password, storage };
-        let (changer, allowed) = (Changer::admin(&lock, &admin), async || Ok(()));
-        turn.carry_out(changer, &allowed, End::RollBack).await.map_err(admin::lacks_right)
+        let rehearsed = turn.rehearse(Changer::admin(&lock, &admin), examples).await;
+        let _ = lock.release().await;
+        rehearsed.map_err(admin::lacks_right)
     };
-    if let Some(plan) = checks.run(&right, changed).await {
-        checks.remark(plan.warnings.join(" "));
-    }
+    let rehearsed = checks.run(&right, changed).await;
     admin.close().await;
+    let (plan, parity) = rehearsed?;
+    checks.remark(plan.warnings.join(" "));
+    let (version, host, started) = (&rotation.current, session.host(), Instant::now());
+    let compared =
+        equality::in_databases(context, rotation, session, version, parity, examples).await;
+    if let (Some(script), Ok(equality)) = (&mut checks.script, &compared) {
+        equality.script(script);
+    }
+    let equal = compared.and_then(|equality| {
+        equality.acts_as_the_owner(rotation, host)?;
+        equality.can_do_as_much(&version.credentials.username, host, EXAMPLES)?;
+        Ok(equality.warnings())
+    });
+    let can = format!("what {next_user:?} can do (compared after that, and rolled back)");
+    let warnings = checks.note(&can, started.elapsed(), equal)?;
+    checks.remark(warnings.join(" "));
     Some(())
 }
 
-/// The checks so far, in order.
-struct Checks(Vec<PreflightCheck>);
+/// The checks so far.
+struct Checks {
+    /// In order.
+    list: Vec<PreflightCheck>,
+    /// What fixes those that did not pass, if that was asked for.
+    script: Option<Script>,
+}
 
 impl Checks {
     /// Runs a check and measures its time; the value if it passed.
@@ -240,10 +257,22 @@ impl Checks {
     fn note<T>(&mut self, check: &str, duration: Duration, result: Result<T, Error>) -> Option<T> {
         let (message, error_kind) = match &result {
             Ok(_) => (None, None),
-            Err(error) => (Some(clean::whole(error.to_string())), Some(error.kind())),
+            Err(error) => {
+                if let Some(script) = &mut self.script {
+                    match error {
+                        // The comparison has filled the script.
+                        Error::PrivilegesMissing { .. } => {}
+                        error if error.statements().is_empty() => {
+                            script.advice(None, &format!("{check}: {error}"));
+                        }
+                        error => script.statements(error.statements()),
+                    }
+                }
+                (Some(clean::whole(error.to_string())), Some(error.kind()))
+            }
         };
         let (check, passed) = (check.to_owned(), result.is_ok());
-        self.0.push(PreflightCheck { check, passed, duration, message, error_kind });
+        self.list.push(PreflightCheck { check, passed, duration, message, error_kind });
         result.ok()
     }
 
@@ -262,7 +291,7 @@ impl Checks {
 
     /// Adds a remark to the last check that passed.
     fn remark(&mut self, message: String) {
-        let passed = self.0.iter_mut().rev().find(|check| check.passed);
+        let passed = self.list.iter_mut().rev().find(|check| check.passed);
         if let Some(check) = passed.filter(|_| !message.is_empty()) {
             let texts = [check.message.take().unwrap_or_default(), clean::whole(message)];
             check.message = Some(texts.join(" ").trim_start().to_owned());

@@ -31,6 +31,9 @@ pub(crate) struct Diagnosis {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) not_visible: BTreeMap<&'static str, String>,
     pub(crate) schedule: Schedule,
+    /// For psql: gives the next user what it lacks. Only if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) script: Option<String>,
     /// The rotation steps that ran.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) steps: Vec<StepReport>,

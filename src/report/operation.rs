@@ -44,6 +44,9 @@ pub(crate) enum Details {
         /// Every check passed.
         ready: bool,
         checks: Vec<PreflightCheck>,
+        /// For psql: fixes what did not pass. Only if it was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        script: Option<String>,
     },
     /// Of `retire`.
     Retirement(Retirement),

@@ -9,34 +9,35 @@ use postgres_protocol::escape::escape_identifier;
 use super::{Rotation, SecretVersion, strategy};
 use crate::context::Context;
 use crate::database::advice::AskedBy;
-use crate::database::missing::{Lacking, Missing};
+use crate::database::missing::Missing;
 use crate::database::parity::{self, Comparison, DirectlyOwned, Lack, Parity, Question};
+use crate::database::remedy::Lacking;
 use crate::database::{Database, Purpose, Session, role};
-use crate::error::Error;
+use crate::error::{Error, Statements};
 
+/// More differences of one database would not fit into an answer of the server.
+pub(crate) const IN_A_SCRIPT: u32 = 5_000;
 /// The comparison of the next user with the current one.
 pub(crate) struct Equality {
     /// The facts about the two users, and what the next user lacks anywhere.
     pub(crate) parity: Parity,
     login: String,
-    acts_as: String,
+    pub(super) acts_as: String,
     /// The secret's database.
     dbname: String,
 }
 
-/// Compares the two users. Logs in to other databases with `version`. At most `examples`
-/// differences in each database are described.
+/// Compares the two users in the whole cluster. At most `examples` differences are described.
+/// `acts_as` is the role of a session of the next user; `None` means the role in its settings.
 ///
 /// # Errors
-/// [`Error::Database`], and [`Error::DatabaseNotCompared`] if another database cannot be compared.
-pub(crate) async fn compare(
-    context: &Context<'_>,
-    rotation: &Rotation,
+/// [`Error::Database`].
+pub(crate) async fn of_roles(
     session: &Session,
-    version: &SecretVersion,
+    rotation: &Rotation,
     acts_as: Option<&str>,
-    examples: Option<u32>,
-) -> Result<Equality, Error> {
+    examples: u32,
+) -> Result<Parity, Error> {
     let current = &rotation.current.credentials;
     let comparison = Comparison {
         current: &current.username,
@@ -45,7 +46,24 @@ pub(crate) async fn compare(
         dbname: &current.server.dbname,
         databases: rotation.policy.databases.as_deref(),
     };
-    let mut parity = parity::of_roles(session, comparison, examples).await?;
+    parity::of_roles(session, comparison, Some(examples)).await
+}
+
+/// Compares the two users in the databases that `parity` asks about. `session` is in the secret's
+/// database. Logs in to the others with `version`. At most `examples` differences in each database
+/// are described.
+///
+/// # Errors
+/// [`Error::Database`], and [`Error::DatabaseNotCompared`] if another database cannot be compared.
+pub(crate) async fn in_databases(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: &Session,
+    version: &SecretVersion,
+    mut parity: Parity,
+    examples: u32,
+) -> Result<Equality, Error> {
+    let (current, examples) = (&rotation.current.credentials, Some(examples));
     let questions = std::mem::take(&mut parity.questions);
     let asked: Vec<_> = questions
         .iter()
@@ -159,7 +177,8 @@ impl Equality {
                 role::act_as(login, owner)
             )
         };
-        Err(Error::UsersNotReady { role: login.to_owned(), host: host.to_owned(), problem })
+        let (role, host, statements) = (login.to_owned(), host.to_owned(), Statements::default());
+        Err(Error::UsersNotReady { role, host, problem, statements })
     }
 
     /// Checks that the next user lacks nothing. The error names up to this many differences.
@@ -170,14 +189,14 @@ impl Equality {
         &self,
         current: &str,
         host: &str,
-        examples: usize,
+        examples: u32,
     ) -> Result<(), Error> {
         let Lack { total, missing } = &self.parity.lacking;
         if *total == 0 {
             return Ok(());
         }
         let mut texts: Vec<_> =
-            missing.iter().take(examples).map(|missing| self.text(missing)).collect();
+            missing.iter().take(examples as usize).map(|missing| self.text(missing)).collect();
         let more = total.saturating_sub(texts.len() as u64);
         if more > 0 {
             texts.push(format!("and {more} more"));
@@ -216,12 +235,12 @@ impl Equality {
         owned.chain(ineffective).collect()
     }
 
+    pub(super) fn lacking(&self) -> Lacking<'_> {
+        Lacking { login: &self.login, acts_as: &self.acts_as, asked_by: AskedBy::Pair }
+    }
+
     fn text(&self, missing: &Missing) -> String {
-        let text = missing.text(Lacking {
-            login: &self.login,
-            acts_as: &self.acts_as,
-            asked_by: AskedBy::Pair,
-        });
+        let text = missing.text(self.lacking());
         match &missing.database {
             Some(database) if *database != self.dbname => format!("in database {database}, {text}"),
             _ => text,

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use super::Rotation;
 use crate::database::advice::AskedBy;
-use crate::database::missing::Lacking;
+
 use crate::database::probe::{self, Refusal};
+use crate::database::remedy::Lacking;
 use crate::database::standing::Standing;
 use crate::database::{Session, grants, role};
-use crate::error::Error;
+use crate::error::{Error, Statements};
 use crate::report::RequirementsReport;
 
 /// The number of missing rights that an error names. More have one cause.
@@ -40,7 +41,7 @@ pub(crate) fn ensure_direct(session: &Session, standing: &Standing) -> Result<()
         standing.session_user
     );
     let (role, host) = (session.role().to_owned(), session.host().to_owned());
-    Err(Error::UsersNotReady { role, host, problem })
+    Err(Error::UsersNotReady { role, host, problem, statements: Statements::default() })
 }
 
 /// Checks a session of the application. Afterwards its `search_path` is `pg_catalog`.

@@ -12,7 +12,7 @@ use crate::rotation::requirements::{self, RequirementsCheck};
 use crate::rotation::{Rotation, equality, rehearsal};
 
 /// The number of missing privileges that an error names.
-const EXAMPLES: usize = 10;
+const EXAMPLES: u32 = 10;
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let Subject { session, password, rehearse } = subject(context, rotation).await?;
@@ -115,9 +115,10 @@ async fn test(
         return Ok(LoginTest { acts_as, equal: false, checks, warnings });
     }
     let checked = checked?;
-    let (version, examples) = (rotation.pending()?, u32::try_from(EXAMPLES).ok());
+    let parity = equality::of_roles(session, rotation, Some(&acts_as), EXAMPLES).await?;
+    let version = rotation.pending()?;
     let compared =
-        equality::compare(context, rotation, session, version, Some(&acts_as), examples).await?;
+        equality::in_databases(context, rotation, session, version, parity, EXAMPLES).await?;
     compared.acts_as_the_owner(rotation, host)?;
     let checks = checked.complete(session)?;
     compared.can_do_as_much(&current.username, host, EXAMPLES)?;

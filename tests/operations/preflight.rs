@@ -85,10 +85,11 @@ async fn a_pair_is_tried_to_the_last_statement_and_rolled_back() {
         let report = preflight(&function, &pair.application).await;
         assert_eq!(report["Ready"], true, "{report}");
         let other = if turn == 0 { &pair.clone } else { &pair.base };
-        let last = format!("the admin's right to prepare {other:?} (tried and rolled back)");
+        let right = format!("the admin's right to prepare {other:?} (tried and rolled back)");
+        let can = format!("what {other:?} can do (compared after that, and rolled back)");
         assert_eq!(
             names(&report),
-            [&SECRET[..], &WAY[..], &["login with the admin secret", &last][..]].concat()
+            [&SECRET[..], &WAY[..], &["login with the admin secret", &right, &can][..]].concat()
         );
         assert_eq!(pair.application.snapshot().await, before);
         let made = world()

@@ -7,6 +7,7 @@ mod examples;
 mod ownership;
 mod privileges;
 mod roles;
+mod script;
 
 use std::io::Write;
 use std::ops::RangeInclusive;

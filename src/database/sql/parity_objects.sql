@@ -126,22 +126,25 @@ here AS (
           SELECT FROM party AS r
           WHERE r.oid = ANY (p.polroles) AND CASE WHEN p.polpermissive THEN r.ours ELSE r.theirs END
       )
+), creator AS (
+    -- The roles that have default privileges of their own, and what these are on.
+    SELECT defaclrole AS oid, defaclobjtype AS type FROM pg_default_acl
+    UNION
+    SELECT c.oid, d.defaclobjtype
+    FROM pg_default_acl AS d CROSS JOIN unnest(ARRAY[$2::oid, $3::oid]) AS c (oid)
+    WHERE d.defaclrole IN ($2::oid, $3::oid)
 ), defaults AS MATERIALIZED (
-    -- The default privileges on what a role creates, in every schema (namespace 0) and added in one schema.
+    -- Who can do what with a thing that a role creates tomorrow: in every schema (namespace 0), and beyond that in one.
+    -- Where a role has no default privileges for every schema, PostgreSQL's own apply.
     SELECT d.creator, d.type, d.namespace, e.grantee, e.privilege_type AS privilege, e.is_grantable AS grantable
     FROM (
         SELECT defaclrole, defaclobjtype, defaclnamespace, defaclacl FROM pg_default_acl
         UNION ALL
-        SELECT creator, type, 0, acldefault(CASE type WHEN 'S' THEN 's' ELSE type END, creator)
-        FROM (
-            SELECT defaclrole, defaclobjtype, defaclnamespace FROM pg_default_acl
-            UNION ALL
-            SELECT c.creator, d.defaclobjtype, NULL
-            FROM pg_default_acl AS d CROSS JOIN unnest(ARRAY[$2::oid, $3::oid]) AS c (creator)
-            WHERE d.defaclrole IN ($2::oid, $3::oid)
-        ) AS known (creator, type, namespace)
-        GROUP BY creator, type
-        HAVING NOT COALESCE(bool_or(namespace = 0), false)
+        SELECT oid, type, 0, acldefault(CASE type WHEN 'S' THEN 's' ELSE type END, oid)
+        FROM creator
+        WHERE (oid, type) NOT IN (
+            SELECT defaclrole, defaclobjtype FROM pg_default_acl WHERE defaclnamespace = 0
+        )
     ) AS d (creator, type, namespace, acl)
     CROSS JOIN LATERAL aclexplode(d.acl) AS e
 ), by_creator AS (
@@ -158,8 +161,13 @@ here AS (
                bool_or(creator = $2::oid) OVER same OR bool_or(creator = $2::oid AND namespace = 0) OVER of_grantee
                AS them_all,
                false AS them_grantable
-        FROM defaults AS d
-        WHERE creator IN ($2::oid, $3::oid)
+        FROM (
+            -- What one creator can do with its own, the other one has to be able to do with its own.
+            SELECT creator, type, namespace, CASE grantee WHEN creator THEN $3::oid ELSE grantee END AS grantee,
+                   privilege, grantable
+            FROM defaults
+            WHERE creator IN ($2::oid, $3::oid)
+        ) AS d
         WINDOW of_type AS (PARTITION BY type, privilege), of_schema AS (PARTITION BY type, privilege, namespace),
                of_grantee AS (PARTITION BY type, privilege, grantee),
                same AS (PARTITION BY type, privilege, grantee, namespace)
@@ -181,10 +189,16 @@ here AS (
            of_schema AS (PARTITION BY creator, type, privilege, namespace)
 ), default_lacking AS MATERIALIZED (
     -- What other roles can do with their objects, and not with ours.
-    SELECT $3::oid AS creator, type, namespace, grantee, privilege, grantable, true AS missing
-    FROM by_creator
-    WHERE creator = $2::oid AND grantee NOT IN ($2::oid, $3::oid)
-      AND NOT CASE WHEN grantable THEN other_grantable ELSE other END
+    SELECT $3::oid AS creator, d.type, d.namespace, d.grantee, d.privilege, d.grantable, true AS missing
+    FROM by_creator AS d
+    WHERE creator = $2::oid AND NOT CASE WHEN grantable THEN other_grantable ELSE other END
+      -- A grantee also has what its roles have, and all where our objects are its own.
+      AND NOT EXISTS (
+          SELECT FROM defaults AS o
+          WHERE o.creator = $3::oid AND o.type = d.type AND o.privilege = d.privilege
+            AND o.namespace IN (0, d.namespace) AND (o.grantable OR NOT d.grantable OR o.grantee = $3::oid)
+            AND CASE WHEN 0 IN (d.grantee, o.grantee) THEN false ELSE pg_has_role(d.grantee, o.grantee, 'USAGE') END
+      )
     UNION ALL
     -- What every role can do with our objects, and not with theirs.
     SELECT $3::oid, type, namespace, grantee, privilege, grantable, false

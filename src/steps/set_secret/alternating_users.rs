@@ -5,14 +5,15 @@ use super::super::step_result::StepResult;
 use super::warnings;
 use crate::context::Context;
 use crate::database::pair::{self, Names};
-use crate::database::{End, Purpose, Session};
-use crate::error::Error;
+use crate::database::parity::Parity;
+use crate::database::{End, Purpose, Session, Transaction};
+use crate::error::{Error, Statements};
 use crate::report::Outcome;
 use crate::rotation::lock::Changer;
 use crate::rotation::pair_plan::{Plan, Refusal, plan};
 use crate::rotation::passwords::{WorkingLogin, find_working_login};
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, strategy};
+use crate::rotation::{Rotation, admin, equality, strategy};
 use crate::secret::password::{Password, Storage};
 
 /// Never changes the current user. Its login proves that the secret belongs to that role, and which
@@ -60,7 +61,7 @@ async fn by_admin(
     let allowed = async || rotation.still_pending(context).await;
     let make_equal = async |changer: Changer<'_>, storage: Storage| {
         let turn = Turn { rotation, host, password, storage };
-        Ok((turn.carry_out(changer, &allowed, End::Commit).await?, storage))
+        Ok((turn.carry_out(changer, &allowed).await?, storage))
     };
     let (plan, storage) = if let Some(session) = session {
         let storage = storage(rotation, session).await?;
@@ -103,28 +104,48 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Makes the change, or rolls it back. Returns the plan.
+    /// Makes the change. Returns the plan.
     ///
     /// # Errors
     /// Those of `allowed`, and errors for what the admin may not do or must not change.
-    pub(crate) async fn carry_out(
+    async fn carry_out(
         &self,
         changer: Changer<'_>,
         allowed: &impl AsyncFn() -> Result<(), Error>,
-        end: End,
     ) -> Result<Plan, Error> {
+        let make =
+            async |transaction: &Transaction<'_>| Ok((self.make(transaction).await?, End::Commit));
+        changer.change(allowed, make).await
+    }
+
+    /// Makes the change, compares the two users as they are then, and rolls it back. At most
+    /// `examples` differences are described.
+    ///
+    /// # Errors
+    /// Those of the change, and [`Error::Database`].
+    pub(crate) async fn rehearse(
+        &self,
+        changer: Changer<'_>,
+        examples: u32,
+    ) -> Result<(Plan, Parity), Error> {
+        let rehearse = async |transaction: &Transaction<'_>| {
+            let plan = self.make(transaction).await?;
+            let session = transaction.session();
+            let parity = equality::of_roles(session, self.rotation, None, examples).await?;
+            Ok(((plan, parity), End::RollBack))
+        };
+        changer.change(async || Ok(()), rehearse).await
+    }
+
+    async fn make(&self, transaction: &Transaction<'_>) -> Result<Plan, Error> {
         let Turn { rotation, host, password, storage } = *self;
-        let (admin, names) = (changer.session(), names(rotation));
+        let (admin, names) = (transaction.session(), names(rotation));
         let stored_form = password.stored_form(names.next_user, storage);
-        changer
-            .change(allowed, async |transaction| {
-                let facts = pair::read(admin, names).await?;
-                let plan = plan(&facts, names, rotation.policy.create_users)
-                    .map_err(|refusal| refused(rotation, host, admin, refusal))?;
-                pair::apply(transaction, names, &plan.change, &stored_form, storage).await?;
-                Ok((plan, end))
-            })
-            .await
+        let facts = pair::read(admin, names).await?;
+        let plan = plan(&facts, names, rotation.policy.create_users)
+            .map_err(|refusal| refused(rotation, host, admin, refusal))?;
+        pair::apply(transaction, names, &plan.change, &stored_form, storage).await?;
+        Ok(plan)
     }
 }
 
@@ -146,10 +167,18 @@ fn refused(rotation: &Rotation, host: &str, admin: &Session, refusal: Refusal) -
             let admin = rotation.admin_secret().unwrap_or_default().to_owned();
             Error::AdminRefused { admin, role, reason }
         }
-        Refusal::NotReady(problem) => Error::UsersNotReady { role, host, problem },
+        Refusal::NotReady(problem) => {
+            Error::UsersNotReady { role, host, problem, statements: Statements::default() }
+        }
+        Refusal::ByHand(statements) => Error::UsersNotReady {
+            role,
+            host,
+            problem: "create_users is false in ROTATION_POLICY, so a person has to run:".to_owned(),
+            statements: statements.into(),
+        },
         Refusal::LacksRight(statements) => {
             let admin = admin.role().to_owned();
-            Error::AdminLacksRight { admin, host, role, statements: statements.join("; ") }
+            Error::AdminLacksRight { admin, host, role, statements: statements.into() }
         }
     }
 }

@@ -1,0 +1,39 @@
+//! SQL statements that a person has to run: an error names a few, a script holds all of them.
+
+use std::fmt;
+
+/// An error names as many; a person has to read it.
+const NAMED: usize = 10;
+
+/// SQL statements, each of which runs as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Statements(Vec<String>);
+
+impl Statements {
+    /// All of them, in the order in which they have to be run.
+    pub(crate) fn all(&self) -> &[String] {
+        &self.0
+    }
+
+    /// What follows a problem that ends with a colon; nothing where there are none.
+    pub(super) fn appended(&self) -> String {
+        if self.0.is_empty() { String::new() } else { format!(" {self}.") }
+    }
+}
+
+impl From<Vec<String>> for Statements {
+    fn from(statements: Vec<String>) -> Self {
+        Self(statements)
+    }
+}
+
+impl fmt::Display for Statements {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (named, more) = self.0.split_at(self.0.len().min(NAMED));
+        f.write_str(&named.join("; "))?;
+        if more.is_empty() {
+            return Ok(());
+        }
+        write!(f, "; and {} more, which preflight lists with \"Fix\": \"sql\"", more.len())
+    }
+}
