@@ -25,6 +25,7 @@ mod faults;
 mod fleet_command;
 mod inputs;
 mod operations;
+mod overlap;
 mod parity;
 mod poolers;
 mod promotion;

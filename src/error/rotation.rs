@@ -58,6 +58,12 @@ pub(crate) enum RotationFault {
          with the operation \"recover\"; \"status\" says what that would do."
     )]
     UnderWay(String),
+    #[error(
+        "the last turn was {age} ago, and this one would take the password of role {role:?} from \
+         applications that still hold it. overlap is {overlap}: rotate again in {left}. To rotate \
+         at once, for example after a leak, run \"rotate\" with \"Force\": true."
+    )]
+    TooSoon { role: String, age: String, overlap: String, left: String },
 }
 
 impl RotationFault {
@@ -72,6 +78,7 @@ impl RotationFault {
             Self::NoPendingValue(_) => "NoPendingValue",
             Self::CurrentMoved { .. } => "CurrentVersionMoved",
             Self::UnderWay(_) => "RotationUnderWay",
+            Self::TooSoon { .. } => "RotationTooSoon",
             Self::PendingMismatch { .. } | Self::PendingUsername { .. } => "PendingMismatch",
         }
     }

@@ -40,8 +40,8 @@ pub(crate) enum Operation {
     Status { deep: bool },
     /// Tries everything that a rotation needs. Changes nothing.
     Preflight,
-    /// Rotates in one invocation.
-    Rotate,
+    /// Rotates in one invocation. `force` also within the overlap of two turns.
+    Rotate { force: bool },
     /// Repairs the secret, for example after a stuck rotation. `dry_run` only reports the remedy.
     Recover { dry_run: bool, prefer: Prefer },
     /// Ends the use of the previous credential. `terminate` ends its sessions too.
@@ -168,7 +168,7 @@ impl Operation {
         match self {
             Self::Status { .. } => "status",
             Self::Preflight => "preflight",
-            Self::Rotate => "rotate",
+            Self::Rotate { .. } => "rotate",
             Self::Recover { .. } => "recover",
             Self::Retire { .. } => "retire",
         }
@@ -191,7 +191,7 @@ impl OperationRequest {
         let (operation, options): (_, &[&str]) = match field(event, "Operation")? {
             "status" => (Operation::Status { deep: flag(event, "Deep")? }, &["Deep"]),
             "preflight" => (Operation::Preflight, &[]),
-            "rotate" => (Operation::Rotate, &[]),
+            "rotate" => (Operation::Rotate { force: flag(event, "Force")? }, &["Force"]),
             "recover" => (Operation::Recover { dry_run, prefer }, &["DryRun", "Prefer"]),
             "retire" => (Operation::Retire { terminate }, &["Terminate"]),
             name => {

@@ -7,12 +7,16 @@ use crate::context::Context;
 use crate::error::{Error, RotationFault};
 use crate::event::{Step, StepRequest};
 use crate::report::Details;
-use crate::rotation::{Rotation, labels};
+use crate::rotation::{Rotation, labels, overlap};
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::{self, create_secret};
 
 /// If a step fails, AWSPENDING stays on the new version, and `recover` ends the rotation.
-pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<OperationResult, Error> {
+pub(super) async fn run(
+    context: &Context<'_>,
+    secret: &str,
+    force: bool,
+) -> Result<OperationResult, Error> {
     let description = context.store.describe(secret).await?;
     labels::may_rotate(&description)
         .and_then(|()| labels::at_rest(&description))
@@ -21,6 +25,9 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<Operation
     let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
     let token = new_token();
     let rotation = Rotation::of(context.config, current, &token)?;
+    if !force {
+        overlap::check(context, &rotation, &description).await?;
+    }
     let mut request = StepRequest {
         step: Step::CreateSecret,
         secret_id: secret.to_owned(),

@@ -32,6 +32,7 @@ pub(super) struct Fields {
     pub(super) grants: Option<Vec<Grant>>,
     pub(super) probes: Option<Vec<Probe>>,
     pub(super) retire_after: Option<Period>,
+    pub(super) overlap: Option<Period>,
     pub(super) max_refused_logins: Option<NonZeroU8>,
     pub(super) rotation_host: Option<String>,
     pub(super) rotation_port: Option<NonZeroU16>,

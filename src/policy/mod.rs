@@ -32,6 +32,8 @@ use crate::secret::password::StorageForm;
 
 /// Longer than most applications keep a secret.
 const RETIRE_AFTER: Duration = Duration::from_hours(24);
+/// Longer than a person needs to press the button twice, shorter than any schedule.
+const OVERLAP: Duration = Duration::from_mins(5);
 /// Enough for every state that a rotation leaves. Extensions may ban a role after three.
 const MAX_REFUSED_LOGINS: usize = 5;
 
@@ -86,6 +88,8 @@ pub(crate) struct Policy {
     pub(crate) retire_after: Duration,
     /// Whether the policy itself names `retire_after`, so that `monitor` may retire.
     pub(crate) retires: bool,
+    /// The time that a previous user keeps its password before its own next turn, at least.
+    pub(crate) overlap: Duration,
     /// The most refused logins of one invocation, in search of a working password.
     pub(crate) max_refused_logins: usize,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
@@ -213,6 +217,7 @@ impl Policies {
                 .retire_after
                 .or(base.retire_after)
                 .map_or(RETIRE_AFTER, |Period(period)| period),
+            overlap: best.overlap.or(base.overlap).map_or(OVERLAP, |Period(period)| period),
             rotation_host: best.rotation_host.or(base.rotation_host),
             rotation_port,
             tls_server_name: best.tls_server_name.or(base.tls_server_name),
@@ -279,6 +284,7 @@ mod tests {
         assert_eq!(policy.strategy(Some("arn")), Strategy::AlternatingUsers);
         assert_eq!(policy.admin(Some("the secret's")), None);
         assert_eq!(policy.retire_after, Duration::from_hours(24));
+        assert_eq!(policy.overlap, Duration::from_mins(5));
         for (period, seconds) in
             [("0s", 0), ("90s", 90), ("15m", 900), ("36h", 129_600), ("7d", 604_800)]
         {
@@ -381,6 +387,7 @@ mod tests {
             "connection_strings",
             "create_users",
             "retire_after",
+            "overlap",
             "max_refused_logins",
             "admin_reset",
             "allow_plaintext",

@@ -7,6 +7,7 @@ pub(crate) mod expiry;
 pub(crate) mod labels;
 pub(crate) mod lock;
 mod next_value;
+pub(crate) mod overlap;
 pub(crate) mod pair_plan;
 mod pair_warnings;
 pub(crate) mod passwords;

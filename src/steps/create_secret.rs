@@ -5,8 +5,32 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::event::StepRequest;
 use crate::report::Outcome;
-use crate::rotation::{Admission, Rotation, SecretVersion};
-use crate::secret::store::{PutOutcome, VersionSelector};
+use crate::rotation::{Admission, Rotation, SecretVersion, overlap};
+use crate::secret::store::{self, Description, PutOutcome, VersionSelector};
+
+/// The step, unless it is too soon for a turn. A refused version loses AWSPENDING, so that the next
+/// rotation can begin. It has no value then: one that has a value is never refused.
+pub(super) async fn begin(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    description: Option<&Description>,
+    request: &StepRequest,
+) -> Result<StepResult, Error> {
+    if rotation.pending.is_none()
+        && let Some(description) = description
+        && let Err(refusal) = overlap::check(context, rotation, description).await
+    {
+        let selector = VersionSelector::IdAtStage(&rotation.token, store::PENDING);
+        if let Some(pending) = context.store.read_again(&rotation.secret, selector).await? {
+            return kept(rotation, &rotation.admit(pending, Admission::NextUser)?);
+        }
+        if matches!(refusal, Error::Rotation { .. }) {
+            context.store.remove_pending_label(&rotation.secret, &rotation.token).await?;
+        }
+        return Err(refusal);
+    }
+    run(context, rotation, request).await
+}
 
 /// The new value is stored before anything else changes. After a crash, the secret holds every
 /// password that the database may have.
