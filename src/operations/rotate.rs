@@ -1,13 +1,13 @@
 //! `rotate`: a new version and the four steps in one invocation.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::operation_result::OperationResult;
 use crate::context::Context;
 use crate::error::{Error, RotationFault};
 use crate::event::{Step, StepRequest};
 use crate::report::Details;
-use crate::rotation::{Rotation, labels, overlap};
+use crate::rotation::{Rotation, labels, overlap, timing};
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::{self, create_secret};
 
@@ -25,6 +25,7 @@ pub(super) async fn run(
     let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
     let token = new_token();
     let rotation = Rotation::of(context.config, current, &token)?;
+    timing::check(&rotation, &description, SystemTime::now())?;
     if !force {
         overlap::check(context, &rotation, &description).await?;
     }

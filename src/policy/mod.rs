@@ -26,7 +26,8 @@ use self::fields::{Fields, own_fields};
 use self::grant::Grant;
 use self::probe::Probe;
 pub(crate) use self::strategy::Strategy;
-use self::values::{DatabaseName, Period, RoleName, StorageName, UrlKey};
+pub(crate) use self::values::OnOverdue;
+use self::values::{DatabaseName, LeasePeriod, Period, RoleName, StorageName, UrlKey};
 use crate::error::Problem;
 use crate::secret::password::StorageForm;
 
@@ -90,6 +91,12 @@ pub(crate) struct Policy {
     pub(crate) retires: bool,
     /// The time that a previous user keeps its password before its own next turn, at least.
     pub(crate) overlap: Duration,
+    /// How long a password is valid after its turn. `None` means without end.
+    pub(crate) lease: Option<Duration>,
+    /// What happens to a lease whose secret is not rotated in time.
+    pub(crate) on_overdue: OnOverdue,
+    /// Whether `monitor` ends the sessions that an ended credential has opened.
+    pub(crate) terminate_on_retire: bool,
     /// The most refused logins of one invocation, in search of a working password.
     pub(crate) max_refused_logins: usize,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
@@ -147,6 +154,9 @@ impl Policies {
                 "{place}: admin_reset needs \"role\", the role whose password the admin may set."
             )
             .into());
+        }
+        if entry.on_overdue.or(base.on_overdue).is_some() && entry.lease.or(base.lease).is_none() {
+            return Err(format!("{place}: on_overdue needs lease.").into());
         }
         if rotation_port(entry, base).is_some()
             && entry.rotation_host.is_none()
@@ -217,6 +227,12 @@ impl Policies {
                 .retire_after
                 .or(base.retire_after)
                 .map_or(RETIRE_AFTER, |Period(period)| period),
+            lease: best.lease.or(base.lease).map(|LeasePeriod(period)| period),
+            on_overdue: best.on_overdue.or(base.on_overdue).unwrap_or_default(),
+            terminate_on_retire: best
+                .terminate_on_retire
+                .or(base.terminate_on_retire)
+                .unwrap_or(false),
             overlap: best.overlap.or(base.overlap).map_or(OVERLAP, |Period(period)| period),
             rotation_host: best.rotation_host.or(base.rotation_host),
             rotation_port,
@@ -388,6 +404,9 @@ mod tests {
             "create_users",
             "retire_after",
             "overlap",
+            "lease",
+            "on_overdue",
+            "terminate_on_retire",
             "max_refused_logins",
             "admin_reset",
             "allow_plaintext",
@@ -436,6 +455,10 @@ mod tests {
             (r#"{"defaults":{"retire_after":"-1h"}}"#, "such as \"24h\""),
             (r#"{"defaults":{"retire_after":"24"}}"#, "such as \"24h\""),
             (r#"{"defaults":{"retire_after":"1 Tag ü"}}"#, "such as \"24h\""),
+            (r#"{"defaults":{"lease":"5h"}}"#, "not a lease of 6h or more"),
+            (r#"{"defaults":{"lease":"720m"}}"#, "such as \"36h\""),
+            (r#"{"defaults":{"lease":"6h","on_overdue":"end"}}"#, "unknown variant `end`"),
+            (r#"{"secrets":{"a":{"on_overdue":"expire"}}}"#, "\"a\": on_overdue needs lease"),
             (r#"{"defaults":{"owner_role":""}}"#, "a role's name has 1 to 63 bytes"),
             (r#"{"defaults":{"databases":[""]}}"#, "a database's name has 1 to 63 bytes"),
             (r#"{"defaults":{"connection_strings":["url",""]}}"#, "\"\" in connection_strings"),

@@ -15,8 +15,10 @@ pub(crate) mod promotion;
 pub(crate) mod rehearsal;
 pub(crate) mod requirements;
 pub(crate) mod restoration;
+mod schedule;
 pub(crate) mod storage;
 pub(crate) mod strategy;
+pub(crate) mod timing;
 mod trust;
 
 use std::time::SystemTime;

@@ -8,7 +8,7 @@ pub(crate) mod set_secret;
 mod step_result;
 mod test_secret;
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use self::step_result::StepResult;
 use crate::context::Context;
@@ -16,7 +16,7 @@ use crate::error::{Error, RotationFault};
 use crate::event::{Step, StepRequest};
 use crate::report::{Outcome, StepReport};
 use crate::rotation::labels::{self, State};
-use crate::rotation::{Admission, Rotation};
+use crate::rotation::{Admission, Rotation, timing};
 use crate::secret::store::{self, Description, VersionSelector};
 
 /// Runs one step.
@@ -35,7 +35,13 @@ pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<
             create_secret::begin(context, &rotation, description.as_ref(), request).await
         }
         Step::SetSecret => set_secret::run(context, &rotation).await,
-        Step::TestSecret => test_secret::run(context, &rotation).await,
+        Step::TestSecret => {
+            // Alone and without a value, when a rotation is set up.
+            if let Some(description) = description.filter(|_| rotation.pending.is_none()) {
+                timing::check(&rotation, &description, SystemTime::now())?;
+            }
+            test_secret::run(context, &rotation).await
+        }
         Step::FinishSecret => finish_secret::run(context, &rotation).await,
     }?;
     Ok(result.into_report(context, request, Some(&rotation), started.elapsed()))
