@@ -24,6 +24,7 @@ mod fallbacks;
 mod faults;
 mod fleet_command;
 mod inputs;
+mod lease;
 mod operations;
 mod overlap;
 mod parity;

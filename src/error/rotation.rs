@@ -1,6 +1,6 @@
 //! How the state of a secret can forbid a step.
 
-use super::Problem;
+use super::problem::Problem;
 
 /// What forbids the step: a label, the pending value, or a setting of the secret.
 #[derive(Debug, thiserror::Error)]

@@ -46,6 +46,10 @@ pub(crate) async fn compare(
         databases: rotation.policy.databases.as_deref(),
     };
     let mut parity = parity::of_roles(session, comparison, examples).await?;
+    // A lease ends, also where the password before had no end.
+    if rotation.policy.lease.is_some() {
+        parity.lacking.ignore_dates();
+    }
     let questions = std::mem::take(&mut parity.questions);
     let asked: Vec<_> = questions
         .iter()

@@ -66,11 +66,7 @@ impl Store {
             last_rotated: output.last_rotated_date.and_then(|date| date.try_into().ok()),
             last_changed: output.last_changed_date.and_then(|date| date.try_into().ok()),
             next_rotation: output.next_rotation_date.and_then(|date| date.try_into().ok()),
-            rules: output.rotation_rules.map(|rules| RotationRules {
-                after_days: rules.automatically_after_days,
-                expression: rules.schedule_expression,
-                window: rules.duration,
-            }),
+            rules: output.rotation_rules.as_ref().map(RotationRules::of),
         })
     }
 

@@ -64,6 +64,16 @@ impl Description {
     }
 }
 
+impl RotationRules {
+    pub(super) fn of(rules: &RotationRulesType) -> Self {
+        Self {
+            after_days: rules.automatically_after_days,
+            expression: rules.schedule_expression.clone(),
+            window: rules.duration.clone(),
+        }
+    }
+}
+
 /// The time between two rotations, if the rules give it as a number of days or hours.
 pub(super) fn interval(rules: &RotationRulesType) -> Option<Duration> {
     let days = rules.automatically_after_days.and_then(|days| u64::try_from(days).ok());
