@@ -57,13 +57,14 @@ const IMPORTS: [(&str, &[&str]); 22] = [
 ];
 
 /// Each thing outside and the one place that may name it.
-const OUTSIDE: [(&str, &str); 7] = [
+const OUTSIDE: [(&str, &str); 8] = [
     ("aws_sdk_secretsmanager", "secret/store"),
     ("aws_smithy", "secret/store"),
     ("rustls", "secret/store"),
     ("tokio_postgres", "database"),
     ("openssl", "database"),
     ("lookup_host", "database"),
+    ("croner", "rotation/schedule"),
     ("std::env::", "config"),
 ];
 

@@ -42,6 +42,14 @@ pub(crate) struct Missing {
     pub(crate) database: Option<String>,
 }
 
+impl Missing {
+    /// Whether the password of one user ends before that of the other.
+    pub(super) fn is_date(&self) -> bool {
+        let name = self.name.as_deref().unwrap_or_default();
+        self.what == What::Attribute && name.starts_with("VALID UNTIL")
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum What {

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::expiry;
 use super::role;
 use super::session::Session;
 use super::sql;
@@ -113,6 +114,8 @@ pub(crate) struct Change {
     pub(crate) create: bool,
     /// In the form of `ALTER ROLE`, such as `CONNECTION LIMIT 5`.
     pub(crate) attributes: Vec<String>,
+    /// When the new password ends, of a lease.
+    pub(crate) valid_until: Option<String>,
     /// The role to act as. `None` means the next user itself.
     pub(crate) act_as: Option<String>,
     /// Each without the word GRANT.
@@ -121,6 +124,13 @@ pub(crate) struct Change {
 }
 
 impl Facts {
+    /// Leaves the dates at which the two passwords end out of the comparison: a lease sets its own.
+    pub(crate) fn ignore_dates(&mut self) {
+        for role in [&mut self.current, &mut self.next_user].into_iter().flatten() {
+            role.valid_until = None;
+        }
+    }
+
     /// Whether memberships have options, and a change of a role needs more than CREATEROLE.
     pub(crate) fn needs_admin_option(&self) -> bool {
         self.version >= 160_000
@@ -175,8 +185,9 @@ pub(crate) async fn apply(
 ) -> Result<(), Error> {
     let admin = transaction.session();
     let next_user = escape_identifier(names.next_user);
+    let valid_until = change.valid_until.as_deref().map(expiry::clause).unwrap_or_default();
     let mut sql = format!(
-        "{}{} ROLE {next_user} LOGIN {} PASSWORD {};",
+        "{}{} ROLE {next_user} LOGIN {} {valid_until} PASSWORD {};",
         role::hash_settings(storage),
         if change.create { "CREATE" } else { "ALTER" },
         change.attributes.join(" "),

@@ -161,6 +161,13 @@ pub(crate) async fn of_parameters(
 }
 
 impl Lack {
+    /// Leaves out that the password of the next user ends earlier.
+    pub(crate) fn ignore_dates(&mut self) {
+        let before = self.missing.len();
+        self.missing.retain(|missing| !missing.is_date());
+        self.total = self.total.saturating_sub((before - self.missing.len()) as u64);
+    }
+
     /// Adds what is missing in a database, or with `None` in the whole cluster. A role whose rights
     /// are missing in several databases counts once.
     pub(crate) fn add(&mut self, other: Self, database: Option<&str>) {

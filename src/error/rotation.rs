@@ -1,5 +1,7 @@
 //! How the state of a secret can forbid a step.
 
+use super::problem::Problem;
+
 /// What forbids the step: a label, the pending value, or a setting of the secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RotationFault {
@@ -58,6 +60,14 @@ pub(crate) enum RotationFault {
          with the operation \"recover\"; \"status\" says what that would do."
     )]
     UnderWay(String),
+    #[error("ROTATION_POLICY does not fit it: {0}")]
+    Policy(Problem),
+    #[error(
+        "the last turn was {age} ago, and this one would take the password of role {role:?} from \
+         applications that still hold it. overlap is {overlap}: rotate again in {left}. To rotate \
+         at once, for example after a leak, run \"rotate\" with \"Force\": true."
+    )]
+    TooSoon { role: String, age: String, overlap: String, left: String },
 }
 
 impl RotationFault {
@@ -72,6 +82,8 @@ impl RotationFault {
             Self::NoPendingValue(_) => "NoPendingValue",
             Self::CurrentMoved { .. } => "CurrentVersionMoved",
             Self::UnderWay(_) => "RotationUnderWay",
+            Self::Policy(_) => "InvalidConfiguration",
+            Self::TooSoon { .. } => "RotationTooSoon",
             Self::PendingMismatch { .. } | Self::PendingUsername { .. } => "PendingMismatch",
         }
     }

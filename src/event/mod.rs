@@ -41,8 +41,8 @@ pub(crate) enum Operation {
     /// Tries everything that a rotation needs. Changes nothing. `fix` adds the script that gives
     /// the next user and the admin what they lack.
     Preflight { fix: bool },
-    /// Rotates in one invocation.
-    Rotate,
+    /// Rotates in one invocation. `force` also within the overlap of two turns.
+    Rotate { force: bool },
     /// Repairs the secret, for example after a stuck rotation. `dry_run` only reports the remedy.
     Recover { dry_run: bool, prefer: Prefer },
     /// Ends the use of the previous credential. `terminate` ends its sessions too.
@@ -169,7 +169,7 @@ impl Operation {
         match self {
             Self::Status { .. } => "status",
             Self::Preflight { .. } => "preflight",
-            Self::Rotate => "rotate",
+            Self::Rotate { .. } => "rotate",
             Self::Recover { .. } => "recover",
             Self::Retire { .. } => "retire",
         }
@@ -195,7 +195,7 @@ impl OperationRequest {
                 (Operation::Status { deep, fix }, &["Deep", "Fix"])
             }
             "preflight" => (Operation::Preflight { fix: fix(event)? }, &["Fix"]),
-            "rotate" => (Operation::Rotate, &[]),
+            "rotate" => (Operation::Rotate { force: flag(event, "Force")? }, &["Force"]),
             "recover" => (Operation::Recover { dry_run, prefer }, &["DryRun", "Prefer"]),
             "retire" => (Operation::Retire { terminate }, &["Terminate"]),
             name => {

@@ -26,14 +26,18 @@ pub(crate) struct Findings {
     pub(crate) older: Option<Verdict>,
     /// Whether the admin may set a lost password.
     pub(crate) admin_reset: bool,
+    /// Whether AWSCURRENT's lease can and should be renewed. If the password is refused, that is
+    /// because it has ended.
+    pub(crate) renewable: bool,
 }
 
 /// Decides. The match is exhaustive, so every state has a remedy.
 pub(crate) fn decide(findings: Findings, prefer: Prefer) -> Remedy {
     use Verdict::{Accepted, Rejected, Unknown};
-    let Findings { strategy, current, pending, older, admin_reset } = findings;
+    let Findings { strategy, current, pending, older, admin_reset, renewable } = findings;
     match (current, pending) {
         (Unknown, _) | (_, Pending::Value(Unknown)) => Remedy::Wait,
+        (Accepted, Pending::None) if renewable => Remedy::RenewLease,
         (Accepted, Pending::None) => Remedy::Nothing,
         (Accepted, Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => {
             Remedy::RemovePendingLabel
@@ -48,6 +52,7 @@ pub(crate) fn decide(findings: Findings, prefer: Prefer) -> Remedy {
         },
         (Rejected, Pending::Value(Accepted)) => match (strategy, prefer) {
             (_, Prefer::Forward) => Remedy::RollForward,
+            (_, Prefer::Back | Prefer::Previous) if renewable => Remedy::RenewLease,
             (Strategy::SingleUser, Prefer::Back | Prefer::Previous) => Remedy::RestoreCurrent,
             (Strategy::AlternatingUsers, Prefer::Back | Prefer::Previous) if admin_reset => {
                 Remedy::ResetByAdmin
@@ -56,6 +61,11 @@ pub(crate) fn decide(findings: Findings, prefer: Prefer) -> Remedy {
                 Remedy::ManualInterventionRequired
             }
         },
+        (Rejected, Pending::None | Pending::Empty | Pending::Copy | Pending::Value(Rejected))
+            if renewable =>
+        {
+            Remedy::RenewLease
+        }
         (Rejected, Pending::None | Pending::Empty | Pending::Copy | Pending::Value(Rejected)) => {
             match older {
                 Some(Accepted) => Remedy::RestoreCurrent,
@@ -91,6 +101,7 @@ mod tests {
                             pending,
                             older,
                             admin_reset,
+                            renewable: false,
                         }));
                     }
                 }
@@ -193,12 +204,32 @@ mod tests {
             (One, U, Value(A), None, true, Remedy::Wait, Remedy::Wait),
             (Two, A, Value(U), None, true, Remedy::Wait, Remedy::Wait),
         ] {
-            let findings = Findings { strategy, current, pending, older, admin_reset };
+            let renewable = false;
+            let findings = Findings { strategy, current, pending, older, admin_reset, renewable };
             assert_eq!(
                 (decide(findings, Prefer::Forward), decide(findings, Prefer::Back)),
                 (forward, back),
                 "{findings:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_lease_is_renewed_where_nothing_else_is_wrong_and_where_it_is_what_is_wrong() {
+        for findings in all() {
+            let renewable = Findings { renewable: true, ..findings };
+            for prefer in [Prefer::Forward, Prefer::Back] {
+                let (before, after) = (decide(findings, prefer), decide(renewable, prefer));
+                let expected = match (findings.current, findings.pending, before) {
+                    (Verdict::Accepted, Pending::None, _) => Remedy::RenewLease,
+                    // AWSCURRENT is refused: before older passwords, and before the admin.
+                    (Verdict::Rejected, _, Remedy::RollForward) => before,
+                    (Verdict::Rejected, Pending::Value(Verdict::Unknown), _) => before,
+                    (Verdict::Rejected, ..) => Remedy::RenewLease,
+                    _ => before,
+                };
+                assert_eq!(after, expected, "{findings:?} {prefer:?}");
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::report::{Details, Remedy};
 use crate::rotation::labels::{self, State};
 use crate::rotation::passwords::Origin;
 use crate::rotation::promotion::Promotion;
-use crate::rotation::{Rotation, SecretVersion};
+use crate::rotation::{Rotation, SecretVersion, renewal};
 use crate::secret::store::{self, VersionSelector};
 
 /// Alternating users: a login proves AWSPREVIOUS, then AWSCURRENT moves back. Single user: the
@@ -39,6 +39,11 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<Operation
     }
     let inspection = inspect(context, secret, Depth::Shallow).await?;
     let mut diagnosis = inspection.diagnosis(Remedy::ReturnToPrevious);
+    // The previous user has what is left of its own lease.
+    if let (Some(session), Some(period)) = (&inspection.sessions.current, inspection.renewal) {
+        let renewed = renewal::renew(context, &inspection.rotation, session, period).await;
+        diagnosis.warnings.extend(renewed.err().map(|error| error.full_text()));
+    }
     diagnosis.done.push(Remedy::ReturnToPrevious);
     inspection.sessions.close().await;
     let (role, id) = (&previous.credentials.username, &previous.id);

@@ -1,17 +1,20 @@
 //! The present state of a secret and its database: the labels, and a login with each password that
 //! matters.
 
+use std::time::Duration;
+
 use super::diagnosis::{Findings, Pending};
 use super::inspected_sessions::Sessions;
 use super::surroundings::{Surroundings, age, look_around, schedule};
 use crate::context::Context;
 use crate::database::authentication::Method;
+use crate::database::expiry::Expiry;
 use crate::database::{Login, Purpose, Session};
 use crate::error::{Error, RotationFault, clean};
 use crate::policy::Strategy;
 use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
 use crate::rotation::passwords::{LoginAttempts, Origin, find_older_login};
-use crate::rotation::{Admission, Rotation, SecretVersion, labels};
+use crate::rotation::{Admission, Rotation, SecretVersion, labels, renewal};
 use crate::secret::store::{self, Version, VersionSelector};
 
 /// How many passwords an inspection tries.
@@ -33,6 +36,8 @@ pub(super) struct Inspection {
     pub(super) versions: Vec<VersionReport>,
     schedule: Schedule,
     surroundings: Surroundings,
+    /// How long the current user's lease should be from now on, if it should be renewed.
+    pub(super) renewal: Option<Duration>,
     /// The version that carries AWSPENDING and not AWSCURRENT.
     pub(super) pending_id: Option<String>,
     pub(super) sessions: Sessions,
@@ -48,6 +53,8 @@ impl Inspection {
             versions: self.versions.clone(),
             sessions: self.surroundings.sessions.clone(),
             password_stored_as: self.surroundings.stored_as.clone(),
+            valid_until: self.surroundings.dates(|expiry| expiry.at.clone()),
+            expires_in_seconds: self.surroundings.dates(|expiry| expiry.seconds),
             not_visible: self.surroundings.not_visible.clone(),
             schedule: self.schedule.clone(),
             script: None,
@@ -95,15 +102,29 @@ pub(super) async fn inspect(
         let may_try = may_try && current.verdict != Verdict::Unknown;
         versions.push(previous_version(context, &rotation, previous, may_try).await?);
     }
+    let surroundings = look_around(context, &rotation, &description, &sessions).await;
+    let expiry = Expiry::of(&surroundings.expiry, &rotation.current.credentials.username);
+    let ended = expiry.filter(|expiry| expiry.has_passed());
+    if let Some(ended) = ended.filter(|_| current.verdict == Verdict::Rejected) {
+        let reason = versions[0].reason.take().unwrap_or_default();
+        let advice = renewal::advice(&rotation, ended);
+        versions[0].reason = Some(format!("{advice} {reason}").trim_end().to_owned());
+    }
+    let refused_for_that = current.verdict == Verdict::Rejected && ended.is_some();
+    let renewal = renewal::facts(&rotation, expiry, None)
+        .filter(|_| current.verdict == Verdict::Accepted || refused_for_that)
+        .and_then(|facts| facts.decide_for_a_person().renewal());
     let findings = Findings {
         strategy: rotation.strategy,
         current: current.verdict,
         pending,
         older,
         admin_reset: rotation.policy.admin_reset && rotation.admin_secret().is_some(),
+        renewable: renewal.is_some(),
     };
     Ok(Inspection {
-        surroundings: look_around(&rotation, &description, &sessions).await,
+        surroundings,
+        renewal,
         rotation,
         findings,
         versions,

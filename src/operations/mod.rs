@@ -37,7 +37,7 @@ pub(crate) async fn run(
             status::run(context, secret, Prefer::default(), depth, fix).await?
         }
         Operation::Preflight { fix } => preflight::run(context, secret, fix).await,
-        Operation::Rotate => rotate::run(context, secret).await?,
+        Operation::Rotate { force } => rotate::run(context, secret, force).await?,
         Operation::Recover { dry_run: true, prefer } => {
             status::run(context, secret, prefer, Depth::Deep, false).await?
         }

@@ -1,6 +1,6 @@
 //! `preflight`: tries everything that a rotation needs, check by check, and changes nothing.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::operation_result::OperationResult;
 use crate::context::{Context, TIME_TO_CHANGE};
@@ -13,7 +13,7 @@ use crate::rotation::lock::Changer;
 use crate::rotation::rehearsal::Rehearsal;
 use crate::rotation::script::Script;
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, equality, labels, requirements};
+use crate::rotation::{Rotation, admin, equality, labels, requirements, timing};
 use crate::secret::credentials::Credentials;
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::set_secret::alternating_users::Turn;
@@ -67,6 +67,10 @@ async fn check_secret(
     });
     let rotation = checks.note("value and policy", Duration::ZERO, rotation)?;
     checks.remark(rotation.warnings().join(" "));
+    if rotation.policy.lease.is_some() {
+        let fits = timing::check(&rotation, &description, SystemTime::now());
+        checks.note("lease and schedule", Duration::ZERO, fits);
+    }
     // Writes nothing to a secret that is being rotated.
     if description.under_way().is_none() {
         checks.run("secretsmanager:PutSecretValue", store.try_put(secret, &current)).await;

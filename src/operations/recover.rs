@@ -12,7 +12,7 @@ use crate::report::{Details, Remedy, StepReport};
 use crate::rotation::lock::Changer;
 use crate::rotation::passwords::Origin;
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, restoration};
+use crate::rotation::{Rotation, admin, renewal, restoration};
 use crate::secret::password::Storage;
 use crate::steps;
 
@@ -73,6 +73,13 @@ async fn act(
         | Remedy::ReturnToPrevious
         | Remedy::ManualInterventionRequired => {}
         Remedy::RollForward => return roll_forward(context, rotation).await,
+        Remedy::RenewLease => {
+            let period = inspection.renewal.unwrap_or_default();
+            match &sessions.current {
+                Some(session) => renewal::renew(context, rotation, session, period).await?,
+                None => renewal::revive(context, rotation, period).await?,
+            };
+        }
         Remedy::RemovePendingLabel => {
             if let (Some(session), Some(pending)) = (&sessions.current, &inspection.pending_id) {
                 remove_pending_label(context, rotation, session, pending).await?;

@@ -11,7 +11,7 @@ use crate::database::sessions::{self, Client};
 use crate::database::{End, Login, Purpose, Session, role};
 use crate::error::{Error, RotationFault, clean};
 use crate::policy::Strategy;
-use crate::report::{ClientReport, Details, Retirement};
+use crate::report::{ClientReport, Details, Retirement, period};
 use crate::rotation::lock::Changer;
 use crate::rotation::passwords::Origin;
 use crate::rotation::{Rotation, SecretVersion, labels};
@@ -262,33 +262,4 @@ fn counted(count: u64) -> String {
 
 fn since(time: Option<SystemTime>) -> Duration {
     time.and_then(|time| SystemTime::now().duration_since(time).ok()).unwrap_or_default()
-}
-
-/// The duration in its largest unit, rounded down.
-fn period(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let units = [(24 * 60 * 60, "d"), (60 * 60, "h"), (60, "min")];
-    units
-        .into_iter()
-        .find(|(unit, _)| seconds >= *unit)
-        .map_or_else(|| format!("{seconds} s"), |(unit, name)| format!("{} {name}", seconds / unit))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_period_is_written_as_a_person_would() {
-        for (seconds, text) in [
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (7_199, "1 h"),
-            (86_400, "1 d"),
-            (200_000, "2 d"),
-        ] {
-            assert_eq!(period(Duration::from_secs(seconds)), text);
-        }
-    }
 }

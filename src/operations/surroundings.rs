@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::inspected_sessions::Sessions;
-use crate::database::{expiry, sessions};
+use crate::context::Context;
+use crate::database::expiry::{self, Expiry};
+use crate::database::sessions;
 use crate::report::Schedule;
-use crate::rotation::Rotation;
 use crate::rotation::expiry::{NextRotation, warning};
+use crate::rotation::{Rotation, renewal};
 use crate::secret::store::Description;
 
 /// Facts for a person, on which no decision rests. What cannot be read is reported and stops
@@ -19,18 +21,25 @@ pub(super) struct Surroundings {
     pub(super) stored_as: BTreeMap<String, String>,
     /// Passwords that end before the next rotation.
     pub(super) expiring: Vec<String>,
+    pub(super) expiry: Vec<Expiry>,
     pub(super) not_visible: BTreeMap<&'static str, String>,
 }
 
-/// The open sessions, forms of storage and ends of passwords, as far as the first open session may read them.
+/// The open sessions, forms of storage and ends of the passwords, as far as the first open session
+/// may read them. Without any, the admin is asked whether a password has ended: the server refuses
+/// that like a wrong one.
 pub(super) async fn look_around(
+    context: &Context<'_>,
     rotation: &Rotation,
     description: &Description,
     sessions: &Sessions,
 ) -> Surroundings {
     let mut seen = Surroundings::default();
     let session = [&sessions.current, &sessions.pending, &sessions.older].into_iter().flatten();
-    let Some(session) = session.into_iter().next() else { return seen };
+    let Some(session) = session.into_iter().next() else {
+        seen.expiry = renewal::expiry_by_admin(context, rotation).await;
+        return seen;
+    };
     let users = rotation.users();
     match sessions::count(session, &users).await {
         Ok(count) => seen.sessions = count,
@@ -42,10 +51,22 @@ pub(super) async fn look_around(
     }
     let next = NextRotation::scheduled(description);
     match expiry::read(session, &users).await {
-        Ok(ends) => seen.expiring = ends.iter().filter_map(|end| warning(end, next)).collect(),
+        Ok(ends) => {
+            // Under a lease, passwords end as they should.
+            if rotation.policy.lease.is_none() {
+                seen.expiring = ends.iter().filter_map(|end| warning(end, next)).collect();
+            }
+            seen.expiry = ends;
+        }
         Err(error) => drop(seen.not_visible.insert("ValidUntil", error.reason())),
     }
     seen
+}
+
+impl Surroundings {
+    pub(super) fn dates<T>(&self, of: impl Fn(&Expiry) -> T) -> BTreeMap<String, T> {
+        self.expiry.iter().map(|expiry| (expiry.role.clone(), of(expiry))).collect()
+    }
 }
 
 pub(super) fn schedule(description: &Description) -> Schedule {

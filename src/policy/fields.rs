@@ -10,7 +10,7 @@ use super::check::MOST_CHECKS;
 use super::grant::Grant;
 use super::probe::Probe;
 use super::strategy::Strategy;
-use super::values::{DatabaseName, Period, RoleName, StorageName, UrlKey};
+use super::values::{DatabaseName, LeasePeriod, OnOverdue, Period, RoleName, StorageName, UrlKey};
 use crate::error::{Problem, clean};
 
 /// Grants or probes that a secret may declare: each costs round trips to the server.
@@ -32,6 +32,10 @@ pub(super) struct Fields {
     pub(super) grants: Option<Vec<Grant>>,
     pub(super) probes: Option<Vec<Probe>>,
     pub(super) retire_after: Option<Period>,
+    pub(super) overlap: Option<Period>,
+    pub(super) lease: Option<LeasePeriod>,
+    pub(super) on_overdue: Option<OnOverdue>,
+    pub(super) terminate_on_retire: Option<bool>,
     pub(super) max_refused_logins: Option<NonZeroU8>,
     pub(super) rotation_host: Option<String>,
     pub(super) rotation_port: Option<NonZeroU16>,

@@ -26,12 +26,15 @@ use self::fields::{Fields, own_fields};
 use self::grant::Grant;
 use self::probe::Probe;
 pub(crate) use self::strategy::Strategy;
-use self::values::{DatabaseName, Period, RoleName, StorageName, UrlKey};
+pub(crate) use self::values::OnOverdue;
+use self::values::{DatabaseName, LeasePeriod, Period, RoleName, StorageName, UrlKey};
 use crate::error::Problem;
 use crate::secret::password::StorageForm;
 
 /// Longer than most applications keep a secret.
 const RETIRE_AFTER: Duration = Duration::from_hours(24);
+/// Longer than a person needs to press the button twice, shorter than any schedule.
+const OVERLAP: Duration = Duration::from_mins(5);
 /// Enough for every state that a rotation leaves. Extensions may ban a role after three.
 const MAX_REFUSED_LOGINS: usize = 5;
 
@@ -86,6 +89,14 @@ pub(crate) struct Policy {
     pub(crate) retire_after: Duration,
     /// Whether the policy itself names `retire_after`, so that `monitor` may retire.
     pub(crate) retires: bool,
+    /// The time that a previous user keeps its password before its own next turn, at least.
+    pub(crate) overlap: Duration,
+    /// How long a password is valid after its turn. `None` means without end.
+    pub(crate) lease: Option<Duration>,
+    /// What happens to a lease whose secret is not rotated in time.
+    pub(crate) on_overdue: OnOverdue,
+    /// Whether `monitor` ends the sessions that an ended credential has opened.
+    pub(crate) terminate_on_retire: bool,
     /// The most refused logins of one invocation, in search of a working password.
     pub(crate) max_refused_logins: usize,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
@@ -143,6 +154,9 @@ impl Policies {
                 "{place}: admin_reset needs \"role\", the role whose password the admin may set."
             )
             .into());
+        }
+        if entry.on_overdue.or(base.on_overdue).is_some() && entry.lease.or(base.lease).is_none() {
+            return Err(format!("{place}: on_overdue needs lease.").into());
         }
         if rotation_port(entry, base).is_some()
             && entry.rotation_host.is_none()
@@ -213,6 +227,13 @@ impl Policies {
                 .retire_after
                 .or(base.retire_after)
                 .map_or(RETIRE_AFTER, |Period(period)| period),
+            lease: best.lease.or(base.lease).map(|LeasePeriod(period)| period),
+            on_overdue: best.on_overdue.or(base.on_overdue).unwrap_or_default(),
+            terminate_on_retire: best
+                .terminate_on_retire
+                .or(base.terminate_on_retire)
+                .unwrap_or(false),
+            overlap: best.overlap.or(base.overlap).map_or(OVERLAP, |Period(period)| period),
             rotation_host: best.rotation_host.or(base.rotation_host),
             rotation_port,
             tls_server_name: best.tls_server_name.or(base.tls_server_name),
@@ -279,6 +300,7 @@ mod tests {
         assert_eq!(policy.strategy(Some("arn")), Strategy::AlternatingUsers);
         assert_eq!(policy.admin(Some("the secret's")), None);
         assert_eq!(policy.retire_after, Duration::from_hours(24));
+        assert_eq!(policy.overlap, Duration::from_mins(5));
         for (period, seconds) in
             [("0s", 0), ("90s", 90), ("15m", 900), ("36h", 129_600), ("7d", 604_800)]
         {
@@ -381,6 +403,10 @@ mod tests {
             "connection_strings",
             "create_users",
             "retire_after",
+            "overlap",
+            "lease",
+            "on_overdue",
+            "terminate_on_retire",
             "max_refused_logins",
             "admin_reset",
             "allow_plaintext",
@@ -429,6 +455,10 @@ mod tests {
             (r#"{"defaults":{"retire_after":"-1h"}}"#, "such as \"24h\""),
             (r#"{"defaults":{"retire_after":"24"}}"#, "such as \"24h\""),
             (r#"{"defaults":{"retire_after":"1 Tag ü"}}"#, "such as \"24h\""),
+            (r#"{"defaults":{"lease":"5h"}}"#, "not a lease of 6h or more"),
+            (r#"{"defaults":{"lease":"720m"}}"#, "such as \"36h\""),
+            (r#"{"defaults":{"lease":"6h","on_overdue":"end"}}"#, "unknown variant `end`"),
+            (r#"{"secrets":{"a":{"on_overdue":"expire"}}}"#, "\"a\": on_overdue needs lease"),
             (r#"{"defaults":{"owner_role":""}}"#, "a role's name has 1 to 63 bytes"),
             (r#"{"defaults":{"databases":[""]}}"#, "a database's name has 1 to 63 bytes"),
             (r#"{"defaults":{"connection_strings":["url",""]}}"#, "\"\" in connection_strings"),

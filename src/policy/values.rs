@@ -8,6 +8,9 @@ use crate::error::Problem;
 use crate::secret::credentials::{KEYS, MAX_NAME_BYTES};
 use crate::secret::password::StorageForm;
 
+/// The shortest schedule is every 4 hours. A lease outlasts it with its window and a quarter.
+const SHORTEST_LEASE: Duration = Duration::from_hours(6);
+
 /// A role's name, short enough that PostgreSQL keeps all of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
@@ -27,6 +30,22 @@ pub(super) struct UrlKey(pub(super) String);
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Period(pub(super) Duration);
+
+/// A period of at least 6 hours, in hours or days, such as `36h`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct LeasePeriod(pub(super) Duration);
+
+/// What happens to a lease whose secret is not rotated in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OnOverdue {
+    /// It is renewed, so that a late rotation is no outage.
+    #[default]
+    Renew,
+    /// It ends.
+    Expire,
+}
 
 /// How the server stores a password. `Server` means its `password_encryption`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -92,6 +111,18 @@ impl TryFrom<String> for Period {
             format!("{text:?} is not a number followed by s, m, h or d, such as \"24h\"")
         })?;
         Ok(Self(Duration::from_secs(u64::from(number) * unit)))
+    }
+}
+
+impl TryFrom<String> for LeasePeriod {
+    type Error = Problem;
+
+    fn try_from(text: String) -> Result<Self, Problem> {
+        let period = Period::try_from(text.clone()).ok().map(|Period(period)| period);
+        period
+            .filter(|period| *period >= SHORTEST_LEASE && text.ends_with(['h', 'd']))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a lease of 6h or more, such as \"36h\"").into())
     }
 }
 

@@ -27,6 +27,13 @@ pub(crate) struct Diagnosis {
     /// Empty if the role may not see it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) password_stored_as: BTreeMap<String, String>,
+    /// When each user's password ends, in UTC by the server's clock. Users whose password does not
+    /// end are left out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) valid_until: BTreeMap<String, String>,
+    /// The same in seconds from now, negative if it has ended.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) expires_in_seconds: BTreeMap<String, i64>,
     /// What could not be read, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) not_visible: BTreeMap<&'static str, String>,
@@ -94,6 +101,8 @@ pub(crate) enum Remedy {
     ManualInterventionRequired,
     /// The database refuses the passwords that `status` tried. `recover` also tries older ones.
     TryOlderPasswords,
+    /// Little is left of AWSCURRENT's lease, or it has ended: have the admin renew it.
+    RenewLease,
     /// A person wants the previous version back.
     ReturnToPrevious,
 }
@@ -106,6 +115,7 @@ impl Remedy {
             Self::RemovePendingLabel => "AWSPENDING was removed",
             Self::RestoreCurrent => "AWSCURRENT's password was set again",
             Self::ResetByAdmin => "the admin set AWSCURRENT's password",
+            Self::RenewLease => "the admin renewed AWSCURRENT's lease",
             Self::ReturnToPrevious => "AWSCURRENT was moved back to the previous version",
             Self::Nothing
             | Self::Wait
@@ -140,6 +150,10 @@ impl Remedy {
             Self::TryOlderPasswords => {
                 "The database refuses the passwords that were tried. \"recover\" tries older ones \
                  and sets AWSCURRENT's again. \"status\" with \"Deep\": true only tries them."
+            }
+            Self::RenewLease => {
+                "AWSCURRENT's lease has ended or ends soon, and no rotation came in time. Have the \
+                 admin renew it, or rotate: the next turn brings a new lease."
             }
             Self::ReturnToPrevious => "Move AWSCURRENT back to AWSPREVIOUS.",
             Self::ManualInterventionRequired => {

@@ -10,6 +10,7 @@ mod time;
 use serde::{Serialize, Serializer};
 
 pub(crate) use self::diagnosis::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
+pub(crate) use self::duration::period;
 pub(crate) use self::health::{Counts, FleetReport, Health, SecretHealth};
 pub(crate) use self::operation::{
     ClientReport, Details, OperationReport, PreflightCheck, Retirement,

@@ -27,6 +27,9 @@ pub(crate) struct StepReport {
     /// Only for `testSecret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checks: Option<RequirementsReport>,
+    /// When the new password ends, of a lease. Only for `setSecret`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) valid_until: Option<String>,
     /// The number of failed logins that the invocation caused so far.
     pub(crate) refused_logins: u32,
     #[serde(rename = "DurationMs", serialize_with = "milliseconds")]

@@ -46,7 +46,12 @@ pub(crate) async fn of_roles(
         dbname: &current.server.dbname,
         databases: rotation.policy.databases.as_deref(),
     };
-    parity::of_roles(session, comparison, Some(examples)).await
+    let mut parity = parity::of_roles(session, comparison, Some(examples)).await?;
+    // A lease ends, also where the password before had no end.
+    if rotation.policy.lease.is_some() {
+        parity.lacking.ignore_dates();
+    }
+    Ok(parity)
 }
 
 /// Compares the two users in the databases that `parity` asks about. `session` is in the secret's

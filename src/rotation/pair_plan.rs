@@ -170,6 +170,7 @@ fn change(facts: &Facts, current: &Role, next_user: &str) -> Change {
     Change {
         create: facts.next_user.is_none(),
         attributes: attributes(current, &next_user_role(facts)),
+        valid_until: None,
         act_as,
         grants,
         settings: !facts.settings.is_empty(),
@@ -306,6 +307,7 @@ mod tests {
             ]
             .map(str::to_owned)
             .to_vec(),
+            valid_until: None,
             act_as: Some("app".to_owned()),
             grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
             settings: true,

@@ -8,7 +8,7 @@ pub(crate) mod set_secret;
 mod step_result;
 mod test_secret;
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use self::step_result::StepResult;
 use crate::context::Context;
@@ -16,8 +16,8 @@ use crate::error::{Error, RotationFault};
 use crate::event::{Step, StepRequest};
 use crate::report::{Outcome, StepReport};
 use crate::rotation::labels::{self, State};
-use crate::rotation::{Admission, Rotation};
-use crate::secret::store::{self, VersionSelector};
+use crate::rotation::{Admission, Rotation, timing};
+use crate::secret::store::{self, Description, VersionSelector};
 
 /// Runs one step.
 ///
@@ -25,15 +25,23 @@ use crate::secret::store::{self, VersionSelector};
 /// Any [`Error`]. The step may be sent again after each.
 pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<StepReport, Error> {
     let started = Instant::now();
-    let Some(rotation) = load(context, request).await? else {
+    let Some((rotation, description)) = load(context, request).await? else {
         let message = "The version is already AWSCURRENT: nothing to do.".to_owned();
         let result = StepResult::new(Outcome::AlreadyCurrent, message);
         return Ok(result.into_report(context, request, None, started.elapsed()));
     };
     let result = match request.step {
-        Step::CreateSecret => create_secret::run(context, &rotation, request).await,
+        Step::CreateSecret => {
+            create_secret::begin(context, &rotation, description.as_ref(), request).await
+        }
         Step::SetSecret => set_secret::run(context, &rotation).await,
-        Step::TestSecret => test_secret::run(context, &rotation).await,
+        Step::TestSecret => {
+            // Alone and without a value, when a rotation is set up.
+            if let Some(description) = description.filter(|_| rotation.pending.is_none()) {
+                timing::check(&rotation, &description, SystemTime::now())?;
+            }
+            test_secret::run(context, &rotation).await
+        }
         Step::FinishSecret => finish_secret::run(context, &rotation).await,
     }?;
     Ok(result.into_report(context, request, Some(&rotation), started.elapsed()))
@@ -47,7 +55,10 @@ pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<
 ///
 /// Therefore `finishSecret` also runs after rotation was switched off. The database may have the
 /// pending password by then, and without the label every login with AWSCURRENT would fail.
-async fn load(context: &Context<'_>, request: &StepRequest) -> Result<Option<Rotation>, Error> {
+async fn load(
+    context: &Context<'_>,
+    request: &StepRequest,
+) -> Result<Option<(Rotation, Option<Description>)>, Error> {
     let (store, secret) = (&context.store, request.secret_id.as_str());
     let token = request.token.as_str();
     let labels_first = request.step == Step::CreateSecret;
@@ -83,5 +94,5 @@ async fn load(context: &Context<'_>, request: &StepRequest) -> Result<Option<Rot
         _ => Admission::NextUser,
     };
     let pending = pending.map(|pending| rotation.admit(pending, admission)).transpose()?;
-    Ok(Some(Rotation { pending, ..rotation }))
+    Ok(Some((Rotation { pending, ..rotation }, description)))
 }

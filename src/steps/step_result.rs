@@ -16,11 +16,20 @@ pub(crate) struct StepResult {
     pub(super) warnings: Vec<String>,
     pub(super) checks: Option<RequirementsReport>,
     pub(super) evidence: Option<Evidence>,
+    /// When the new password ends, of a lease.
+    pub(super) valid_until: Option<String>,
 }
 
 impl StepResult {
     pub(super) fn new(outcome: Outcome, message: String) -> Self {
-        Self { outcome, message, warnings: Vec::new(), checks: None, evidence: None }
+        Self {
+            outcome,
+            message,
+            warnings: Vec::new(),
+            checks: None,
+            evidence: None,
+            valid_until: None,
+        }
     }
 
     /// The report on the requested step.
@@ -43,6 +52,7 @@ impl StepResult {
             message: clean::whole(self.message),
             warnings: warnings.into_iter().map(clean::whole).collect(),
             checks: self.checks,
+            valid_until: self.valid_until,
             refused_logins: context.refused_logins.so_far(),
             duration,
             evidence: self.evidence,

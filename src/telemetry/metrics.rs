@@ -134,7 +134,7 @@ fn rotates(event: Option<&Event>) -> bool {
         Some(Event::Step(_)) => true,
         Some(Event::Operation(request)) => matches!(
             request.operation,
-            Operation::Rotate | Operation::Recover { dry_run: false, .. }
+            Operation::Rotate { .. } | Operation::Recover { dry_run: false, .. }
         ),
         Some(Event::Monitor(_)) | None => false,
     }

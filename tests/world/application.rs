@@ -1,8 +1,10 @@
 //! An application: a role with its own table, and the secret that holds its credentials.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_sdk_secretsmanager::types::RotationRulesType;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::password::scram_sha_256;
 use serde_json::{Value, json};
@@ -114,6 +116,24 @@ impl Application {
         self.steps(function, &["createSecret"], &token).await;
         self.set_password(&self.password_in("AWSPENDING").await).await;
         token
+    }
+
+    /// Sets the schedule of the rotation, without a rotation.
+    pub async fn schedule(&self, rules: RotationRulesType) {
+        let client = world().aws.client();
+        let call = client.rotate_secret().secret_id(&self.secret).rotate_immediately(false);
+        let token = random_token();
+        let call = call.client_request_token(&token).rotation_rules(rules);
+        call.rotation_lambda_arn(arn(BY_HAND)).send().await.expect("the schedule is set");
+        self.await_end(&token).await;
+    }
+
+    /// Moves all dates of the secret back, as if that much time had passed.
+    pub async fn grow_older(&self, time: Duration) {
+        let name = self.name.rsplit('/').next().expect("a name");
+        let seconds = time.as_secs().to_string();
+        let moved = world().aws.exchange("PUT", "older", name, seconds).await;
+        assert_eq!(moved["secrets"], 1, "{moved}");
     }
 
     /// Begins another rotation after one got stuck: removes AWSPENDING first, as a person would.

@@ -96,6 +96,14 @@ class Secret(models.FakeSecret):
         if source and label not in (PENDING, PREVIOUS) and "aws_lambda" in sys.modules:
             account().aws_events.label_moved(self, label, target)
 
+    def grow_older(self, seconds):
+        """Moves all dates of the secret back, as if that much time had passed."""
+        for version in self.versions.values():
+            version["createdate"] -= seconds
+        for name in ("last_changed_date", "last_rotation_date", "next_rotation_date"):
+            if getattr(self, name, None):
+                setattr(self, name, getattr(self, name) - seconds)
+
     def schedule(self):
         """The next rotation is due one interval after the last write. A cron expression is not evaluated."""
         rules = self.rotation_rules or {}
@@ -391,6 +399,15 @@ class World(DomainDispatcherApplication):
             report = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
             with STATE:
                 vars(find(report.pop("secret"))).update(report)
+        elif place == "/_world/older":
+            seconds = float(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+            with STATE:
+                backends = models.secretsmanager_backends.values()
+                secrets_ = [s for by_region in backends for b in by_region.values() for s in b.secrets.values()]
+                found = [secret for secret in secrets_ if secret.name.rpartition("/")[2] == name]
+                for secret in found:
+                    secret.grow_older(seconds)
+            report = {"secrets": len(found)}
         elif place != "/_world/rotations":
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode()
             report = account().answer(environ["REQUEST_METHOD"], place.removeprefix("/_world/"), name, body)

@@ -111,7 +111,7 @@ impl Function {
     /// otherwise.
     pub fn start(environment: &[(&str, &str)]) -> Self {
         let given = environment.iter().find(|(name, _)| *name == POLICY).map(|(_, policy)| *policy);
-        let policy = trusting(given.unwrap_or("{}"));
+        let policy = with_default(given.unwrap_or("{}"), "trust_masterarn", json!(true));
         let others = environment.iter().copied().filter(|(name, _)| *name != POLICY);
         let environment: Vec<_> = others.chain([(POLICY, policy.as_str())]).collect();
         Self::start_exactly(&environment)
@@ -162,8 +162,12 @@ impl Function {
         answer
     }
 
+    /// No turn has to wait for the overlap, unless the policy sets one.
     fn launch(name: String, command: &[String], environment: &[(&str, &str)]) -> Self {
         let (runtime, address) = Runtime::start(&name);
+        let given = environment.iter().rev().find(|(name, _)| *name == POLICY);
+        let policy = given.map_or("{}", |(_, policy)| policy);
+        let policy = with_default(policy, "overlap", json!("0s"));
         let environment = [
             ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", &name),
@@ -178,6 +182,7 @@ impl Function {
         ]
         .into_iter()
         .chain(environment.iter().copied())
+        .chain([(POLICY, policy.as_str())])
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect::<Vec<_>>();
         let output = Arc::new(Mutex::new(String::new()));
@@ -282,13 +287,13 @@ impl Function {
     }
 }
 
-/// The policy with `trust_masterarn`; one that is invalid stays.
-fn trusting(policy: &str) -> String {
+/// The policy with a default for a key that its own defaults leave out; one that is invalid stays.
+fn with_default(policy: &str, key: &str, value: Value) -> String {
     let Ok(Value::Object(mut members)) = serde_json::from_str(policy) else {
         return policy.to_owned();
     };
     if let Value::Object(defaults) = members.entry("defaults").or_insert_with(|| json!({})) {
-        defaults.entry("trust_masterarn").or_insert(json!(true));
+        defaults.entry(key).or_insert(value);
     }
     Value::Object(members).to_string()
 }

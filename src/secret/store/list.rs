@@ -2,7 +2,7 @@
 
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
 
-use super::{Description, Store, version};
+use super::{Description, RotationRules, Store, version};
 use crate::error::Error;
 
 /// The most that one page holds.
@@ -43,6 +43,7 @@ impl Store {
 
 fn described(entry: SecretListEntry) -> Description {
     Description {
+        rules: entry.rotation_rules.as_ref().map(RotationRules::of),
         arn: entry.arn.unwrap_or_default(),
         name: entry.name.unwrap_or_default(),
         rotation_enabled: entry.rotation_enabled,

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 pub(crate) use self::client::{Access, Keys, client};
 pub(crate) use self::version::{
-    CURRENT, Description, EarlierVersion, PENDING, PREVIOUS, PutOutcome, RETIRED, Value, Version,
-    VersionSelector,
+    CURRENT, Description, EarlierVersion, PENDING, PREVIOUS, PutOutcome, RETIRED, RotationRules,
+    Value, Version, VersionSelector,
 };
 pub(crate) use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
@@ -66,6 +66,7 @@ impl Store {
             last_rotated: output.last_rotated_date.and_then(|date| date.try_into().ok()),
             last_changed: output.last_changed_date.and_then(|date| date.try_into().ok()),
             next_rotation: output.next_rotation_date.and_then(|date| date.try_into().ok()),
+            rules: output.rotation_rules.as_ref().map(RotationRules::of),
         })
     }
 

@@ -35,6 +35,17 @@ pub(crate) struct Description {
     pub(crate) next_rotation: Option<SystemTime>,
     /// The last change of the secret, also of a label.
     pub(crate) last_changed: Option<SystemTime>,
+    pub(crate) rules: Option<RotationRules>,
+}
+
+/// When Secrets Manager rotates a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RotationRules {
+    pub(crate) after_days: Option<i64>,
+    /// `rate(...)` or `cron(...)`.
+    pub(crate) expression: Option<String>,
+    /// The length of the window in which a rotation begins, such as `3h`.
+    pub(crate) window: Option<String>,
 }
 
 impl Description {
@@ -50,6 +61,16 @@ impl Description {
     /// AWSCURRENT.
     pub(crate) fn under_way(&self) -> Option<&str> {
         self.holder(PENDING).filter(|pending| self.holder(CURRENT) != Some(pending))
+    }
+}
+
+impl RotationRules {
+    pub(super) fn of(rules: &RotationRulesType) -> Self {
+        Self {
+            after_days: rules.automatically_after_days,
+            expression: rules.schedule_expression.clone(),
+            window: rules.duration.clone(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::rotation::lock::Changer;
 use crate::rotation::passwords::{Origin, WorkingLogin, find_working_login};
 use crate::rotation::rehearsal::{Rehearsed, rehearse};
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, requirements, restoration};
+use crate::rotation::{Rotation, admin, renewal, requirements, restoration};
 use crate::secret::password::Storage;
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
@@ -49,7 +49,8 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
         }
         WorkingLogin::None { attempts } => {
             let address = rotation.database(context, &rotation.current)?.target.address();
-            Err(warnings::none_accepted(rotation, address, &attempts))
+            let ended = renewal::ended(context, rotation).await;
+            Err(warnings::none_accepted(rotation, &address, &attempts, ended.as_ref()))
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The warnings of both strategies: how the password is stored, and which login worked.
 
+use crate::database::expiry::Expiry;
 use crate::error::Error;
-use crate::rotation::Rotation;
 use crate::rotation::passwords::{LoginAttempts, Origin};
+use crate::rotation::{Rotation, renewal};
 use crate::secret::password::{Hash, Storage};
 
 /// A warning if the password was stored as md5 or sent in clear.
@@ -30,9 +31,17 @@ pub(super) fn of_origin(origin: Origin) -> Option<String> {
     })
 }
 
-/// The error if the database refuses every password of the secret.
-pub(super) fn none_accepted(rotation: &Rotation, host: String, tried: &LoginAttempts) -> Error {
-    let advice = if rotation.admin_secret().is_some() {
+/// The error if the database refuses every password of the secret. `ended` is the end of the
+/// current user's password, if that has passed.
+pub(super) fn none_accepted(
+    rotation: &Rotation,
+    host: &str,
+    tried: &LoginAttempts,
+    ended: Option<&Expiry>,
+) -> Error {
+    let advice = if let Some(ended) = ended {
+        &renewal::advice(rotation, ended)
+    } else if rotation.admin_secret().is_some() {
         "Set admin_reset and role in ROTATION_POLICY, so that the admin sets the password. Or \
          store the database's password in the secret with `aws secretsmanager put-secret-value`."
     } else {
@@ -41,7 +50,7 @@ pub(super) fn none_accepted(rotation: &Rotation, host: String, tried: &LoginAtte
     };
     Error::NoCredentialAccepted {
         role: rotation.current.credentials.username.clone(),
-        host,
+        host: host.to_owned(),
         tried: tried.to_string(),
         advice: advice.to_owned(),
     }

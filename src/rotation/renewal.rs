@@ -1,0 +1,151 @@
+//! Renews the lease of the current user through the admin's session, under the role's lock.
+
+use std::time::{Duration, SystemTime};
+
+use postgres_protocol::escape::escape_identifier;
+
+use super::lock::Changer;
+use super::passwords::Origin;
+use super::{Rotation, admin, lease};
+use crate::context::Context;
+use crate::database::expiry::{self, Expiry};
+use crate::database::{End, Login, Purpose, Session};
+use crate::error::Error;
+
+/// The facts for a decision about the current user; `None` if the policy has no lease.
+pub(crate) fn facts(
+    rotation: &Rotation,
+    expiry: Option<&Expiry>,
+    monitor_period: Option<Duration>,
+) -> Option<lease::Facts> {
+    let created = rotation.current.created.unwrap_or(SystemTime::UNIX_EPOCH);
+    rotation.policy.lease.map(|lease| lease::Facts {
+        lease,
+        seconds_left: expiry.map(|expiry| expiry.seconds),
+        age: SystemTime::now().duration_since(created).unwrap_or_default(),
+        monitor_period,
+        on_overdue: rotation.policy.on_overdue,
+    })
+}
+
+/// When the passwords of both users end, as the admin sees it; empty if it cannot be asked.
+pub(crate) async fn expiry_by_admin(context: &Context<'_>, rotation: &Rotation) -> Vec<Expiry> {
+    if rotation.admin_secret().is_none() {
+        return Vec::new();
+    }
+    let Ok(admin) = admin::session(context, rotation, None).await else { return Vec::new() };
+    let expiry = expiry::read(&admin, &rotation.users()).await;
+    admin.close().await;
+    expiry.unwrap_or_default()
+}
+
+/// The end of the current user's password, if it has passed and the admin can see it. The server
+/// refuses that like a wrong password.
+pub(crate) async fn ended(context: &Context<'_>, rotation: &Rotation) -> Option<Expiry> {
+    let role = &rotation.current.credentials.username;
+    let ends = expiry_by_admin(context, rotation).await;
+    ends.into_iter().find(|end| end.role == *role).filter(Expiry::has_passed)
+}
+
+/// Sentences about a password of the current user that has ended.
+pub(crate) fn advice(rotation: &Rotation, ended: &Expiry) -> String {
+    let role = &rotation.current.credentials.username;
+    let until = &ended.at;
+    let decision = facts(rotation, Some(ended), None).map(lease::Facts::decide_for_a_person);
+    let advice = match decision {
+        None => format!(
+            "Run ALTER ROLE {} VALID UNTIL 'infinity', or set another date.",
+            escape_identifier(role)
+        ),
+        Some(lease::Decision::Renew(_)) => {
+            "The next rotation brings a new lease, and \"recover\" renews this one through the \
+             admin."
+                .to_owned()
+        }
+        Some(_) => "It is not renewed any more, four leases after it began. Rotate: with \"role\" \
+                    in ROTATION_POLICY, the next turn needs no login of this user."
+            .to_owned(),
+    };
+    format!("The password of role {role:?} ended at {until} (VALID UNTIL). {advice}")
+}
+
+/// Lets the current user's password end that much later than now; the new date. `session` belongs
+/// to that user.
+///
+/// # Errors
+/// [`Error::Rotation`] if AWSCURRENT has moved, and those of the admin's change.
+pub(crate) async fn renew(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: &Session,
+    period: Duration,
+) -> Result<String, Error> {
+    let lock = session.lock(rotation.lock_name()).await?;
+    let renew =
+        async |changer: Changer<'_>| set(context, rotation, changer, NewEnd::After(period)).await;
+    let until = admin::as_admin(context, rotation, &lock, renew).await?;
+    let _ = lock.release().await;
+    Ok(until)
+}
+
+/// The same if the password has ended, so that no session of the user can prove that the secret is
+/// its own. A login with AWSCURRENT proves it afterwards. If that is refused, the old date is set
+/// again: nobody gained anything, since no password was changed.
+///
+/// # Errors
+/// Those of [`renew`], and [`Error::Database`], with `LoginRejected` if the password is wrong too.
+pub(crate) async fn revive(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    period: Duration,
+) -> Result<String, Error> {
+    let role = rotation.current.credentials.username.as_str();
+    let revive = async |changer: Changer<'_>| {
+        let before = expiry::read(changer.session(), &[role]).await?.pop();
+        let until = set(context, rotation, changer, NewEnd::After(period)).await?;
+        let login =
+            rotation.login(context, &rotation.current, Origin::Current, Purpose::Administer).await;
+        match login.and_then(Login::accepted) {
+            Ok(session) => {
+                session.close().await;
+                Ok(until)
+            }
+            Err(error) => {
+                if let Some(before) = before {
+                    set(context, rotation, changer, NewEnd::At(&before.at)).await?;
+                }
+                Err(error)
+            }
+        }
+    };
+    admin::as_admin_alone(context, rotation, revive).await
+}
+
+/// A new end of a password.
+#[derive(Debug, Clone, Copy)]
+enum NewEnd<'a> {
+    After(Duration),
+    At(&'a str),
+}
+
+/// Sets the current user's date, if AWSCURRENT has not moved: a turn may have come first, which
+/// leaves the date of the user before alone.
+async fn set(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    changer: Changer<'_>,
+    end: NewEnd<'_>,
+) -> Result<String, Error> {
+    let role = rotation.current.credentials.username.as_str();
+    let allowed = async || rotation.still_current(&context.store.describe(&rotation.secret).await?);
+    changer
+        .change(allowed, async |transaction| {
+            let until = match end {
+                NewEnd::After(period) => expiry::after(transaction.session(), period).await?,
+                NewEnd::At(until) => until.to_owned(),
+            };
+            expiry::set(transaction, role, &until).await?;
+            Ok((until, End::Commit))
+        })
+        .await
+}
