@@ -239,7 +239,7 @@ impl Application {
     }
 
     /// Sets what the emulator keeps of the secret.
-    async fn set(&self, attribute: &str, value: Value) {
+    pub async fn set(&self, attribute: &str, value: Value) {
         let body = json!({"secret": self.secret, attribute: value}).to_string();
         let set = world().aws.exchange("PUT", "secrets", "now", body).await;
         assert_eq!(set[attribute], value);
