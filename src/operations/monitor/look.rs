@@ -66,8 +66,10 @@ pub(super) async fn look(
         name: described.name.clone(),
     };
     let at_rest = facts.pending == PendingLabel::AtRest && sight.login == LoginFact::Accepted;
+    // Nobody asked this function to end the credentials of a secret that another one rotates.
+    let ours = facts.rotation == RotationSetting::Here || wanted;
     let complete = time_left || sight.login == LoginFact::Accepted;
-    Looked { may_retire: sight.retires && at_rest, place: sight.place, complete, health }
+    Looked { may_retire: sight.retires && at_rest && ours, place: sight.place, complete, health }
 }
 
 /// The facts of the decision, from what was seen.

@@ -149,15 +149,13 @@ fn message(counts: &Counts, not_shown: &[SecretHealth], left_out: usize, more: b
             let states = states.filter(|(_, number)| *number > 0);
             let states = states.map(|(state, number)| format!("{number} {}", state.name()));
             let states = states.collect::<Vec<_>>().join(", ");
-            format!("{} of {} are not in order: {states}.", total - ok, secrets(total))
+            format!("{} of {} not in order: {states}.", total - ok, secrets(total))
         }
     }];
     let warned = not_shown.iter().filter(|secret| !secret.warnings.is_empty()).count();
     if warned > 0 {
-        sentences.push(format!(
-            "{} in order have a warning; \"All\": true shows them.",
-            secrets(warned)
-        ));
+        sentences
+            .push(format!("Warnings for {} in order; \"All\": true shows them.", secrets(warned)));
     }
     if left_out > 0 {
         sentences.push(format!("The time did not suffice for {}.", secrets(left_out)));

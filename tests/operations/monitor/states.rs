@@ -127,7 +127,7 @@ async fn each_state_is_found_and_put_right_by_its_command() {
     assert_eq!(answer["Counts"]["ok"], 1, "{answer}");
     assert_eq!(answer["Counts"]["expired"], 0, "zeros are counted, too: {answer}");
     let message = answer["Message"].as_str().unwrap();
-    assert!(message.contains("9 of 10 secrets are not in order: 1 mismatch, 1 stuck"), "{message}");
+    assert!(message.contains("9 of 10 secrets not in order: 1 mismatch, 1 stuck"), "{message}");
 
     // At most two failed logins, and only where the password is wrong.
     let after: Vec<_> = roles.iter().map(|role| refusals(role)).collect();
