@@ -81,9 +81,10 @@ impl Alarm {
         let meant = |group: &&Value| {
             let named = |set: &Value| {
                 let keys = set.as_array().into_iter().flatten().filter_map(Value::as_str);
-                let held = keys.map(|key| Some((key, line[key].as_str()?))).collect();
+                let held: Option<BTreeMap<_, _>> =
+                    keys.map(|key| Some((key, line[key].as_str()?))).collect();
                 let own = self.dimensions.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-                held == Some(own.collect::<BTreeMap<_, _>>())
+                held == Some(own.collect())
             };
             group["Namespace"] == self.namespace.as_str()
                 && group["Dimensions"].as_array().is_some_and(|sets| sets.iter().any(named))
