@@ -188,10 +188,12 @@ fn without_the_log_the_page_says_why() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Debian's browser. Without it that part is not run, which CI does not accept.
+/// A browser: Debian's, or that of GitHub's machines. Without it that part is not run, which CI
+/// does not accept.
 fn chromium() -> Option<PathBuf> {
-    let found = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].map(PathBuf::from);
-    let found = found.into_iter().find(|path| path.exists());
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let found =
+        names.map(|name| Path::new("/usr/bin").join(name)).into_iter().find(|path| path.exists());
     if found.is_none() {
         assert!(environment_variable("CI").is_none(), "chromium is missing: install the package");
         // Past the capture of the tests.

@@ -101,13 +101,13 @@ def ages(secrets):
     for secret in sorted(secrets, key=lambda each: -(part(each) or -1)):
         share, old = part(secret), secret.get("AgeSeconds")
         # Two thirds of a bar are the interval, and the rest is what comes after its end.
-        bar = "" if share is None else f"<i style=width:{min(share / 1.5, 1) * 100:.1f}%></i>"
+        bar = "" if share is None else f"<i style=width:{min(share / 1.5, 1) * 100:.1f}%></i><u></u>"
         due = secret.get("NextRotationInSeconds")
         coming = "no schedule" if due is None else f"in {span(due)}" if due >= 0 else f"{span(-due)} late"
         rows.append([
             ("secret", f"<b>{text(secret['Name'])}</b><br>{who(secret)}"),
             ("short", badge(secret.get("State"))),
-            ("", f'<div class="bar {css(secret.get("State"))}">{bar}<u></u></div>'),
+            ("", f'<div class="bar {css(secret.get("State"))}">{bar}</div>'),
             ("short", text(span(old))),
             ("short", text(coming)),
             ("short", text(left(secret.get("ExpiresInSeconds")))),
