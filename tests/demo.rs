@@ -34,7 +34,8 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(1);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     if world::environment_variable("FLEET").is_some() {
-        return if fleet::demo(&Print::new()).await {
+        let print = Print::new();
+        return if fleet::demo(&print).await && print.shown("make demo FLEET=1") {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

@@ -86,10 +86,12 @@ pub(crate) async fn demo(print: &Print) -> bool {
         "by its command, or where there is none, by what its reason says",
     );
     let answer = function.invoke(json!({"Operation": "monitor"})).await.expect("a look");
-    for secret in answer["Secrets"].as_array().expect("secrets") {
+    let all = answer["Secrets"].as_array().expect("secrets").iter().map(|secret| {
         let of_it = |one: &&Application| secret["SecretId"] == one.secret.as_str();
-        let application = fleet.iter().find(of_it).expect("one of ours");
-        put_right(print, secret, application).await;
+        put_right(secret, fleet.iter().find(of_it).expect("one of ours"))
+    });
+    for (state, done) in futures_util::future::join_all(all).await {
+        print.line(&state, &done);
     }
     eventually("order", async || {
         let answer = function.invoke(json!({"Operation": "monitor"})).await.expect("a look");
@@ -195,8 +197,9 @@ async fn superuser(sql: &str) {
     admin().await.batch_execute(sql).await.expect("the superuser may");
 }
 
-/// Runs the command of the table. Where a person has to decide, does what the reason says.
-async fn put_right(print: &Print, secret: &Value, application: &Application) {
+/// Runs the command of the table. Where a person has to decide, does what the reason says. The
+/// state, and what was done.
+async fn put_right(secret: &Value, application: &Application) -> (String, String) {
     let state = secret["State"].as_str().unwrap_or_default();
     let done = match state {
         "expired" | "expiring" => {
@@ -212,15 +215,16 @@ async fn put_right(print: &Print, secret: &Value, application: &Application) {
             format!("aws secretsmanager put-secret-value --secret-id {}", application.name)
         }
         _ => {
-            let command = secret["Command"].as_str().unwrap_or_default();
+            let command = secret["Command"].as_str().unwrap_or_default().to_owned();
             let mut shell = Command::new("sh");
-            shell.args(["-c", command]);
-            let (printed, status) = run(shell);
+            shell.args(["-c", &command]);
+            let ended = tokio::task::spawn_blocking(|| run(shell)).await;
+            let (printed, status) = ended.expect("it does not panic");
             assert_eq!(status, 0, "{command}: {printed}");
-            command.to_owned()
+            command
         }
     };
-    print.line(state, &done);
+    (state.to_owned(), done)
 }
 
 /// Puts the function's log where AWS would have it.

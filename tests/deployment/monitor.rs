@@ -13,7 +13,7 @@ use crate::world::lambda::arn;
 use crate::world::pair::Pair;
 use crate::world::postgres::{admin, free_port};
 use crate::world::print::Print;
-use crate::world::{random_hex, world};
+use crate::world::{project, random_hex, world};
 
 /// Every alarm that the module knows.
 pub(crate) const ALARMS: [&str; 15] = [
@@ -57,6 +57,10 @@ impl<'a> Watch<'a> {
         let found = world().aws.look_up("alarms", function).await;
         let alarms: Vec<Alarm> = serde_json::from_value(found).expect("alarms");
         assert_eq!(alarms.len(), ALARMS.len(), "{alarms:?}");
+        let runbook = std::fs::read_to_string(project().join("RUNBOOK.md")).expect("the runbook");
+        for alarm in ALARMS.map(|name| name.replace('_', "-")) {
+            assert!(runbook.contains(&format!("<a id=\"alarm-{alarm}\">")), "{alarm} has a row");
+        }
         let states = alarms.iter().map(|alarm| (alarm.name.clone(), State::Ok)).collect();
         Self { function, alarms, states, seen: 0 }
     }
