@@ -31,7 +31,9 @@ locals {
   # To look at a secret takes 10 ms of a whole core, which a function has with 1,769 MB. 15 s are left for the rest.
   monitor_per_part = max(1, floor((var.timeout - 15) * var.memory_size / 1769 / 0.010))
   monitor_parts    = ceil(max(1, length(var.secrets), var.monitor.secrets) / local.monitor_per_part)
-  # The parts of a run write one line each. They have to fall into one hour, which is the period of the alarms.
+  # The parts of a look write one line each, which have to fall into one period of the alarms. A short one lets a
+  # person look again soon and see the alarm end.
+  monitor_period   = local.monitor_parts == 1 ? 300 : 3600
   monitor_schedule = coalesce(var.monitor.schedule, local.monitor_parts == 1 ? "rate(1 day)" : "cron(10 5 * * ? *)")
 
   monitor_group = "arn:${local.partition}:scheduler:${local.region}:${local.account}:schedule-group/${var.name}"

@@ -44,7 +44,8 @@ locals {
     never_rotated = "A secret has never rotated. Rotate it once."
     unknown       = "The function could not find out a secret's state. Its log has the reason."
     } : name => {
-    name = name, namespace = local.namespace, statistic = "Maximum", period = 3600, missing = "ignore", text = text
+    name   = name, namespace = local.namespace, statistic = "Maximum", text = text, missing = "ignore"
+    period = local.monitor_period
     # never_rotated is NeverRotated.
     metric = join("", [for word in split("_", name) : title(word)])
   } }
@@ -65,8 +66,13 @@ locals {
     },
     {
       name   = "certificate", namespace = local.namespace, metric = "CertificateDaysLeft", statistic = "Minimum"
-      period = 3600, below = 30, missing = "ignore"
+      period = local.monitor_period, below = 30, missing = "ignore"
       text   = "A database server's certificate expires within 30 days. Renew it, or applications cannot connect."
+    },
+    {
+      name   = "look", namespace = local.namespace, metric = "MonitorErrors", statistic = "Maximum"
+      period = local.monitor_period, missing = "ignore"
+      text   = "A look failed, or ended before it saw each secret. Raise monitor.secrets, timeout or memory_size."
     },
     {
       name   = "silent", namespace = local.namespace, metric = "Secrets", statistic = "SampleCount"
@@ -76,7 +82,7 @@ locals {
   ] : alarm.name => alarm }, local.states)
 
   # Without the monitor there is nothing that these could watch.
-  of_the_monitor = setunion(keys(local.states), ["certificate", "silent"])
+  of_the_monitor = setunion(keys(local.states), ["certificate", "look", "silent"])
   alarms_created = [
     for name in coalesce(var.alarms, setsubtract(keys(local.alarms), [
       "unreachable", "disabled", "never_rotated", "unknown",

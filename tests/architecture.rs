@@ -234,3 +234,16 @@ fn the_runbook_says_what_to_do_about_every_kind_of_error() {
     }
     assert!(kinds > 40, "only {kinds} kinds were found");
 }
+
+#[test]
+fn the_runbook_says_what_to_do_about_every_state_of_monitor() {
+    let runbook = std::fs::read_to_string(project().join("RUNBOOK.md")).unwrap();
+    let source = std::fs::read_to_string(project().join("src/report/health.rs")).unwrap();
+    let names = source.lines().filter_map(|line| line.split_once("=> \"")?.1.split('"').next());
+    let is_state = |name: &&str| name.starts_with(char::is_lowercase);
+    let states: Vec<_> = names.filter(is_state).collect();
+    assert_eq!(states.len(), 10, "{states:?}");
+    for state in states {
+        assert!(runbook.contains(&format!("\n| `{state}` | ")), "RUNBOOK.md has no row {state}");
+    }
+}

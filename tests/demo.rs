@@ -9,6 +9,8 @@
     reason = "it prints, and a panic ends it"
 )]
 
+#[path = "demo/fleet.rs"]
+mod fleet;
 mod world;
 
 use std::process::{Command, ExitCode};
@@ -31,7 +33,15 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(1);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Some(strategy) = world::environment_variable("STRATEGY") else { return each_strategy() };
+    if world::environment_variable("FLEET").is_some() {
+        let print = Print::new();
+        return if fleet::demo(&print).await && print.shown("make demo FLEET=1") {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
+    let Some(strategy) = world::environment_variable("STRATEGY") else { return each_of_them() };
     let print = Print::new();
     let proven = match strategy.as_str() {
         "single-user" => single_user(&print).await && print.shown("make demo"),
@@ -48,13 +58,14 @@ async fn main() -> ExitCode {
 
 /// Shows one after the other, each in a process of its own, since each counts the failed logins of
 /// its own server.
-fn each_strategy() -> ExitCode {
+fn each_of_them() -> ExitCode {
     let this = std::env::current_exe().expect("the demo knows where it is");
-    let shown = ["single-user", "alternating-users"].map(|strategy| {
-        let demo = Command::new(&this).env("STRATEGY", strategy).status();
+    let demos = [("STRATEGY", "single-user"), ("STRATEGY", "alternating-users"), ("FLEET", "1")];
+    let shown = demos.map(|(name, value)| {
+        let demo = Command::new(&this).env(name, value).status();
         demo.is_ok_and(|status| status.success())
     });
-    if shown == [true, true] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if shown == [true, true, true] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// One rotation, while a session stays open.

@@ -9,6 +9,8 @@
     reason = "it prints, and stops where it cannot go on"
 )]
 
+#[path = "deployment/monitor.rs"]
+mod monitor;
 #[path = "deployment/notify.rs"]
 mod notify;
 #[path = "deployment/package.rs"]

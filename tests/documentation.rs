@@ -13,7 +13,7 @@ use crate::world::lambda::Function;
 use crate::world::project;
 
 /// What `tools/rotation` does, by the names that documents use.
-const OPERATIONS: [&str; 5] = ["status", "preflight", "rotate", "recover", "retire"];
+const OPERATIONS: [&str; 6] = ["status", "preflight", "rotate", "recover", "retire", "fleet"];
 
 /// Names that documents take from AWS and not from the code.
 const OF_AWS: [&str; 1] = ["RotationFailed"];

@@ -1,9 +1,11 @@
-//! A fleet rotates at once: 200 secrets, ten functions' processes, and Secrets Manager's own limit
-//! on writes, which it enforces by throttling.
+//! A fleet is looked at, and rotates at once: 200 secrets, ten functions' processes, and Secrets
+//! Manager's own limit on writes, which it enforces by throttling.
 
 #![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+#[path = "fleet/monitored.rs"]
+mod monitored;
 mod world;
 
 use std::collections::BTreeMap;
@@ -27,7 +29,13 @@ const MADE_AT_ONCE: usize = 20;
 /// How often the test repeats a failed rotation, as Secrets Manager does.
 const REPEATS: usize = 5;
 
+/// One after the other: each measures a time.
 #[tokio::test]
+async fn a_fleet_is_looked_at_and_rotates() {
+    monitored::two_thousand_secrets_are_looked_at_in_a_minute().await;
+    two_hundred_secrets_rotate_at_once_though_secrets_manager_throttles().await;
+}
+
 async fn two_hundred_secrets_rotate_at_once_though_secrets_manager_throttles() {
     let functions: Vec<_> = (0..PROCESSES).map(|_| Function::start(&[])).collect();
     let mut applications = Vec::new();

@@ -1,5 +1,6 @@
 //! `tools/rotation fleet`: the table, its colours, and the page in a real browser.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -86,6 +87,8 @@ async fn the_table_has_the_worst_first_over_all_pages_and_the_command_for_each()
     let expected = "\
 postgres-secret-rotation  9 secrets: 1 mismatch, 1 overdue, 7 ok
 
+  State     Secret     Since             Age   Next
+
   mismatch  shop/app
       It is mismatch.
       It is there twice.
@@ -98,7 +101,12 @@ postgres-secret-rotation  9 secrets: 1 mismatch, 1 overdue, 7 ok
 
     let good = answer(&[secret("shop/app", "ok", &json!({}))], &json!({"ok": 1}));
     let (printed, status) = fleet(&["--all"], &aws(vec![good], None));
-    assert!(printed.contains("1 secrets: 1 ok\n\n  ok     shop/app\n"), "{printed}");
+    assert!(
+        printed.contains(
+            "1 secrets: 1 ok\n\n  State  Secret    Since  Age  Next\n\n  ok     shop/app\n"
+        ),
+        "{printed}"
+    );
     assert_eq!((status, printed.contains("It is ok")), (0, false), "{printed}");
 }
 
@@ -180,13 +188,17 @@ fn without_the_log_the_page_says_why() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Debian's browser. Without it that part is not run, which CI does not accept.
+/// A browser: Debian's, or that of GitHub's machines. Without it that part is not run, which CI
+/// does not accept.
 fn chromium() -> Option<PathBuf> {
-    let found = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].map(PathBuf::from);
-    let found = found.into_iter().find(|path| path.exists());
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let found =
+        names.map(|name| Path::new("/usr/bin").join(name)).into_iter().find(|path| path.exists());
     if found.is_none() {
         assert!(environment_variable("CI").is_none(), "chromium is missing: install the package");
-        eprintln!("NOT RUN: the page was not opened in a browser. Install chromium.");
+        // Past the capture of the tests.
+        let missing = "NOT RUN: the page was not opened in a browser. Install chromium.";
+        let _ = writeln!(std::io::stderr(), "{missing}");
     }
     found
 }

@@ -21,6 +21,7 @@ p { margin: 0; }
 table { width: 100%; border-collapse: collapse; background: #fff; border: 1px solid var(--line); font-size: 14px; }
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12.5px; background: #fbfcfd; }
 th, td { padding: 7px 10px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+td.secret { min-width: 210px; }
 td.time, td.short { white-space: nowrap; overflow-wrap: normal; }
 .state { display: inline-block; padding: 1px 9px; border-radius: 10px; color: #fff; background: var(--state);
   font-size: 12.5px; font-weight: 600; white-space: nowrap; }
@@ -80,7 +81,7 @@ def todo(secrets):
     rows = [
         [
             ("short", badge(secret.get("State"))),
-            ("", f"<b>{text(secret['Name'])}</b><br>{who(secret)}"),
+            ("secret", f"<b>{text(secret['Name'])}</b><br>{who(secret)}"),
             ("short", text(since(secret.get("Since")))),
             ("", "<br>".join(text(line) for line in [secret.get("Reason"), *secret.get("Warnings", [])] if line)
                 + (f"<br><code>{text(secret['Command'])}</code>" if secret.get("Command") else "")),
@@ -100,13 +101,13 @@ def ages(secrets):
     for secret in sorted(secrets, key=lambda each: -(part(each) or -1)):
         share, old = part(secret), secret.get("AgeSeconds")
         # Two thirds of a bar are the interval, and the rest is what comes after its end.
-        bar = "" if share is None else f"<i style=width:{min(share / 1.5, 1) * 100:.1f}%></i>"
+        bar = "" if share is None else f"<i style=width:{min(share / 1.5, 1) * 100:.1f}%></i><u></u>"
         due = secret.get("NextRotationInSeconds")
         coming = "no schedule" if due is None else f"in {span(due)}" if due >= 0 else f"{span(-due)} late"
         rows.append([
-            ("", f"<b>{text(secret['Name'])}</b><br>{who(secret)}"),
+            ("secret", f"<b>{text(secret['Name'])}</b><br>{who(secret)}"),
             ("short", badge(secret.get("State"))),
-            ("", f'<div class="bar {css(secret.get("State"))}">{bar}<u></u></div>'),
+            ("", f'<div class="bar {css(secret.get("State"))}">{bar}</div>'),
             ("short", text(span(old))),
             ("short", text(coming)),
             ("short", text(left(secret.get("ExpiresInSeconds")))),
@@ -169,7 +170,8 @@ def section(title, body):
 
 def table(heads, rows):
     head = "".join(f"<th>{text(each)}</th>" for each in heads)
-    cells = ("".join(f'<td class="{kind}">{cell}</td>' for kind, cell in row) for row in rows)
+    kinds = {kind: f' class="{kind}"' if kind else "" for kind in ("", "secret", "short", "time")}
+    cells = ("".join(f"<td{kinds[kind]}>{cell}</td>" for kind, cell in row) for row in rows)
     body = "".join(f"<tr>{row}</tr>" for row in cells)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -212,6 +214,6 @@ def span(seconds):
     """In the largest unit of which there are at least two."""
     if seconds is None:
         return ""
-    units = ((86400, "d"), (3600, "h"), (60, "min"))
+    units = ((365 * 86400, "y"), (86400, "d"), (3600, "h"), (60, "min"))
     unit, name = next(((unit, name) for unit, name in units if seconds >= 2 * unit), (1, "s"))
     return f"{int(seconds // unit)} {name}"

@@ -204,3 +204,56 @@ fn in_units(seconds: i64, unit: f64) -> f64 {
     let units = seconds as f64 / unit;
     (units * 100.0).round() / 100.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::RotationFault;
+
+    fn line(event: &Value, function: Option<&str>) -> Value {
+        let event = Event::parse(event).unwrap();
+        let error = RotationFault::Disabled.of("a secret");
+        invocation(Some(&event), Err(&error), Duration::from_secs(1)).into_json(0, function)
+    }
+
+    fn dimensions(line: &Value, group: usize) -> String {
+        line["_aws"]["CloudWatchMetrics"][group]["Dimensions"].to_string()
+    }
+
+    #[test]
+    fn only_a_part_of_a_rotation_is_a_failed_rotation() {
+        let operation = |name: &str| json!({"Operation": name, "SecretId": "s"});
+        let dry = json!({"Operation": "recover", "SecretId": "s", "DryRun": true});
+        let step = json!({"Step": "setSecret", "SecretId": "s", "ClientRequestToken": "t"});
+        for (event, expected) in [
+            (step, json!(1)),
+            (operation("rotate"), json!(1)),
+            (operation("recover"), json!(1)),
+            (dry, Value::Null),
+            (operation("status"), Value::Null),
+            (operation("retire"), Value::Null),
+        ] {
+            let line = line(&event, Some("rotation"));
+            assert_eq!(line["RotationsFailed"], expected, "{line}");
+            assert_eq!((&line["Failures"], &line["FunctionName"]), (&json!(1), &json!("rotation")));
+            let expected = r#"[[],["Step"],["FunctionName"],["FunctionName","Step"],["ErrorKind"],["FunctionName","ErrorKind"]]"#;
+            assert_eq!(dimensions(&line, 0), expected);
+        }
+    }
+
+    #[test]
+    fn a_monitor_that_fails_is_no_failed_rotation() {
+        let line = line(&json!({"Operation": "monitor"}), Some("rotation"));
+        assert_eq!(line["MonitorErrors"], 1);
+        for name in ["Failures", "RotationsFailed", "ErrorKind"] {
+            assert_eq!(line.get(name), None, "{line}");
+        }
+        assert_eq!(dimensions(&line, 1), r#"[["FunctionName"]]"#);
+    }
+
+    #[test]
+    fn without_the_functions_name_its_dimensions_are_left_out() {
+        let event = json!({"Step": "setSecret", "SecretId": "s", "ClientRequestToken": "t"});
+        assert_eq!(dimensions(&line(&event, None), 0), r#"[[],["Step"],["ErrorKind"]]"#);
+    }
+}

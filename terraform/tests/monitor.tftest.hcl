@@ -66,6 +66,10 @@ run "more_secrets_are_looked_at_in_parts_that_end_in_one_hour" {
     condition     = join(",", distinct(aws_scheduler_schedule.monitor[*].schedule_expression)) == "cron(10 5 * * ? *)"
     error_message = "The parts do not run in the same hour."
   }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["mismatch"].period == 3600
+    error_message = "A part that is in order ends the alarm of another."
+  }
 }
 
 run "more_memory_and_time_need_fewer_parts" {
@@ -106,12 +110,13 @@ run "each_alarm_says_what_to_do_and_where_that_stands" {
       errors      = "AWS/Lambda Sum Errors >= 1 in 1 x 300 notBreaching"
       throttles   = "AWS/Lambda Sum Throttles >= 1 in 1 x 300 notBreaching"
       failed      = "PostgresSecretRotation Sum RotationsFailed >= 1 in 1 x 300 notBreaching"
-      mismatch    = "PostgresSecretRotation Maximum Mismatch >= 1 in 1 x 3600 ignore"
-      expired     = "PostgresSecretRotation Maximum Expired >= 1 in 1 x 3600 ignore"
-      stuck       = "PostgresSecretRotation Maximum Stuck >= 1 in 1 x 3600 ignore"
-      overdue     = "PostgresSecretRotation Maximum Overdue >= 1 in 1 x 3600 ignore"
-      expiring    = "PostgresSecretRotation Maximum Expiring >= 1 in 1 x 3600 ignore"
-      certificate = "PostgresSecretRotation Minimum CertificateDaysLeft < 30 in 1 x 3600 ignore"
+      mismatch    = "PostgresSecretRotation Maximum Mismatch >= 1 in 1 x 300 ignore"
+      expired     = "PostgresSecretRotation Maximum Expired >= 1 in 1 x 300 ignore"
+      stuck       = "PostgresSecretRotation Maximum Stuck >= 1 in 1 x 300 ignore"
+      overdue     = "PostgresSecretRotation Maximum Overdue >= 1 in 1 x 300 ignore"
+      expiring    = "PostgresSecretRotation Maximum Expiring >= 1 in 1 x 300 ignore"
+      certificate = "PostgresSecretRotation Minimum CertificateDaysLeft < 30 in 1 x 300 ignore"
+      look        = "PostgresSecretRotation Maximum MonitorErrors >= 1 in 1 x 300 ignore"
       silent      = "PostgresSecretRotation SampleCount Secrets < 1 in 25 x 3600 breaching"
     }
     error_message = "The alarms are others."

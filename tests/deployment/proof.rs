@@ -15,10 +15,11 @@ use crate::{rotate, settled};
 const NAME: &str = "rotation-proof";
 
 /// What the role is for. The quickest operation comes first.
-const OPERATIONS: [&str; 13] = [
+const OPERATIONS: [&str; 14] = [
     "update-function-configuration",
     "logging of status",
     "status, single user",
+    "monitor, by the schedule",
     "rotate-secret, single user",
     "rotate-secret, alternating users",
     "rotate, single user",
@@ -70,6 +71,7 @@ pub(crate) async fn of_the_role(print: &Print, module: &Module) {
     for application in [&deployment.single, &deployment.pair.application] {
         settled(&application.secret).await;
     }
+    crate::monitor::raises_the_alarms(print, NAME, &deployment.single, &deployment.pair).await;
     for operation in OPERATIONS {
         deployment
             .attempt(operation)
@@ -125,6 +127,7 @@ fn configuration(
             "source": "../..", "name": NAME, "subnet_ids": "${data.aws_subnets.this.ids}",
             "package": "../../../target/lambda/postgres-secret-rotation/bootstrap.zip",
             "secret_prefixes": ["below-a-prefix/"],
+            "alarms": crate::monitor::ALARMS,
             "databases": {"shop": {"security_group_id": group}},
             "endpoint": {"security_group_ids": [group]},
             "secrets": {
@@ -163,6 +166,7 @@ impl Deployment {
                     Ok(())
                 }
             }
+            "monitor, by the schedule" => crate::monitor::look(NAME).await.map(drop),
             "status, single user" => operate("status", single).await,
             "rotate-secret, single user" => outcome(&rotate(&single.secret).await),
             "rotate-secret, alternating users" => outcome(&rotate(&pair.secret).await),

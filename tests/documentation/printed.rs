@@ -14,9 +14,10 @@ use crate::world::{project, world};
 
 /// What prints the blocks of output that the documents show: the demo, the drill, and
 /// this file.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "make demo",
     "make demo STRATEGY=alternating-users",
+    "make demo FLEET=1",
     "make drill",
     "tools/rotation status and recover",
     "tools/rotation preflight",

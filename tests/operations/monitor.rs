@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::world::application::Application;
 use crate::world::lambda::Function;
-use crate::world::proxy::AwsProxy;
+use crate::world::proxy::{AwsProxy, Fault};
 use crate::world::{random_hex, unique, world};
 
 /// Looks at the secrets that `more` names.
@@ -125,6 +125,19 @@ async fn only_without_a_list_are_all_secrets_listed() {
             && command.contains(&function.arn()),
         "{command}"
     );
+    // A role that IAM binds to the function's own secrets may not describe this one.
+    let denied = || proxy.fail("DescribeSecret", 1, Fault::Refuse(400, "AccessDeniedException"));
+    denied();
+    let fleet = monitor(&function, json!({})).await;
+    assert_eq!(fleet["Secrets"][0]["State"], "disabled", "the list says so: {fleet}");
+    denied();
+    let chosen = monitor(&function, json!({"SecretIds": [application.name]})).await;
+    assert_eq!(chosen["Secrets"][0]["State"], "unknown", "{chosen}");
+    assert!(chosen["Secrets"][0]["Reason"].as_str().unwrap().contains("IAM"), "{chosen}");
+    proxy.fail("ListSecrets", 1, Fault::Refuse(400, "AccessDeniedException"));
+    let refused = function.invoke(json!({"Operation": "monitor"})).await.unwrap_err();
+    assert_eq!(refused.kind, "SecretsManagerAccessDenied");
+    assert!(refused.message.contains("secretsmanager:ListSecrets"), "{}", refused.message);
     // The prefix has the other tests' secrets below it, too.
     let below = monitor(&function, json!({"NamePrefix": application.name})).await;
     assert!(ids(&below).contains(&application.secret), "{below}");

@@ -248,21 +248,28 @@ impl Application {
 
     /// Moves a date of the secret, such as `last_changed_date`, to so many seconds from now.
     pub async fn set_date(&self, date: &str, seconds_from_now: i64) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-        let time = i64::try_from(now).expect("a date") + seconds_from_now;
-        self.set(date, json!(time)).await;
+        self.set(json!({date: seconds_after_1970(seconds_from_now)})).await;
     }
 
     /// Names the function that rotates the secret, and begins no rotation.
     pub async fn name_function(&self, arn: &str) {
-        self.set("rotation_lambda_arn", json!(arn)).await;
+        self.set(json!({"rotation_lambda_arn": arn})).await;
+    }
+
+    /// Leaves the secret as one that the function rotated an hour ago.
+    pub async fn pretend_rotated(&self, arn: &str) {
+        let hour_ago = seconds_after_1970(-3600);
+        self.set(json!({"rotation_lambda_arn": arn, "rotation_requested": true,
+            "rotation_enabled": true, "last_rotation_date": hour_ago}))
+            .await;
     }
 
     /// Sets what the emulator keeps of the secret.
-    async fn set(&self, attribute: &str, value: Value) {
-        let body = json!({"secret": self.secret, attribute: value}).to_string();
-        let set = world().aws.exchange("PUT", "secrets", "now", body).await;
-        assert_eq!(set[attribute], value);
+    async fn set(&self, mut attributes: Value) {
+        let expected = attributes.clone();
+        attributes["secret"] = json!(self.secret);
+        let set = world().aws.exchange("PUT", "secrets", "now", attributes.to_string()).await;
+        assert_eq!(set, expected);
     }
 
     /// Stores a value with these labels, as a person may.
@@ -337,4 +344,9 @@ impl Application {
             role: role.map(|row| (row.get(0), row.get(1))),
         }
     }
+}
+
+fn seconds_after_1970(from_now: i64) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    i64::try_from(now).expect("a date") + from_now
 }

@@ -347,9 +347,11 @@ class Api(responses.SecretsManagerResponse):
         import aws_iam
 
         caller = aws_iam.session(key)
-        action, asked = self._get_action(), self._get_param("SecretId")
+        action, asked = self._get_action(), self._get_param("SecretId", "")
         secret = self.backend.secrets.get(asked)
         arn = secret.arn if secret else asked if asked.startswith("arn:") else f"{aws_iam.SECRETS}:{asked}"
+        # ListSecrets names none.
+        arn = arn if asked else "*"
         context = {"secretsmanager:secretid": arn}
         if secret:
             tags = {aws_iam.TAG + tag["Key"].lower(): tag["Value"] for tag in secret.tags or []}

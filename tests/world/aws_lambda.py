@@ -6,6 +6,7 @@ import uuid
 
 import aws_events
 import aws_iam
+import aws_scheduler
 from aws_iam import ACCOUNT, REGION, guard
 from moto.awslambda import exceptions, models
 from moto.cloudwatch.models import cloudwatch_backends
@@ -119,8 +120,23 @@ def resources():
         "security groups": [group.name for group in groups if group.name != "default"],
         "security group rules": [rule.description for rule in rules if rule.description],
         "alarms": list(cloudwatch_backends[ACCOUNT][REGION].alarms),
+        "dashboards": list(cloudwatch_backends[ACCOUNT][REGION].dashboards),
         "rotations": [secret.name for secret in secrets if secret.rotation_enabled],
-    } | aws_events.resources()
+    } | aws_events.resources() | aws_scheduler.resources()
+
+
+def alarms(function):
+    """The alarms on the metrics of that function."""
+    found = []
+    for alarm in cloudwatch_backends[ACCOUNT][REGION].alarms.values():
+        dimensions = {each.name: each.value for each in alarm.dimensions}
+        if dimensions.get("FunctionName") == function:
+            keys = (
+                "name", "namespace", "metric_name", "statistic", "period", "evaluation_periods", "threshold",
+                "comparison_operator", "treat_missing_data",
+            )  # fmt: skip
+            found.append({key: getattr(alarm, key) for key in keys} | {"dimensions": dimensions})
+    return found
 
 
 def failed(name):
@@ -154,6 +170,10 @@ def answer(method, kind, name, body):
         return aws_iam.policies(arn)
     if kind == "resources":
         return resources()
+    if kind == "alarms":
+        return alarms(name)
+    if kind == "schedules":
+        return aws_scheduler.start(name)
     if kind == "events":
         return aws_events.SENT.get(name)
     if kind == "logs":
@@ -163,6 +183,8 @@ def answer(method, kind, name, body):
 
 def install(invoke):
     """Puts Lambda into moto, with `invoke` as the way to call a function."""
+
+    aws_scheduler.INVOKE = invoke
 
     def called(_, function_name, qualifier, body, headers, response_headers):
         failed, text = invoke(function_name.rpartition(":")[2], body)

@@ -5,6 +5,7 @@
 //! world ends with the test process.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part")]
 
+pub mod alarms;
 pub mod application;
 pub mod aws;
 pub mod budget;

@@ -121,3 +121,92 @@ pub(super) fn setting(described: &Description, here: bool) -> RotationSetting {
         (_, false, _) => RotationSetting::Nowhere,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Health;
+
+    const HERE: &str = "arn:aws:lambda:eu-central-1:1:function:postgres-secret-rotation:live";
+
+    fn described(name: &str) -> Description {
+        Description {
+            arn: "arn:aws:secretsmanager:eu-central-1:1:secret:x-AbCdEf".to_owned(),
+            name: name.to_owned(),
+            ..Description::default()
+        }
+    }
+
+    fn command_for(cause: Cause, described: &Description, function: &str) -> Option<String> {
+        let finding = Finding { state: Health::Ok, since: None, cause };
+        command(&finding, described, function, false)
+    }
+
+    #[test]
+    fn each_cause_has_the_command_that_puts_it_right() {
+        let via = "tools/rotation rotate shop/app --via secrets-manager";
+        for (cause, expected) in [
+            (Cause::InOrder, None),
+            (Cause::Managed, None),
+            (Cause::Refused, Some("tools/rotation recover shop/app")),
+            (Cause::Expired, None),
+            (Cause::UnderWay, Some("tools/rotation recover shop/app")),
+            (Cause::WindowPassed, Some(via)),
+            (Cause::StoredByHand, Some(via)),
+            (Cause::LoginFailed, Some("tools/rotation preflight shop/app")),
+            (Cause::Expires, None),
+            (Cause::SwitchedOff, Some(via)),
+            (Cause::OtherFunction, None),
+            (
+                Cause::NoFunction,
+                Some(
+                    "aws secretsmanager rotate-secret --secret-id shop/app --rotation-lambda-arn \
+                     arn:aws:lambda:eu-central-1:1:function:postgres-secret-rotation \
+                     --rotation-rules AutomaticallyAfterDays=30",
+                ),
+            ),
+            (Cause::NeverRotated, Some(via)),
+            (Cause::CurrentMoved, Some("tools/rotation status shop/app")),
+            (Cause::NotLookedAt, Some("tools/rotation status shop/app")),
+        ] {
+            let command = command_for(cause, &described("shop/app"), HERE);
+            assert_eq!(command.as_deref(), expected, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_fits_the_secret_and_the_function() {
+        let other = HERE.replace("postgres-secret-rotation", "shop");
+        let command = command_for(Cause::Refused, &described("shop/app"), &other).unwrap();
+        assert_eq!(command, "tools/rotation recover shop/app --function shop");
+        let command = command_for(Cause::Refused, &described("-x"), HERE).unwrap();
+        assert!(command.ends_with("recover arn:aws:secretsmanager:eu-central-1:1:secret:x-AbCdEf"));
+        let scheduled = Description { scheduled: true, ..described("shop/app") };
+        let command = command_for(Cause::NoFunction, &scheduled, HERE).unwrap();
+        assert!(!command.contains("--rotation-rules"), "its own schedule stays: {command}");
+        let finding = Finding { state: Health::Disabled, since: None, cause: Cause::OtherFunction };
+        let wanted = super::command(&finding, &scheduled, HERE, true);
+        assert!(wanted.unwrap().starts_with("aws secretsmanager rotate-secret"));
+    }
+
+    #[test]
+    fn the_setting_is_that_of_the_secret() {
+        let of = |enabled, function: Option<&str>, owner: Option<&str>| Description {
+            rotation_enabled: enabled,
+            function: function.map(str::to_owned),
+            owning_service: owner.map(str::to_owned),
+            ..described("x")
+        };
+        for (secret, here, expected) in [
+            (of(Some(true), Some("f"), None), true, RotationSetting::Here),
+            (of(Some(false), Some("f"), None), true, RotationSetting::Off),
+            (of(None, Some("f"), None), true, RotationSetting::Off),
+            (of(Some(true), Some("g"), None), false, RotationSetting::Elsewhere),
+            (of(Some(false), Some("g"), None), false, RotationSetting::Nowhere),
+            (of(None, None, None), false, RotationSetting::Nowhere),
+            (of(Some(true), None, Some("rds")), false, RotationSetting::Managed),
+        ] {
+            assert_eq!(setting(&secret, here), expected, "{secret:?}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::admins::Admins;
 use super::advice;
 use super::health::{Facts, LoginFact, PendingLabel, RotationSetting, decide};
 use super::listing::is_of;
@@ -26,10 +27,15 @@ pub(super) struct Looked {
 ///
 /// `listed` is what the list says of a secret that names another function. It has to do where the
 /// function's role may not describe the secret.
-pub(super) async fn look(context: &Context<'_>, id: &str, listed: Option<&Description>) -> Looked {
+pub(super) async fn look(
+    context: &Context<'_>,
+    admins: &Admins,
+    id: &str,
+    listed: Option<&Description>,
+) -> Looked {
     let (described, sight) = match (context.store.describe(id).await, listed) {
         (Ok(described), _) if described.owning_service.is_some() => (described, Sight::untried("")),
-        (Ok(described), _) => see(context, described).await,
+        (Ok(described), _) => see(context, admins, described).await,
         (Err(error), Some(listed)) if is_denied(&error) => {
             (listed.clone(), Sight::untried(&error.full_text()))
         }
@@ -60,8 +66,10 @@ pub(super) async fn look(context: &Context<'_>, id: &str, listed: Option<&Descri
         name: described.name.clone(),
     };
     let at_rest = facts.pending == PendingLabel::AtRest && sight.login == LoginFact::Accepted;
+    // Nobody asked this function to end the credentials of a secret that another one rotates.
+    let ours = facts.rotation == RotationSetting::Here || wanted;
     let complete = time_left || sight.login == LoginFact::Accepted;
-    Looked { may_retire: sight.retires && at_rest, place: sight.place, complete, health }
+    Looked { may_retire: sight.retires && at_rest && ours, place: sight.place, complete, health }
 }
 
 /// The facts of the decision, from what was seen.

@@ -1,8 +1,9 @@
 //! `monitor`: looks at every secret that this function rotates, and says which are not in order.
 //!
-//! A look tries AWSCURRENT once, and once more after a refusal. It changes nothing. With `"Retire"`
-//! it ends previous credentials where the policy names `retire_after`.
+//! A look tries AWSCURRENT once, and once more after a refusal, and no other password of the secret.
+//! It changes nothing. With `"Retire"` it ends previous credentials where the policy names `retire_after`.
 
+mod admins;
 mod advice;
 mod health;
 mod listing;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use self::admins::Admins;
 use self::listing::Chosen;
 use self::look::{Looked, look};
 use crate::context::Context;
@@ -83,6 +85,8 @@ async fn look_at(
     chosen: &Chosen,
     most: usize,
 ) -> (Vec<Looked>, BTreeSet<String>) {
+    let admins = Admins::default();
+    let admins = &admins;
     let (mut waiting, mut running) =
         (chosen.iter().take(most).enumerate(), FuturesUnordered::new());
     let mut looked = Vec::new();
@@ -98,7 +102,7 @@ async fn look_at(
             }
             // Boxed: a look is a large future.
             running.push(Box::pin(async move {
-                let mut looked = look(context, id, listed.as_deref()).await;
+                let mut looked = look(context, admins, id, listed.as_deref()).await;
                 if request.retire && looked.may_retire {
                     retiring::retire(context, &mut looked.health).await;
                 }
@@ -145,15 +149,13 @@ fn message(counts: &Counts, not_shown: &[SecretHealth], left_out: usize, more: b
             let states = states.filter(|(_, number)| *number > 0);
             let states = states.map(|(state, number)| format!("{number} {}", state.name()));
             let states = states.collect::<Vec<_>>().join(", ");
-            format!("{} of {} are not in order: {states}.", total - ok, secrets(total))
+            format!("{} of {} not in order: {states}.", total - ok, secrets(total))
         }
     }];
     let warned = not_shown.iter().filter(|secret| !secret.warnings.is_empty()).count();
     if warned > 0 {
-        sentences.push(format!(
-            "{} in order have a warning; \"All\": true shows them.",
-            secrets(warned)
-        ));
+        sentences
+            .push(format!("Warnings for {} in order; \"All\": true shows them.", secrets(warned)));
     }
     if left_out > 0 {
         sentences.push(format!("The time did not suffice for {}.", secrets(left_out)));

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::admins::Admins;
 use super::health::LoginFact;
 use crate::context::Context;
 use crate::database::authentication::Method;
@@ -73,8 +74,13 @@ impl Sight {
 
 /// Looks at the value and logs in with it. After a refusal the labels are read again, and the same
 /// password is tried once more: a rotation may have ended in between. So a secret costs two failed
-/// logins at most. The description is the last that was read.
-pub(super) async fn see(context: &Context<'_>, described: Description) -> (Description, Sight) {
+/// logins at most. Then the admin is asked for the role's `VALID UNTIL`. The description is the last
+/// that was read.
+pub(super) async fn see(
+    context: &Context<'_>,
+    admins: &Admins,
+    described: Description,
+) -> (Description, Sight) {
     let secret = described.arn.clone();
     let first = match read(context, &secret).await {
         Ok(rotation) => rotation,
@@ -85,7 +91,7 @@ pub(super) async fn see(context: &Context<'_>, described: Description) -> (Descr
         return (described, sight);
     }
     tokio::time::sleep(context.deadline.remaining(PAUSE)).await;
-    match again(context, &secret, &first, sight).await {
+    match again(context, admins, &secret, &first, sight).await {
         Ok(seen) => seen,
         // The refusal is not confirmed.
         Err(error) => (described, Sight { said: error.full_text(), ..Sight::of(&first) }),
@@ -95,6 +101,7 @@ pub(super) async fn see(context: &Context<'_>, described: Description) -> (Descr
 /// The second look, after a refusal.
 async fn again(
     context: &Context<'_>,
+    admins: &Admins,
     secret: &str,
     first: &Rotation,
     refused: Sight,
@@ -110,8 +117,12 @@ async fn again(
     let described = context.store.describe(secret).await?;
     let still = described.holder(CURRENT) == Some(first.current.id.as_str());
     let certificate_expires_in = sight.certificate_expires_in.or(refused.certificate_expires_in);
-    let login = if same && still { LoginFact::Refused } else { LoginFact::RefusedWhileMoving };
-    Ok((described, Sight { login, certificate_expires_in, ..sight }))
+    if !(same && still) {
+        let login = LoginFact::RefusedWhileMoving;
+        return Ok((described, Sight { login, certificate_expires_in, ..sight }));
+    }
+    let expires = admins.valid_until(context, first).await;
+    Ok((described, Sight { expires, certificate_expires_in, ..sight }))
 }
 
 /// AWSCURRENT with its policy.

@@ -13,8 +13,8 @@ fn with_policy(policy: &Value) -> Function {
 
 #[tokio::test]
 async fn a_credential_that_nobody_uses_is_retired_once() {
-    let (pair, function) =
-        (Pair::new().await, with_policy(&json!({"defaults": {"retire_after": "0s"}})));
+    let pair = Pair::new().await;
+    let function = with_policy(&named(&pair, "0s"));
     pair.turn(&function).await;
     let (user, leaked) = pair.credentials("AWSPREVIOUS").await;
     let look = json!({"SecretIds": [pair.application.name], "Retire": true, "All": true});
@@ -49,7 +49,7 @@ async fn a_credential_that_nobody_uses_is_retired_once() {
     }
     assert_eq!(refusals(&user), before, "no failed login");
     // A person is told so, whatever the time since our label was set.
-    let later = with_policy(&json!({"defaults": {"retire_after": "1h"}}));
+    let later = with_policy(&named(&pair, "1h"));
     let asked = json!({"Operation": "retire", "SecretId": pair.application.name});
     let report = later.invoke(asked).await.unwrap();
     assert!(report["Message"].as_str().unwrap().contains("already retired"), "{report}");
@@ -64,19 +64,30 @@ async fn a_credential_that_nobody_uses_is_retired_once() {
 }
 
 #[tokio::test]
-async fn the_default_time_retires_nothing() {
-    for policy in [json!({}), json!({"defaults": {"retire_after": "1h"}})] {
-        let (pair, function) = (Pair::new().await, with_policy(&policy));
-        pair.turn(&function).await;
-        let look = json!({"SecretIds": [pair.application.name], "Retire": true, "All": true});
+async fn nothing_is_retired_that_nobody_asked_for() {
+    let pair = Pair::new().await;
+    let turning = with_policy(&json!({}));
+    pair.turn(&turning).await;
+    let at_once = json!({"defaults": {"retire_after": "0s"}});
+    for (policy, retire) in [
+        // The default time does not count.
+        (json!({"secrets": {pair.application.name.clone(): {}}}), true),
+        // The time has not passed.
+        (named(&pair, "1h"), true),
+        // Another function rotates the secret, and the policy does not name it.
+        (at_once, true),
+        // The event does not ask for it.
+        (named(&pair, "0s"), false),
+    ] {
+        let function = with_policy(&policy);
+        let look = json!({"SecretIds": [pair.application.name], "Retire": retire, "All": true});
         let answer = monitor(&function, look).await;
-        assert_ne!(answer["Secrets"][0]["Retirement"]["Retired"], true, "{answer}");
+        assert_ne!(answer["Secrets"][0]["Retirement"]["Retired"], true, "{policy}: {answer}");
         pair.session("AWSPREVIOUS").await;
     }
-    // Without "Retire" nothing is retired either.
-    let (pair, function) =
-        (Pair::new().await, with_policy(&json!({"defaults": {"retire_after": "0s"}})));
-    pair.turn(&function).await;
-    monitor(&function, json!({"SecretIds": [pair.application.name]})).await;
-    pair.session("AWSPREVIOUS").await;
+}
+
+/// A policy that names the pair's secret whole.
+fn named(pair: &Pair, retire_after: &str) -> Value {
+    json!({"secrets": {pair.application.name.clone(): {"retire_after": retire_after}}})
 }

@@ -9,7 +9,8 @@ use super::{attach, monitor, refusals};
 use crate::world::application::Application;
 use crate::world::aws::REGION;
 use crate::world::lambda::Function;
-use crate::world::postgres::{admin, free_port};
+use crate::world::pair::Pair;
+use crate::world::postgres::{HOST, admin, free_port};
 use crate::world::{project, random_hex, world};
 
 const HOUR: i64 = 60 * 60;
@@ -126,7 +127,7 @@ async fn each_state_is_found_and_put_right_by_its_command() {
     assert_eq!(answer["Counts"]["ok"], 1, "{answer}");
     assert_eq!(answer["Counts"]["expired"], 0, "zeros are counted, too: {answer}");
     let message = answer["Message"].as_str().unwrap();
-    assert!(message.contains("9 of 10 secrets are not in order: 1 mismatch, 1 stuck"), "{message}");
+    assert!(message.contains("9 of 10 secrets not in order: 1 mismatch, 1 stuck"), "{message}");
 
     // At most two failed logins, and only where the password is wrong.
     let after: Vec<_> = roles.iter().map(|role| refusals(role)).collect();
@@ -262,4 +263,39 @@ async fn put_right_by_hand(fleet: &[Application]) {
     superuser(&format!("ALTER ROLE {} VALID UNTIL 'infinity'", expiring.role)).await;
     let password = unknown.password_in("AWSPREVIOUS").await;
     unknown.put(&random_hex(), &unknown.document_with(&password), &["AWSCURRENT"]).await;
+}
+
+/// The server answers as it does to a wrong password, so only the admin knows.
+#[tokio::test]
+async fn an_admin_tells_an_expired_role_from_a_wrong_password() {
+    let (expired, wrong) = (Pair::new().await, Pair::new().await);
+    let ended = "ALTER ROLE :base VALID UNTIL '2020-01-01 00:00:00+00'";
+    expired.superuser(ended).await;
+    wrong.application.set_password(&random_hex()).await;
+    let function = Function::start(&[]);
+    let names = [&expired.application.name, &wrong.application.name];
+    let answer = monitor(&function, json!({"SecretIds": names})).await;
+    let found = states(&answer);
+    assert_eq!(found[&expired.application.secret], "expired", "{answer}");
+    assert_eq!(found[&wrong.application.secret], "mismatch", "{answer}");
+    let secret = answer["Secrets"].as_array().unwrap().iter().find(|one| one["State"] == "expired");
+    let secret = secret.unwrap();
+    assert_eq!(
+        (&secret["Since"], &secret["Command"]),
+        (&json!("2020-01-01T00:00:00Z"), &Value::Null)
+    );
+    assert!(secret["Reason"].as_str().unwrap().contains("VALID UNTIL"), "{secret}");
+
+    // An admin whose password is wrong is asked once, and not for each secret.
+    let admin = random_hex();
+    let document = json!({"username": expired.admin, "password": admin, "host": HOST,
+        "port": world().postgres.port});
+    let text = document.to_string();
+    let secret = Application::storing(&expired.admin, "", document, &text, "admin/").await.secret;
+    let policy = json!({"defaults": {"admin_secret": secret}}).to_string();
+    let function = Function::start(&[("ROTATION_POLICY", &policy)]);
+    let answer = monitor(&function, json!({"SecretIds": names})).await;
+    assert_eq!(answer["Counts"]["mismatch"], 2, "{answer}");
+    assert_eq!(refusals(&expired.admin), 1);
+    assert_eq!(refusals(&expired.base), 4, "two in each run");
 }

@@ -1,0 +1,47 @@
+//! Asks an admin why a role is refused: the server answers the same to a wrong password and to a
+//! role past its `VALID UNTIL`.
+
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+use tokio::sync::Mutex;
+
+use crate::context::Context;
+use crate::database::validity;
+use crate::error::Error;
+use crate::rotation::{Rotation, admin};
+
+/// The admin secrets that did not work in this run. An admin whose password is wrong is asked once
+/// and not for each secret: each time would be a failed login.
+#[derive(Default)]
+pub(super) struct Admins(Mutex<HashSet<String>>);
+
+impl Admins {
+    /// The `VALID UNTIL` of the secret's role. `None` if it has none, or no admin may say.
+    pub(super) async fn valid_until(
+        &self,
+        context: &Context<'_>,
+        rotation: &Rotation,
+    ) -> Option<SystemTime> {
+        let id = rotation.admin_secret()?;
+        // Held while the admin is asked, so that no two are asked at once.
+        let mut useless = self.0.lock().await;
+        if useless.contains(id) {
+            return None;
+        }
+        match admin::session(context, rotation, None).await {
+            Ok(session) => {
+                let role = &rotation.current.credentials.username;
+                let end = validity::valid_until(&session, role).await.unwrap_or_default();
+                session.close().await;
+                end
+            }
+            // It works, and may not be used on this role.
+            Err(Error::AdminRefused { .. }) => None,
+            Err(_) => {
+                useless.insert(id.to_owned());
+                None
+            }
+        }
+    }
+}
