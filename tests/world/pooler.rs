@@ -14,7 +14,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::postgres::free_port;
 use super::postgres_process::{UNPRIVILEGED, is_root, run, unprivileged};
-use super::wire::{OPTIONS, edit_startup, forward, read_message};
+use super::wire::{APPLICATION_NAME, OPTIONS, edit_startup, forward, read_message};
 use super::{RUNTIME, block_on, environment_variable, eventually, temporary_folder, world};
 
 pub struct Pooler {
@@ -102,7 +102,10 @@ async fn serve(client: TcpStream, pool: &Pool) -> Option<()> {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let startup = read_message(&mut from_client).await?;
-    let startup = edit_startup(&startup, OPTIONS, None).unwrap_or(startup);
+    // The rest is the role and the database.
+    let startup = [OPTIONS, APPLICATION_NAME]
+        .into_iter()
+        .fold(startup, |startup, name| edit_startup(&startup, name, None).unwrap_or(startup));
     to_server.write_all(&startup).await.ok()?;
     let mut logged_in = false;
     while !logged_in {
