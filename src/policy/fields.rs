@@ -33,6 +33,7 @@ pub(super) struct Fields {
     pub(super) probes: Option<Vec<Probe>>,
     pub(super) retire_after: Option<Period>,
     pub(super) max_refused_logins: Option<NonZeroU8>,
+    pub(super) former_hosts: Option<Vec<String>>,
     pub(super) rotation_host: Option<String>,
     pub(super) rotation_port: Option<NonZeroU16>,
     pub(super) tls_server_name: Option<String>,

@@ -1,18 +1,23 @@
 //! Finds the password of the secret that the database accepts.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Rotation, SecretVersion};
 use crate::context::Context;
 use crate::database::progress::Progress;
 use crate::database::{Login, Purpose, Session};
-use crate::error::{Error, StoreFault};
-use crate::secret::credentials::Credentials;
+use crate::error::{Error, StoreFault, clean};
+use crate::secret::credentials::{Credentials, Server};
 use crate::secret::password::Password;
 use crate::secret::store::{self, Value, VersionSelector};
 
 /// The number of earlier versions that are read to find a working password.
 const MOST_READ: usize = 20;
+
+/// How to have versions for another server tried.
+pub(crate) const ALLOW: &str = "If this database was there before, as one restored from a \
+    snapshot was, list that host in former_hosts in ROTATION_POLICY";
 
 /// The version that a password comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +142,8 @@ pub(crate) async fn find_older_login(
             Some(id) => VersionSelector::Id(id),
             None => VersionSelector::Stage(store::PREVIOUS),
         };
-        let Some(version) = earlier(context, rotation, selector).await? else { continue };
+        let version = earlier(context, rotation, selector, attempts).await?;
+        let Some(version) = version else { continue };
         let purpose = Purpose::Administer;
         let session = attempts.login(context, rotation, &version, origin, purpose).await?;
         if let Some(session) = session {
@@ -166,18 +172,32 @@ async fn earlier_versions(
     Ok(versions.map(|version| (Some(version.id), origin(version.previous))).collect())
 }
 
-/// An earlier version, if it is valid and has the same role and server.
+/// An earlier version, if it is valid and has the same role and server. One for another server is
+/// tried at the present one only if the policy names its host: whoever may write the secret could
+/// name a server of their own, and wait there for older passwords.
 async fn earlier(
     context: &Context<'_>,
     rotation: &Rotation,
     selector: VersionSelector<'_>,
+    attempts: &mut LoginAttempts,
 ) -> Result<Option<SecretVersion>, Error> {
     let version = context.store.read(&rotation.secret, selector).await?;
-    let Some(version) = version.filter(|version| matches!(version.value, Value::Text(_))) else {
+    let version = version.filter(|version| matches!(version.value, Value::Text(_)));
+    let parsed = version.map(|version| SecretVersion::parse(version, "an earlier version"));
+    let Some(Ok(mut version)) = parsed else { return Ok(None) };
+    let current = &rotation.current;
+    if version.credentials.username != current.credentials.username {
         return Ok(None);
-    };
-    let version = SecretVersion::parse(version, "an earlier version").ok();
-    Ok(version.filter(|version| version.same_role(&rotation.current)))
+    }
+    if !version.same_role(current) {
+        let Server { host, port, .. } = &version.credentials.server;
+        if !rotation.policy.former_hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+            attempts.other_servers.insert(format!("{}:{port}", clean::name(host)));
+            return Ok(None);
+        }
+        version.credentials.server = current.credentials.server.clone();
+    }
+    Ok(Some(version))
 }
 
 /// The passwords that the database refused. None is sent twice: a failed login may raise an alarm
@@ -185,6 +205,8 @@ async fn earlier(
 #[derive(Debug)]
 pub(crate) struct LoginAttempts {
     refused: Vec<(Origin, String, Password)>,
+    /// The servers of versions that were not tried because they name another one.
+    other_servers: BTreeSet<String>,
     /// Whether IAM forbids listing the versions without a label.
     unlisted: bool,
     /// The most refused logins that the policy allows one invocation.
@@ -196,7 +218,8 @@ pub(crate) struct LoginAttempts {
 impl LoginAttempts {
     pub(crate) fn new(rotation: &Rotation) -> Self {
         let most = rotation.policy.max_refused_logins;
-        Self { refused: Vec::new(), unlisted: false, most, stopped: false }
+        let (refused, other_servers) = (Vec::new(), BTreeSet::new());
+        Self { refused, other_servers, unlisted: false, most, stopped: false }
     }
 
     /// The attempts after the database refused these passwords.
@@ -211,16 +234,33 @@ impl LoginAttempts {
 
     /// What was left out, and why.
     pub(crate) fn left_out(&self) -> Option<String> {
+        let mut sentences = Vec::new();
         if self.stopped {
-            return Some(format!(
+            sentences.push(format!(
                 "Older passwords were not tried: max_refused_logins allows {} refused logins.",
                 self.most
             ));
+        } else if self.unlisted {
+            sentences.push(
+                "Unlabelled versions were not tried: that needs \
+                 secretsmanager:ListSecretVersionIds."
+                    .to_owned(),
+            );
         }
-        self.unlisted.then(|| {
-            "Unlabelled versions were not tried: that needs secretsmanager:ListSecretVersionIds."
-                .to_owned()
-        })
+        if !self.other_servers.is_empty() {
+            sentences.push(format!("Versions for {} were not tried. {ALLOW}.", self.servers()));
+        }
+        Some(sentences.join(" ")).filter(|text| !text.is_empty())
+    }
+
+    /// How to have more passwords tried, if some were for another server.
+    pub(crate) fn way_to_try_more(&self) -> Option<&'static str> {
+        (!self.other_servers.is_empty()).then_some(ALLOW)
+    }
+
+    fn servers(&self) -> String {
+        let names: Vec<_> = self.other_servers.iter().map(String::as_str).collect();
+        names.join(", ")
     }
 
     fn exhausted(&mut self) -> bool {
@@ -267,6 +307,9 @@ impl fmt::Display for LoginAttempts {
             tried.push(
                 "no unlabelled version, which needs secretsmanager:ListSecretVersionIds".to_owned(),
             );
+        }
+        if !self.other_servers.is_empty() {
+            tried.push(format!("no version for {}", self.servers()));
         }
         f.write_str(&tried.join(", "))
     }

@@ -43,6 +43,6 @@ pub(super) fn none_accepted(rotation: &Rotation, host: String, tried: &LoginAtte
         role: rotation.current.credentials.username.clone(),
         host,
         tried: tried.to_string(),
-        advice: advice.to_owned(),
+        advice: tried.way_to_try_more().map_or(advice.to_owned(), |way| format!("{way}. {advice}")),
     }
 }
