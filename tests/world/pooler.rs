@@ -1,5 +1,5 @@
 //! Poolers in transaction mode, which keep start-up options to themselves and give one session of
-//! the server to all that log in: one of the tests' own, and PgBouncer where it is installed.
+//! the server to all that log in: one of the tests' own, and `PgBouncer` where it is installed.
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
@@ -53,7 +53,7 @@ impl Pooler {
         Self { name: "a pooler of the tests", port, process: None }
     }
 
-    /// PgBouncer with that role and its password. `None` where it is not installed: `PGBOUNCER`
+    /// `PgBouncer` with that role and its password. `None` where it is not installed: `PGBOUNCER`
     /// names the program, or the system has it.
     pub async fn pgbouncer(role: &str, password: &str) -> Option<Self> {
         let program = environment_variable("PGBOUNCER").map(PathBuf::from).or_else(|| {
