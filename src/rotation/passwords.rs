@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use super::{Rotation, SecretVersion};
 use crate::context::Context;
@@ -75,23 +76,25 @@ impl Rotation {
         origin: Origin,
         purpose: Purpose,
     ) -> Result<Login, Error> {
-        self.watched_login(context, version, origin, purpose).await.0
+        self.watched_login(context, version, origin, purpose, Duration::MAX).await.0
     }
 
-    /// Like [`login`](Self::login), and how far the attempt came. Without a progress there was no
-    /// attempt.
+    /// Like [`login`](Self::login), and how far the attempt came. It waits `patience` at most.
+    /// Without a progress there was no attempt.
     pub(crate) async fn watched_login(
         &self,
         context: &Context<'_>,
         version: &SecretVersion,
         origin: Origin,
         purpose: Purpose,
+        patience: Duration,
     ) -> (Result<Login, Error>, Option<Progress>) {
         let Credentials { username, password, .. } = &version.credentials;
-        let database = match self.database(context, version) {
+        let mut database = match self.database(context, version) {
             Ok(database) => database,
             Err(error) => return (Err(error), None),
         };
+        database.login_until = database.login_until.at_most(patience);
         let attempt = database.watched_login(origin.login(), username, password, purpose);
         let (login, progress) = attempt.await;
         if matches!(login, Ok(Login::Rejected(_))) {
