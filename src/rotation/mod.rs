@@ -2,10 +2,12 @@
 //! the other modules here act.
 
 pub(crate) mod admin;
+mod attempts;
 pub(crate) mod equality;
 pub(crate) mod expiry;
 pub(crate) mod labels;
 pub(crate) mod lock;
+mod login;
 mod next_value;
 pub(crate) mod pair_plan;
 mod pair_rights;
