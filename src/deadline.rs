@@ -48,7 +48,7 @@ impl Deadline {
 
     /// This deadline, or one in this much time, whichever comes first.
     pub(crate) fn at_most(self, duration: Duration) -> Self {
-        Self(self.0.min(Instant::now() + duration))
+        Instant::now().checked_add(duration).map_or(self, |then| Self(self.0.min(then)))
     }
 
     /// The time left, at most `cap`.

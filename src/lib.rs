@@ -149,7 +149,7 @@ async fn handle(
     let store = Store::new(app.client.clone(), deadline);
     let (config, tls, slow_logins) = (&app.config, &app.tls, &SlowLogins::default());
     let context =
-        Context { config, tls, store, deadline, refused_logins, slow_logins, function_arn };
+        Context { config, tls, store, deadline, refused_logins, function_arn, slow_logins };
     match event {
         Event::Step(request) => steps::run(&context, request).await.map(Answer::Step),
         Event::Operation(request) => {

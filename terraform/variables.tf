@@ -23,6 +23,7 @@ variable "secrets" {
       probes             = optional(list(string)) # statements that the application runs
       retire_after       = optional(string)       # how long the previous user keeps its password, such as `24h`
       max_refused_logins = optional(number)       # how many refused logins one invocation may cause
+      former_hosts       = optional(list(string)) # hosts of older versions to try at the present one
       rotation_host      = optional(string)       # the host to connect to, in place of the secret's
       rotation_port      = optional(number)       # the port of `rotation_host`
       tls_server_name    = optional(string)       # the name in the server's certificate, in place of the host
@@ -133,6 +134,7 @@ variable "policies" {
       probes             = optional(list(string)) # statements that the application runs
       retire_after       = optional(string)       # how long the previous user keeps its password, such as `24h`
       max_refused_logins = optional(number)       # how many refused logins one invocation may cause
+      former_hosts       = optional(list(string)) # hosts of older versions to try at the present one
       rotation_host      = optional(string)       # the host to connect to, in place of the secret's
       rotation_port      = optional(number)       # the port of `rotation_host`
       tls_server_name    = optional(string)       # the name in the server's certificate, in place of the host

@@ -5,7 +5,7 @@ use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::proxy::{AwsProxy, Fault};
 use crate::world::{eventually, random_hex, world};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn failed_logins(application: &Application) -> usize {
     let failed = format!("password authentication failed for user \"{}\"", application.role);
@@ -144,4 +144,49 @@ async fn an_unknown_password_is_reported_with_what_to_do() {
         refused.message
     );
     assert_eq!(application.snapshot().await, before);
+}
+
+/// A database that was restored from a snapshot has another host, and an older password.
+#[tokio::test]
+async fn versions_for_a_former_host_are_named_and_tried_where_the_policy_lists_it() {
+    let application = Application::new().await;
+    let (mut former, password) = (application.document.clone(), random_hex());
+    (former["host"], former["password"]) = (json!("old.example.com"), json!(password));
+    application.set_password(&password).await;
+    application.put(&random_hex(), &former.to_string(), &["AWSCURRENT"]).await;
+    let present = application.document_with("of the lost database");
+    application.put(&random_hex(), &present, &["AWSCURRENT"]).await;
+    let function = Function::start(&[]);
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..1], &token).await;
+    let before = application.snapshot().await;
+    let refused = application.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "NoCredentialAccepted", "{}", refused.message);
+    let event = |operation: &str, more: Value| {
+        let mut event = json!({"Operation": operation, "SecretId": application.name});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let recover = function.invoke(event("recover", json!({}))).await.unwrap_err();
+    assert_eq!(recover.kind, "NotRecovered", "{}", recover.message);
+    let status = function.invoke(event("status", json!({}))).await.unwrap();
+    assert_eq!(status["Versions"][2]["Label"], "AWSPREVIOUS", "{status}");
+    let deep = function.invoke(event("status", json!({"Deep": true}))).await.unwrap();
+    let server = format!("old.example.com:{}", world().postgres.port);
+    for text in [
+        &refused.message,
+        &recover.message,
+        status["Versions"][2]["Reason"].as_str().unwrap(),
+        deep["Versions"][0]["Reason"].as_str().unwrap(),
+    ] {
+        assert!(text.contains(&server) && text.contains("former_hosts"), "{text}");
+    }
+    assert_eq!(application.snapshot().await, before);
+
+    let policy = json!({"defaults": {"former_hosts": ["OLD.example.com"]}}).to_string();
+    let function = Function::start(&[("ROTATION_POLICY", &policy)]);
+    let report = application.step(&function, "setSecret", &token).await.unwrap();
+    assert!(report["Warnings"][0].as_str().unwrap().contains("AWSPREVIOUS"), "{report}");
+    application.steps(&function, &STEPS[2..], &token).await;
+    application.assert_rotated(&token, "of the lost database").await;
 }

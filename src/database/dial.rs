@@ -74,13 +74,11 @@ pub(super) fn within(waited: Duration) -> String {
 }
 
 async fn addresses(target: &Target) -> io::Result<Vec<SocketAddr>> {
-    match target.pinned_to {
-        Some(address) => Ok(vec![address]),
-        None => {
-            let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await?;
-            Ok(found.collect())
-        }
+    if let Some(address) = target.pinned_to {
+        return Ok(vec![address]);
     }
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await?;
+    Ok(found.collect())
 }
 
 /// Attempts to connect to several addresses, of which the first that succeeds wins.

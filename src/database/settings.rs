@@ -54,21 +54,20 @@ pub(super) fn startup_options(marker: &str, deadline: Deadline) -> String {
 /// did. It does nothing where the session has not our marker: a pooler would give the settings to
 /// the application. Every name is qualified, since the application's `search_path` may apply.
 pub(super) fn setting(marker: &str, settings: &[(&str, &str)]) -> String {
-    let mut columns: Vec<_> = settings
-        .iter()
-        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
-        .collect();
+    let mut columns = vec!["direct".to_owned()];
+    columns.extend(settings.iter().map(|(name, value)| set(name, value)));
     columns.extend(ENDS_SESSIONS.map(|(name, since)| {
-        format!(
-            "CASE WHEN version OPERATOR(pg_catalog.>=) {since} THEN \
-             pg_catalog.set_config('{name}', '0', false) END"
-        )
+        let set = set(name, "0");
+        format!("CASE WHEN version OPERATOR(pg_catalog.>=) {since} THEN {set} END")
     }));
-    let columns: String =
-        columns.iter().map(|column| format!(", CASE WHEN direct THEN {column} END")).collect();
     format!(
-        "SELECT direct{columns} FROM (SELECT pg_catalog.current_setting('{MARKER}', true) \
+        "SELECT {columns} FROM (SELECT pg_catalog.current_setting('{MARKER}', true) \
          OPERATOR(pg_catalog.=) '{marker}' AS direct, \
-         pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version) AS session"
+         pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version) AS session",
+        columns = columns.join(", ")
     )
+}
+
+fn set(name: &str, value: &str) -> String {
+    format!("CASE WHEN direct THEN pg_catalog.set_config('{name}', '{value}', false) END")
 }

@@ -109,7 +109,7 @@ pub(crate) enum DatabaseFault {
     SettingNotPermitted,
     #[error(
         "the host refuses or drops start-up options, as a pooler or proxy does. Set rotation_host \
-         in ROTATION_POLICY to the database itself."
+         and rotation_port in ROTATION_POLICY to those of the database itself."
     )]
     ProxyInTheWay,
     #[error(

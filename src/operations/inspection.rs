@@ -13,8 +13,9 @@ use crate::database::{Login, Purpose, Session};
 use crate::error::{Error, RotationFault, clean};
 use crate::policy::Strategy;
 use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
-use crate::rotation::passwords::{LoginAttempts, Origin, find_older_login};
+use crate::rotation::passwords::{ALLOW, LoginAttempts, Origin, find_older_login};
 use crate::rotation::{Admission, Rotation, SecretVersion, labels, renewal};
+use crate::secret::credentials::Server;
 use crate::secret::store::{self, Version, VersionSelector};
 
 /// How many passwords an inspection tries.
@@ -168,6 +169,12 @@ async fn previous_version(
         return Ok(VersionReport { reason: Some("its value is not a login".to_owned()), ..unread });
     };
     let (current, credentials) = (&rotation.current.credentials, &previous.credentials);
+    if !previous.same_server(&rotation.current) {
+        let Server { host, port, .. } = &credentials.server;
+        let reason = format!("not tried, since it is for {}:{port}. {ALLOW}.", clean::name(host));
+        let (role, reason) = (Some(credentials.username.clone()), Some(reason));
+        return Ok(VersionReport { role, reason, ..unread });
+    }
     if !may_try || credentials.username == current.username || credentials.server != current.server
     {
         return Ok(VersionReport { role: Some(previous.credentials.username), ..unread });

@@ -37,6 +37,7 @@ pub(super) struct Fields {
     pub(super) on_overdue: Option<OnOverdue>,
     pub(super) terminate_on_retire: Option<bool>,
     pub(super) max_refused_logins: Option<NonZeroU8>,
+    pub(super) former_hosts: Option<Vec<String>>,
     pub(super) rotation_host: Option<String>,
     pub(super) rotation_port: Option<NonZeroU16>,
     pub(super) tls_server_name: Option<String>,

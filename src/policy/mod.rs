@@ -99,6 +99,8 @@ pub(crate) struct Policy {
     pub(crate) terminate_on_retire: bool,
     /// The most refused logins of one invocation, in search of a working password.
     pub(crate) max_refused_logins: usize,
+    /// Hosts that earlier versions may name although the database is now at the secret's host.
+    pub(crate) former_hosts: Vec<String>,
     /// Where the rotation connects in place of the secret's host, e.g. past a proxy.
     pub(crate) rotation_host: Option<String>,
     /// The port of `rotation_host`. `None` means the secret's.
@@ -234,6 +236,7 @@ impl Policies {
                 .or(base.terminate_on_retire)
                 .unwrap_or(false),
             overlap: best.overlap.or(base.overlap).map_or(OVERLAP, |Period(period)| period),
+            former_hosts: best.former_hosts.or(base.former_hosts).unwrap_or_default(),
             rotation_host: best.rotation_host.or(base.rotation_host),
             rotation_port,
             tls_server_name: best.tls_server_name.or(base.tls_server_name),
@@ -410,6 +413,7 @@ mod tests {
             "max_refused_logins",
             "admin_reset",
             "allow_plaintext",
+            "former_hosts",
             "rotation_host",
             "rotation_port",
             "tls_server_name",

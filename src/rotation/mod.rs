@@ -2,11 +2,13 @@
 //! the other modules here act.
 
 pub(crate) mod admin;
+mod attempts;
 pub(crate) mod equality;
 pub(crate) mod expiry;
 pub(crate) mod labels;
 pub(crate) mod lease;
 pub(crate) mod lock;
+mod login;
 mod next_value;
 pub(crate) mod overlap;
 pub(crate) mod pair_plan;
@@ -297,7 +299,12 @@ impl SecretVersion {
 
     /// Whether both have the same role on the same server.
     pub(crate) fn same_role(&self, other: &Self) -> bool {
-        let (a, b) = (&self.credentials, &other.credentials);
-        a.username == b.username && a.server.host == b.server.host && a.server.port == b.server.port
+        self.credentials.username == other.credentials.username && self.same_server(other)
+    }
+
+    /// Whether both have the same host and port.
+    pub(crate) fn same_server(&self, other: &Self) -> bool {
+        let (a, b) = (&self.credentials.server, &other.credentials.server);
+        a.host == b.host && a.port == b.port
     }
 }

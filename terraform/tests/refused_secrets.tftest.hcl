@@ -249,6 +249,7 @@ run "a_policy_with_every_field_that_has_a_rule" {
       owner_role         = "app_owner"
       databases          = ["shop", "stock"]
       connection_strings = ["DATABASE_URL"]
+      former_hosts       = ["old.internal"]
       rotation_host      = "writer.internal"
       rotation_port      = 65535
       max_refused_logins = 255

@@ -1,5 +1,5 @@
 //! Poolers in transaction mode, which keep start-up options to themselves and give one session of
-//! the server to all that log in: one of the tests' own, and PgBouncer where it is installed.
+//! the server to all that log in: one of the tests' own, and `PgBouncer` where it is installed.
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::postgres::free_port;
 use super::postgres_process::{UNPRIVILEGED, is_root, run, unprivileged};
-use super::wire::{OPTIONS, edit_startup, forward, read_message};
+use super::wire::{APPLICATION_NAME, OPTIONS, edit_startup, forward, read_message};
 use super::{RUNTIME, block_on, environment_variable, eventually, temporary_folder, world};
 
 pub struct Pooler {
@@ -53,7 +53,7 @@ impl Pooler {
         Self { name: "a pooler of the tests", port, process: None }
     }
 
-    /// PgBouncer with that role and its password. `None` where it is not installed: `PGBOUNCER`
+    /// `PgBouncer` with that role and its password. `None` where it is not installed: `PGBOUNCER`
     /// names the program, or the system has it.
     pub async fn pgbouncer(role: &str, password: &str) -> Option<Self> {
         let program = environment_variable("PGBOUNCER").map(PathBuf::from).or_else(|| {
@@ -102,7 +102,10 @@ async fn serve(client: TcpStream, pool: &Pool) -> Option<()> {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let startup = read_message(&mut from_client).await?;
-    let startup = edit_startup(&startup, OPTIONS, None).unwrap_or(startup);
+    // The rest is the role and the database.
+    let startup = [OPTIONS, APPLICATION_NAME]
+        .into_iter()
+        .fold(startup, |startup, name| edit_startup(&startup, name, None).unwrap_or(startup));
     to_server.write_all(&startup).await.ok()?;
     let mut logged_in = false;
     while !logged_in {

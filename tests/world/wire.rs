@@ -340,6 +340,7 @@ pub(super) async fn read_message(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
 type Edit = (&'static str, Option<String>);
 const USER: &str = "user";
 pub(super) const OPTIONS: &str = "options";
+pub(super) const APPLICATION_NAME: &str = "application_name";
 const DATABASE: &str = "database";
 /// The content of the message by which a server accepts a login.
 const AUTHENTICATION_OK: [u8; 4] = [0; 4];

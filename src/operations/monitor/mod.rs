@@ -29,7 +29,7 @@ use crate::report::{Counts, FleetReport, Health, SecretHealth};
 /// The secrets that are looked at at the same time. Each holds one connection to a database and
 /// some 100 KB.
 const AT_ONCE: usize = 20;
-/// The time that must be left to begin another look: a login may take 10 s.
+/// The time that must be left to begin another look. A login then waits for half of it.
 const TIME_FOR_A_LOOK: Duration = Duration::from_secs(12);
 /// The most secrets in one answer, which may have 6 MB.
 const MOST_IN_AN_ANSWER: usize = 2_000;

@@ -15,6 +15,8 @@ use crate::secret::store::{self, CURRENT, Description, VersionSelector};
 /// Longer than the window in which a single user's rotation has changed the password and not yet
 /// moved AWSCURRENT.
 const PAUSE: Duration = Duration::from_secs(2);
+/// A paused database wakes up within it. A silent one must not use up the time of all others.
+const PATIENCE: Duration = Duration::from_secs(30);
 const NO_PASSWORD: &str = "The server asks for no password (trust, peer or a certificate), so a \
     login proves none.";
 
@@ -136,8 +138,9 @@ async fn read(context: &Context<'_>, secret: &str) -> Result<Rotation, Error> {
 async fn log_in(context: &Context<'_>, rotation: &Rotation) -> Sight {
     let mut sight = Sight::of(rotation);
     let current = &rotation.current;
-    let attempt = rotation.watched_login(context, current, Origin::Current, Purpose::Administer);
-    let (login, progress) = attempt.await;
+    let (origin, purpose) = (Origin::Current, Purpose::Administer);
+    let (login, progress) =
+        rotation.watched_login(context, current, origin, purpose, PATIENCE).await;
     sight.certificate_expires_in = progress.and_then(|progress| progress.certificate_expires_in());
     match login {
         Ok(Login::Accepted(session)) if session.authentication().method == Method::NoPassword => {

@@ -52,6 +52,6 @@ pub(super) fn none_accepted(
         role: rotation.current.credentials.username.clone(),
         host: host.to_owned(),
         tried: tried.to_string(),
-        advice: advice.to_owned(),
+        advice: tried.way_to_try_more().map_or(advice.to_owned(), |way| format!("{way}. {advice}")),
     }
 }
