@@ -26,6 +26,7 @@ mod fleet_command;
 mod inputs;
 mod logins;
 mod operations;
+mod owner_role;
 mod parity;
 mod poolers;
 mod promotion;

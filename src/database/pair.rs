@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::owner::copy_settings;
 use super::role;
 use super::session::Session;
 use super::sql;
@@ -195,18 +196,7 @@ pub(crate) async fn apply(
         .await
         .map_err(|error| role::without_password(error, stored_form, storage))?;
     if change.settings {
-        let name_of = |parameter: &str, role: &str| {
-            format!(
-                "SELECT pg_catalog.set_config('postgres_secret_rotation.{parameter}', {}, true)",
-                escape_literal(role)
-            )
-        };
-        let copy = format!(
-            "{}; {}; {}",
-            name_of("source", names.current),
-            name_of("target", names.next_user),
-            sql::SETTINGS
-        );
+        let copy = copy_settings(names.current, names.next_user);
         let copied = admin.execute("copying the settings of the role", &copy).await;
         copied.map_err(|mut error| match &mut error {
             Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } => {

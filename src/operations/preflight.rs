@@ -13,7 +13,7 @@ use crate::rotation::lock::Changer;
 use crate::rotation::rehearsal::Rehearsal;
 use crate::rotation::script::Script;
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, equality, labels, requirements};
+use crate::rotation::{Rotation, admin, equality, labels, owner_role, requirements};
 use crate::secret::credentials::Credentials;
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::set_secret::alternating_users::Turn;
@@ -24,7 +24,8 @@ const EXAMPLES: u32 = 10;
 
 /// Never fails: a failure is a check that did not pass.
 pub(super) async fn run(context: &Context<'_>, secret: &str, fix: bool) -> OperationResult {
-    let mut checks = Checks { list: Vec::new(), script: fix.then(Script::default) };
+    let script = fix.then(Script::default);
+    let mut checks = Checks { list: Vec::new(), script, admin: None };
     let rotation = check_secret(context, secret, &mut checks).await;
     if let Some(rotation) = &rotation {
         check_database(context, rotation, &mut checks).await;
@@ -107,6 +108,12 @@ async fn check_database(
                 check_alternating_users(context, rotation, &session, checks).await
             }
         };
+        if let Some(script) = &mut checks.script {
+            let admin = checks.admin.as_deref();
+            if let Err(error) = owner_role::script(rotation, &session, admin, script).await {
+                script.advice(None, &error.to_string());
+            }
+        }
     }
     session.close().await;
     Some(())
@@ -202,6 +209,7 @@ async fn check_alternating_users(
     let password = &checks.need("new password", rotation.new_password(context))?;
     let admin = checks.run(ADMIN, admin::session(context, rotation, Some(session))).await?;
     checks.remark_slow(context.slow_logins);
+    checks.admin = Some(admin.role().to_owned());
     let next_user = &rotation.next_username;
     let right = format!("the admin's right to prepare {next_user:?} (tried and rolled back)");
     let examples = if checks.script.is_some() { equality::IN_A_SCRIPT } else { EXAMPLES };
@@ -240,6 +248,8 @@ struct Checks {
     list: Vec<PreflightCheck>,
     /// What fixes those that did not pass, if that was asked for.
     script: Option<Script>,
+    /// The role of the admin secret, once it has logged in for two users.
+    admin: Option<String>,
 }
 
 impl Checks {

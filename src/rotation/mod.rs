@@ -7,6 +7,7 @@ pub(crate) mod expiry;
 pub(crate) mod labels;
 pub(crate) mod lock;
 mod next_value;
+pub(crate) mod owner_role;
 pub(crate) mod pair_plan;
 mod pair_rights;
 mod pair_warnings;
