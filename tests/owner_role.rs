@@ -89,9 +89,13 @@ async fn a_role_becomes_the_owner_role_and_the_application_goes_on() {
     let (function, login) = (function(&pair), format!("{}_login", pair.base));
     let canary = random_hex();
     furnish(&pair).await;
-    let may = if version().await < 160_000 { "SUPERUSER" } else { "REPLICATION" };
+    let may = if version().await < 160_000 {
+        "ALTER ROLE :admin SUPERUSER"
+    } else {
+        "ALTER ROLE :admin REPLICATION; GRANT SET ON PARAMETER app.key TO :admin"
+    };
     pair.superuser(&format!(
-        "ALTER ROLE :base REPLICATION; ALTER ROLE :admin {may}; ALTER ROLE :base SET app.key = \
+        "ALTER ROLE :base REPLICATION; {may}; ALTER ROLE :base SET app.key = \
          '{canary}'; CREATE TABLE :base.asks (a text DEFAULT session_user CONSTRAINT c CHECK (a <> \
          session_user)); CREATE POLICY p ON :base.asks USING (a = session_user); CREATE FUNCTION \
          :base.asks() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.a := SESSION_USER; RETURN NEW; \

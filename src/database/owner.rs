@@ -60,19 +60,19 @@ pub(crate) async fn read(
 /// value: people keep keys in settings. They need `search_path = pg_catalog`, and a transaction.
 pub(crate) fn copy_settings(source: &str, target: &str) -> String {
     let (source, target) = (parameter("source", source), parameter("target", target));
-    format!("{source}; {target}; {}", sql::SETTINGS)
+    format!("{source};\n{target};\n{}", sql::SETTINGS.trim_end())
 }
 
 /// The statements that give `target` the password of `source`. As above.
 pub(crate) fn copy_password(source: &str, target: &str) -> String {
     let (source, target) = (parameter("source", source), parameter("target", target));
-    format!("{source}; {target}; {}", sql::PASSWORD_COPY)
+    format!("{source};\n{target};\n{}", sql::PASSWORD_COPY.trim_end())
 }
 
 /// The statements that let the admin set the password of `target`. As above.
 pub(crate) fn grant_admin_option(target: &str, admin: &str) -> String {
     let (target, admin) = (parameter("target", target), parameter("admin", admin));
-    format!("{target}; {admin}; {}", sql::ADMIN_OPTION)
+    format!("{target};\n{admin};\n{}", sql::ADMIN_OPTION.trim_end())
 }
 
 /// A statement that hands a name to the DO blocks of this transaction.
