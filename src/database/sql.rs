@@ -30,6 +30,7 @@ pub(super) const SESSIONS_CLIENTS: &str = include_str!("sql/sessions_clients.sql
 pub(super) const SESSIONS_COUNT: &str = include_str!("sql/sessions_count.sql");
 pub(super) const SESSIONS_TERMINATE: &str = include_str!("sql/sessions_terminate.sql");
 pub(super) const SETTINGS: &str = include_str!("sql/settings.sql");
+pub(super) const SETTINGS_NOT_PERMITTED: &str = include_str!("sql/settings_not_permitted.sql");
 pub(super) const STORED_AS: &str = include_str!("sql/stored_as.sql");
 pub(super) const VALID_UNTIL: &str = include_str!("sql/valid_until.sql");
 
