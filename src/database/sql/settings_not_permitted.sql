@@ -19,6 +19,6 @@ differing AS (
 SELECT COALESCE(json_agg(d.name ORDER BY d.name), '[]')::text
 FROM differing AS d
 LEFT JOIN pg_settings AS p ON lower(p.name) = lower(d.name)
--- A parameter that a person added has a dot in its name. A few of the server's own are in no view.
-WHERE (p.context LIKE 'superuser%' OR p.name IS NULL AND strpos(d.name, '.') > 0)
+-- Those that a person added are in no view, nor those that only a superuser may see.
+WHERE (p.context LIKE 'superuser%' OR p.name IS NULL AND d.name NOT IN ('role', 'seed', 'session_authorization'))
   AND NOT has_parameter_privilege(d.name, 'SET')
