@@ -410,19 +410,28 @@ async fn an_admin_option_that_the_admin_does_not_inherit_is_none_for_a_grant() {
 #[tokio::test]
 async fn a_setting_that_the_admin_may_not_set_is_named() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
-    pair.superuser("ALTER ROLE :base SET log_duration = on").await;
-    let refused = refused(&pair, &function).await;
-    assert_eq!(refused.kind, "AdminLacksRight");
-    assert!(
-        refused.message.contains("log_duration")
-            && refused.message.contains("GRANT SET ON PARAMETER"),
-        "{}",
-        refused.message
-    );
-    if version().await >= 150_000 {
-        pair.superuser("GRANT SET ON PARAMETER log_duration TO :admin").await;
-        pair.turn(&function).await;
+    pair.superuser(
+        "ALTER ROLE :base SET log_duration = on; ALTER ROLE :base SET statement_timeout = '1h'; \
+         ALTER ROLE :base IN DATABASE postgres SET app.\"Key\" = 'v'; ALTER ROLE :base SET \
+         session_preload_libraries = 'plpgsql'",
+    )
+    .await;
+    let failed = refused(&pair, &function).await;
+    assert_eq!(failed.kind, "AdminLacksRight");
+    if version().await < 150_000 {
+        assert!(failed.message.contains("a superuser has to set it"), "{}", failed.message);
+        return;
     }
+    let named = statements(&failed, "run: ");
+    let expected = "GRANT SET ON PARAMETER \"app\".\"Key\" TO :admin; GRANT SET ON PARAMETER \
+        \"log_duration\" TO :admin; -- SET on parameter session_preload_libraries, which loads \
+        code: no statement is shown";
+    assert_eq!(named, pair.filled(expected));
+    pair.superuser(named).await;
+    let failed = refused(&pair, &function).await;
+    assert!(failed.message.contains("run: -- SET on parameter"), "{}", failed.message);
+    pair.superuser("ALTER ROLE :base RESET session_preload_libraries").await;
+    pair.turn(&function).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Two users that take turns: neither ever loses a login, a right, an object or a setting.
 
-use postgres_protocol::escape::{escape_identifier, escape_literal};
-use postgres_protocol::password::scram_sha_256;
+use postgres_protocol::escape::escape_identifier;
 use serde_json::json;
 use tokio_postgres::Client;
 
@@ -11,7 +10,7 @@ use crate::world::pair::Pair;
 use crate::world::postgres::{admin, version};
 use crate::world::proxy::AwsProxy;
 use crate::world::wire::{Fault, Wire};
-use crate::world::{eventually, project, random_hex, unique, world};
+use crate::world::{eventually, random_hex, unique, world};
 
 /// Who a session is, and whose rights it has.
 async fn identity(session: &Client) -> (String, String) {
@@ -24,7 +23,7 @@ fn owner_policy(pair: &Pair, owner: &str) -> String {
     json!({"secrets": {&pair.application.secret: {"owner_role": owner}}}).to_string()
 }
 
-/// Makes both users act as a role that cannot log in, as the documented migration does.
+/// Makes both users act as a role that cannot log in.
 async fn move_to_owner(pair: &Pair, owner: &str) {
     let quoted = escape_identifier(owner);
     pair.superuser(&format!(
@@ -154,47 +153,6 @@ async fn twenty_turns_with_an_owner_role() {
     twenty_turns(&pair, &function).await;
     for stage in ["AWSCURRENT", "AWSPREVIOUS"] {
         assert_eq!(identity(&pair.session(stage).await).await.1, owner);
-    }
-}
-
-/// The SQL of docs/alternating-users.md, for this pair, with the password that psql would ask for.
-fn migration(pair: &Pair, owner: &str) -> String {
-    let guide = std::fs::read_to_string(project().join("docs/alternating-users.md")).unwrap();
-    let (_, rest) = guide.split_once("```sql\n").expect("a block of SQL");
-    let (sql, _) = rest.split_once("```").expect("its end");
-    let verifier = escape_literal(&scram_sha_256(pair.application.password.as_bytes()));
-    let lines = sql.lines().map(|line| match line.split_once("--") {
-        _ if line.starts_with("\\password app") => format!("ALTER ROLE app PASSWORD {verifier};"),
-        Some((statement, _)) => statement.to_owned(),
-        None => line.to_owned(),
-    });
-    let sql = lines.collect::<Vec<_>>().join("\n");
-    assert!(sql.contains("RENAME TO app_owner") && sql.contains(&verifier), "{sql}");
-    sql.replace("app_owner", owner)
-        .replace(" app ", &format!(" {} ", pair.base))
-        .replace(" app;", &format!(" {};", pair.base))
-}
-
-#[tokio::test]
-async fn the_documented_migration_loses_nothing() {
-    let (pair, owner) = (Pair::new().await, unique("owner_"));
-    let function = Function::start(&[("ROTATION_POLICY", &owner_policy(&pair, &owner))]);
-    let table = unique("foreign_");
-    pair.superuser(&format!(
-        "GRANT CREATE ON DATABASE postgres TO :base; CREATE TABLE public.{table} (id int); GRANT \
-         SELECT ON public.{table} TO :base"
-    ))
-    .await;
-    let open = pair.session("AWSCURRENT").await;
-    open.batch_execute(&objects(&pair.base, 0)).await.unwrap();
-    pair.admin_session().await.batch_execute(&migration(&pair, &owner)).await.unwrap();
-    open.batch_execute(&uses(&pair.base, 0)).await.unwrap();
-    for _ in 0..3 {
-        let session = pair.session("AWSCURRENT").await;
-        assert_eq!(identity(&session).await.1, owner);
-        session.batch_execute(&uses(&pair.base, 0)).await.unwrap();
-        session.batch_execute(&format!("SELECT * FROM public.{table}")).await.unwrap();
-        pair.turn(&function).await;
     }
 }
 

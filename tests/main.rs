@@ -28,6 +28,7 @@ mod lease;
 mod logins;
 mod operations;
 mod overlap;
+mod owner_role;
 mod parity;
 mod poolers;
 mod promotion;

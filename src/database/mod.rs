@@ -10,6 +10,7 @@ pub(crate) mod fault;
 pub(crate) mod grants;
 mod login;
 pub(crate) mod missing;
+pub(crate) mod owner;
 pub(crate) mod pair;
 pub(crate) mod parity;
 pub(crate) mod probe;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::expiry;
+use super::owner::copy_settings;
 use super::role;
 use super::session::Session;
 use super::sql;
@@ -64,6 +65,9 @@ pub(crate) struct Facts {
     pub(crate) surplus: Vec<Surplus>,
     /// Names of the settings in which the two users differ.
     pub(crate) settings: Vec<String>,
+    /// Those of them that the admin may not set. Empty before PostgreSQL 15, which cannot tell.
+    #[serde(default)]
+    pub(crate) settings_not_permitted: Vec<String>,
     /// Open sessions of the next user.
     pub(crate) sessions: u32,
 }
@@ -160,15 +164,16 @@ impl Membership {
 /// # Errors
 /// [`Error::Database`].
 pub(crate) async fn read(admin: &Session, names: Names<'_>) -> Result<Facts, Error> {
+    const OPERATION: &str = "comparing the two users";
     let Names { current, next_user, owner, base, dbname } = names;
     let parameters: [&(dyn ToSql + Sync); 5] = [&current, &next_user, &owner, &base, &dbname];
-    admin
-        .query_json(
-            "comparing the two users",
-            sql::PAIR,
-            &parameters.map(|parameter| (parameter, Type::TEXT)),
-        )
-        .await
+    let parameters = parameters.map(|parameter| (parameter, Type::TEXT));
+    let mut facts: Facts = admin.query_json(OPERATION, sql::PAIR, &parameters).await?;
+    if !facts.settings.is_empty() && sql::from_15(facts.version) {
+        facts.settings_not_permitted =
+            admin.query_json(OPERATION, sql::SETTINGS_NOT_PERMITTED, &parameters[..2]).await?;
+    }
+    Ok(facts)
 }
 
 /// Makes the change.
@@ -206,18 +211,7 @@ pub(crate) async fn apply(
         .await
         .map_err(|error| role::without_password(error, stored_form, storage))?;
     if change.settings {
-        let name_of = |parameter: &str, role: &str| {
-            format!(
-                "SELECT pg_catalog.set_config('postgres_secret_rotation.{parameter}', {}, true)",
-                escape_literal(role)
-            )
-        };
-        let copy = format!(
-            "{}; {}; {}",
-            name_of("source", names.current),
-            name_of("target", names.next_user),
-            sql::SETTINGS
-        );
+        let copy = copy_settings(names.current, names.next_user);
         let copied = admin.execute("copying the settings of the role", &copy).await;
         copied.map_err(|mut error| match &mut error {
             Error::Database { fault: fault @ DatabaseFault::PermissionDenied, .. } => {

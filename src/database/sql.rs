@@ -13,12 +13,15 @@
 
 pub(super) const ACTING: &str = include_str!("sql/acting.sql");
 pub(super) const EXPIRY: &str = include_str!("sql/expiry.sql");
+pub(super) const ADMIN_OPTION: &str = include_str!("sql/admin_option.sql");
 pub(super) const GRANTS: &str = include_str!("sql/grants.sql");
 pub(super) const GRANTS_PARAMETERS: &str = include_str!("sql/grants_parameters.sql");
+pub(super) const OWNER: &str = include_str!("sql/owner.sql");
 pub(super) const PAIR: &str = include_str!("sql/pair.sql");
 pub(super) const PARITY: &str = include_str!("sql/parity.sql");
 pub(super) const PARITY_OBJECTS: &str = include_str!("sql/parity_objects.sql");
 pub(super) const PARITY_PARAMETERS: &str = include_str!("sql/parity_parameters.sql");
+pub(super) const PASSWORD_COPY: &str = include_str!("sql/password_copy.sql");
 pub(super) const PASSWORD_SETTINGS: &str = include_str!("sql/password_settings.sql");
 pub(super) const PASSWORD_SETTINGS_SOURCES: &str =
     include_str!("sql/password_settings_sources.sql");
@@ -27,6 +30,7 @@ pub(super) const SESSIONS_CLIENTS: &str = include_str!("sql/sessions_clients.sql
 pub(super) const SESSIONS_COUNT: &str = include_str!("sql/sessions_count.sql");
 pub(super) const SESSIONS_TERMINATE: &str = include_str!("sql/sessions_terminate.sql");
 pub(super) const SETTINGS: &str = include_str!("sql/settings.sql");
+pub(super) const SETTINGS_NOT_PERMITTED: &str = include_str!("sql/settings_not_permitted.sql");
 pub(super) const STORED_AS: &str = include_str!("sql/stored_as.sql");
 pub(super) const VALID_UNTIL: &str = include_str!("sql/valid_until.sql");
 

@@ -2,18 +2,19 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::checks::Checks;
 use super::operation_result::OperationResult;
 use crate::context::{Context, TIME_TO_CHANGE};
 use crate::database::progress::Part;
-use crate::database::{Database, Login, Purpose, Session, SlowLogins};
-use crate::error::{DatabaseFault, Error, RotationFault, clean};
+use crate::database::{Database, Login, Purpose, Session};
+use crate::error::{DatabaseFault, RotationFault};
 use crate::policy::Strategy;
 use crate::report::{Details, PreflightCheck};
 use crate::rotation::lock::Changer;
 use crate::rotation::rehearsal::Rehearsal;
 use crate::rotation::script::Script;
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, equality, labels, requirements, timing};
+use crate::rotation::{Rotation, admin, equality, labels, owner_role, requirements, timing};
 use crate::secret::credentials::Credentials;
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::set_secret::alternating_users::Turn;
@@ -24,7 +25,8 @@ const EXAMPLES: u32 = 10;
 
 /// Never fails: a failure is a check that did not pass.
 pub(super) async fn run(context: &Context<'_>, secret: &str, fix: bool) -> OperationResult {
-    let mut checks = Checks { list: Vec::new(), script: fix.then(Script::default) };
+    let script = fix.then(Script::default);
+    let mut checks = Checks { list: Vec::new(), script, admin: None };
     let rotation = check_secret(context, secret, &mut checks).await;
     if let Some(rotation) = &rotation {
         check_database(context, rotation, &mut checks).await;
@@ -111,6 +113,12 @@ async fn check_database(
                 check_alternating_users(context, rotation, &session, checks).await
             }
         };
+        if let Some(script) = &mut checks.script {
+            let admin = checks.admin.as_deref();
+            if let Err(error) = owner_role::script(rotation, &session, admin, script).await {
+                script.advice(None, &error.to_string());
+            }
+        }
     }
     session.close().await;
     Some(())
@@ -206,6 +214,7 @@ async fn check_alternating_users(
     let password = &checks.need("new password", rotation.new_password(context))?;
     let admin = checks.run(ADMIN, admin::session(context, rotation, Some(session))).await?;
     checks.remark_slow(context.slow_logins);
+    checks.admin = Some(admin.role().to_owned());
     let next_user = &rotation.next_username;
     let right = format!("the admin's right to prepare {next_user:?} (tried and rolled back)");
     let examples = if checks.script.is_some() { equality::IN_A_SCRIPT } else { EXAMPLES };
@@ -236,69 +245,4 @@ async fn check_alternating_users(
     let warnings = checks.note(&can, started.elapsed(), equal)?;
     checks.remark(warnings.join(" "));
     Some(())
-}
-
-/// The checks so far.
-struct Checks {
-    /// In order.
-    list: Vec<PreflightCheck>,
-    /// What fixes those that did not pass, if that was asked for.
-    script: Option<Script>,
-}
-
-impl Checks {
-    /// Runs a check and measures its time; the value if it passed.
-    async fn run<T>(
-        &mut self,
-        check: &str,
-        attempt: impl Future<Output = Result<T, Error>>,
-    ) -> Option<T> {
-        let started = Instant::now();
-        let result = attempt.await;
-        self.note(check, started.elapsed(), result)
-    }
-
-    fn note<T>(&mut self, check: &str, duration: Duration, result: Result<T, Error>) -> Option<T> {
-        let (message, error_kind) = match &result {
-            Ok(_) => (None, None),
-            Err(error) => {
-                if let Some(script) = &mut self.script {
-                    match error {
-                        // The comparison has filled the script.
-                        Error::PrivilegesMissing { .. } => {}
-                        error if error.statements().is_empty() => {
-                            script.advice(None, &format!("{check}: {error}"));
-                        }
-                        error => script.statements(error.statements()),
-                    }
-                }
-                (Some(clean::whole(error.to_string())), Some(error.kind()))
-            }
-        };
-        let (check, passed) = (check.to_owned(), result.is_ok());
-        self.list.push(PreflightCheck { check, passed, duration, message, error_kind });
-        result.ok()
-    }
-
-    /// Adds a check only if the result is an error; the value otherwise.
-    fn need<T>(&mut self, check: &str, result: Result<T, Error>) -> Option<T> {
-        if result.is_err() { self.note(check, Duration::ZERO, result) } else { result.ok() }
-    }
-
-    /// Adds a remark to the last check, which passed, if its login took long.
-    fn remark_slow(&mut self, slow_logins: &SlowLogins) {
-        let slow = slow_logins.take();
-        if !slow.is_empty() {
-            self.remark(slow.join(" "));
-        }
-    }
-
-    /// Adds a remark to the last check that passed.
-    fn remark(&mut self, message: String) {
-        let passed = self.list.iter_mut().rev().find(|check| check.passed);
-        if let Some(check) = passed.filter(|_| !message.is_empty()) {
-            let texts = [check.message.take().unwrap_or_default(), clean::whole(message)];
-            check.message = Some(texts.join(" ").trim_start().to_owned());
-        }
-    }
 }

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::event::Prefer;
 use crate::policy::Strategy;
 use crate::report::{Details, Remedy};
-use crate::rotation::equality;
 use crate::rotation::script::Script;
+use crate::rotation::{equality, owner_role};
 
 /// Reports the state of the secret and what `recover` would do.
 pub(super) async fn run(
@@ -62,6 +62,9 @@ async fn script(context: &Context<'_>, inspection: &Inspection) -> String {
             Ok(equality) => equality.script(&mut script),
             Err(error) => script.advice(None, &error.to_string()),
         }
+    }
+    if let Err(error) = owner_role::script(rotation, session, None, &mut script).await {
+        script.advice(None, &error.to_string());
     }
     script.into_text()
 }

@@ -11,6 +11,7 @@ pub(crate) mod lock;
 mod login;
 mod next_value;
 pub(crate) mod overlap;
+pub(crate) mod owner_role;
 pub(crate) mod pair_plan;
 mod pair_rights;
 mod pair_warnings;

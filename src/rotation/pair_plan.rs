@@ -235,6 +235,7 @@ mod tests {
             lacking: Vec::new(),
             surplus: Vec::new(),
             settings: Vec::new(),
+            settings_not_permitted: Vec::new(),
             sessions: 0,
         }
     }

@@ -5,6 +5,14 @@ use postgres_protocol::escape::escape_identifier;
 use crate::database::advice;
 use crate::database::pair::{Change, Facts, Role};
 
+/// Parameters by which a role can run code as the server.
+const LOADS_CODE: [&str; 4] = [
+    "dynamic_library_path",
+    "extension_control_path",
+    "local_preload_libraries",
+    "session_preload_libraries",
+];
+
 /// The statements that give the admin what it lacks.
 pub(super) fn rights_lacking(
     facts: &Facts,
@@ -70,6 +78,16 @@ pub(super) fn rights_lacking(
             if current.bypass_rls { "" } else { "NO" }
         ));
     }
+    lacking.extend(facts.settings_not_permitted.iter().map(|setting| {
+        if LOADS_CODE.contains(&setting.as_str()) {
+            return format!(
+                "-- SET on parameter {setting}, which loads code: no statement is shown"
+            );
+        }
+        // The parameters of extensions have two names.
+        let names: Vec<_> = setting.split('.').map(escape_identifier).collect();
+        format!("GRANT SET ON PARAMETER {} TO {name}", names.join("."))
+    }));
     withheld_last(lacking)
 }
 

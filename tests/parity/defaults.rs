@@ -236,9 +236,9 @@ async fn what_is_created_tomorrow_can_be_used_by_the_same_roles() {
         unequal.superuser(&changes.join("; ")).await;
         let mut differences = tomorrow(&unequal, &[public, reader, member]).await;
         if differences.is_empty() {
-            equal += 1
+            equal += 1;
         } else {
-            different += 1
+            different += 1;
         }
         // What REVOKE takes from PUBLIC, some may have had only by PUBLIC.
         for round in 0..4 {
