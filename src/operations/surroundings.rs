@@ -17,8 +17,8 @@ use crate::secret::store::Description;
 pub(super) struct Surroundings {
     pub(super) sessions: BTreeMap<String, u64>,
     pub(super) stored_as: BTreeMap<String, String>,
-    /// Passwords that end before the next rotation.
-    pub(super) expiring: Vec<String>,
+    /// Passwords that end before the next rotation, and copies of passwords on the server.
+    pub(super) warnings: Vec<String>,
     pub(super) not_visible: BTreeMap<&'static str, String>,
 }
 
@@ -42,9 +42,10 @@ pub(super) async fn look_around(
     }
     let next = NextRotation::scheduled(description);
     match expiry::read(session, &users).await {
-        Ok(ends) => seen.expiring = ends.iter().filter_map(|end| warning(end, next)).collect(),
+        Ok(ends) => seen.warnings = ends.iter().filter_map(|end| warning(end, next)).collect(),
         Err(error) => drop(seen.not_visible.insert("ValidUntil", error.reason())),
     }
+    seen.warnings.extend(rotation.copies(session).await);
     seen
 }
 

@@ -2,6 +2,7 @@
 //! the other modules here act.
 
 pub(crate) mod admin;
+mod copies;
 pub(crate) mod equality;
 pub(crate) mod expiry;
 pub(crate) mod labels;
