@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
 use crate::database::pair::{self, Names};
 use crate::database::parity::Parity;
-use crate::database::{End, Purpose, Session, Transaction};
-use crate::error::{Error, Statements};
+use crate::database::{End, Purpose, Session, Transaction, labels};
+use crate::error::{DatabaseFault, Error, Statements, clean};
 use crate::report::Outcome;
 use crate::rotation::lock::Changer;
 use crate::rotation::pair_plan::{Plan, Refusal, plan};
@@ -103,7 +103,9 @@ async fn by_admin(
         let turn = Turn { rotation, host, password, storage };
         Ok((turn.carry_out(changer, &allowed).await?, storage))
     };
-    let (plan, storage) = if let Some(session) = session {
+    let mut copies = Vec::new();
+    let (mut plan, storage) = if let Some(session) = session {
+        copies = rotation.copies(session).await;
         let storage = storage(rotation, session).await?;
         let lock = session.lock(rotation.lock_name()).await?;
         let change = async |changer: Changer<'_>| make_equal(changer, storage).await;
@@ -116,6 +118,8 @@ async fn by_admin(
         };
         admin::as_admin_alone(context, rotation, change).await?
     };
+    copies.retain(|copy| !plan.warnings.contains(copy));
+    plan.warnings.extend(copies);
     Ok(result(rotation, plan, storage))
 }
 
@@ -159,7 +163,11 @@ impl Turn<'_> {
     ) -> Result<Plan, Error> {
         let make =
             async |transaction: &Transaction<'_>| Ok((self.make(transaction).await?, End::Commit));
-        changer.change(allowed, make).await
+        // Before the transaction, which a refused query would end.
+        let copies = self.rotation.copies(changer.session()).await;
+        let mut plan = changer.change(allowed, make).await?;
+        plan.warnings.extend(copies);
+        Ok(plan)
     }
 
     /// Makes the change, compares the two users as they are then, and rolls it back. At most
@@ -178,7 +186,10 @@ impl Turn<'_> {
             let parity = equality::of_roles(session, self.rotation, None, examples).await?;
             Ok(((plan, parity), End::RollBack))
         };
-        changer.change(async || Ok(()), rehearse).await
+        let copies = self.rotation.copies(changer.session()).await;
+        let (mut plan, parity) = changer.change(async || Ok(()), rehearse).await?;
+        plan.warnings.extend(copies);
+        Ok((plan, parity))
     }
 
     async fn make(&self, transaction: &Transaction<'_>) -> Result<Plan, Error> {
@@ -194,8 +205,39 @@ impl Turn<'_> {
         let mut plan = plan(&facts, names, rotation.policy.create_users)
             .map_err(|refusal| refused(rotation, host, admin, refusal))?;
         plan.change.valid_until = valid_until;
+        let mut texts = plan.change.grants.iter().chain(&plan.change.act_as);
+        if let Some(name) = texts.find(|text| !clean::is_utf8(text)) {
+            let fault = DatabaseFault::NameNotUtf8;
+            return Err(admin.error("preparing the next user", fault, clean::name(name)));
+        }
         pair::apply(transaction, names, &plan.change, &stored_form, storage).await?;
+        self.copy_labels(transaction, names).await?;
         Ok(plan)
+    }
+
+    /// Gives the next user the security labels of the current one. Without them it could see more.
+    async fn copy_labels(
+        &self,
+        transaction: &Transaction<'_>,
+        names: Names<'_>,
+    ) -> Result<(), Error> {
+        let Names { current, next_user, .. } = names;
+        for label in labels::differing(transaction.session(), current, next_user).await? {
+            labels::set(transaction, next_user, &label).await.map_err(|error| {
+                Error::UsersNotReady {
+                    role: next_user.to_owned(),
+                    host: self.host.to_owned(),
+                    problem: format!(
+                        "its security labels differ from those of role {current:?}, and the admin \
+                         cannot change them ({}). Load the label's provider for the admin role \
+                         (session_preload_libraries), and let it run:",
+                        error.reason()
+                    ),
+                    statements: vec![label.statement(next_user)].into(),
+                }
+            })?;
+        }
+        Ok(())
     }
 }
 
