@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Rotation, SecretVersion};
+use super::{Rotation, SecretVersion, labels};
 use crate::context::Context;
 use crate::database::progress::Progress;
-use crate::database::{Login, Purpose};
+use crate::database::{Database, Login, Purpose, Target};
 use crate::error::Error;
 use crate::secret::credentials::Credentials;
 use crate::secret::store;
@@ -45,6 +45,24 @@ impl fmt::Display for Origin {
 }
 
 impl Rotation {
+    /// The database that a version of the secret names.
+    ///
+    /// # Errors
+    /// [`Error::Document`] if the policy forbids what the value asks for.
+    pub(crate) fn database<'a>(
+        &self,
+        context: &Context<'a>,
+        version: &SecretVersion,
+    ) -> Result<Database<'a>, Error> {
+        let target = Target::new(&version.credentials.server, &self.policy);
+        let target = target.map_err(|problem| Error::Document {
+            secret: self.secret.clone(),
+            version: labels::version("version", &version.id),
+            problem,
+        })?;
+        Ok(context.database(target))
+    }
+
     /// Logs in with a version of the secret.
     ///
     /// # Errors

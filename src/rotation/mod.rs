@@ -34,7 +34,6 @@ use std::time::SystemTime;
 
 use crate::config::{self, Config};
 use crate::context::Context;
-use crate::database::{Database, Target};
 use crate::error::{Error, Problem, RotationFault, StoreFault};
 use crate::policy::{Policy, Strategy};
 use crate::secret::credentials::Credentials;
@@ -224,24 +223,6 @@ impl Rotation {
     /// The name of the lock under which one invocation at a time changes the role or its pair.
     pub(crate) fn lock_name(&self) -> &str {
         strategy::base(&self.next_username)
-    }
-
-    /// The database that a version of the secret names.
-    ///
-    /// # Errors
-    /// [`Error::Document`] if the policy forbids what the value asks for.
-    pub(crate) fn database<'a>(
-        &self,
-        context: &Context<'a>,
-        version: &SecretVersion,
-    ) -> Result<Database<'a>, Error> {
-        let target = Target::new(&version.credentials.server, &self.policy);
-        let target = target.map_err(|problem| Error::Document {
-            secret: self.secret.clone(),
-            version: labels::version("version", &version.id),
-            problem,
-        })?;
-        Ok(context.database(target))
     }
 
     /// A random password of the configured form.
