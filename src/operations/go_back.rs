@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<Operation
     Ok(OperationResult {
         strategy: Some(rotation.strategy),
         message: format!("AWSCURRENT is version {id} again, for role {role:?}."),
-        details: Details::Diagnosis(diagnosis),
+        details: Details::Diagnosis(Box::new(diagnosis)),
     })
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn run(
             let depth = if deep { Depth::Deep } else { Depth::Shallow };
             status::run(context, secret, Prefer::default(), depth, fix).await?
         }
-        Operation::Preflight { fix } => preflight::run(context, secret, fix).await,
+        Operation::Preflight { fix } => Box::pin(preflight::run(context, secret, fix)).await,
         Operation::Rotate { force } => rotate::run(context, secret, force).await?,
         Operation::Recover { dry_run: true, prefer } => {
             status::run(context, secret, prefer, Depth::Deep, false).await?

@@ -56,7 +56,7 @@ pub(super) async fn run(
         let done: Vec<_> = report.done.iter().map(|done| done.done()).collect();
         format!("Recovered: {}. {in_order}", done.join(", then "))
     };
-    Ok(OperationResult { strategy, message, details: Details::Diagnosis(report) })
+    Ok(OperationResult { strategy, message, details: Details::Diagnosis(Box::new(report)) })
 }
 
 async fn act(

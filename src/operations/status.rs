@@ -31,7 +31,7 @@ pub(super) async fn run(
     let result = OperationResult {
         strategy: Some(inspection.rotation.strategy),
         message: remedy.text().to_owned(),
-        details: Details::Diagnosis(diagnosis),
+        details: Details::Diagnosis(Box::new(diagnosis)),
     };
     inspection.sessions.close().await;
     Ok(result)

@@ -34,7 +34,7 @@ pub(crate) struct OperationReport {
 #[serde(untagged)]
 pub(crate) enum Details {
     /// Of `status` and `recover`.
-    Diagnosis(Diagnosis),
+    Diagnosis(Box<Diagnosis>),
     /// Of `rotate`.
     #[serde(rename_all = "PascalCase")]
     Rotation { steps: Vec<StepReport> },

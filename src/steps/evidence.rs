@@ -28,9 +28,13 @@ pub(super) async fn of(context: &Context<'_>, rotation: &Rotation, session: &Ses
         }
     };
     // Boxed: queries are large futures.
-    let both = Box::pin(async { tokio::join!(count, old) });
-    let read = context.deadline.limit(WAIT, both).await;
-    let (old_sessions, old) = read.unwrap_or_else(|_| {
+    let both = Box::pin(async {
+        // The application's own search_path could put its operators before PostgreSQL's.
+        session.pin_search_path().await.ok()?;
+        Some(tokio::join!(count, old))
+    });
+    let read = context.deadline.limit(WAIT, both).await.ok().flatten();
+    let (old_sessions, old) = read.unwrap_or_else(|| {
         let old = match rotation.strategy {
             Strategy::SingleUser => OldCredential::Replaced,
             Strategy::AlternatingUsers => OldCredential::Valid,
