@@ -8,7 +8,7 @@ use crate::policy::Strategy;
 use crate::report::{Evidence, OldCredential};
 use crate::rotation::Rotation;
 
-/// AWSCURRENT has moved: what cannot be read in this time stays unknown, and nothing waits for it.
+/// What cannot be read in this time stays unknown, and fails nothing.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Reads it over an open session of one of the users.
