@@ -4,7 +4,7 @@
 use super::evidence;
 use super::step_result::StepResult;
 use crate::context::Context;
-use crate::database::{Login, Purpose, Session};
+use crate::database::{Login, Purpose};
 use crate::error::{Error, RotationFault};
 use crate::policy::Strategy;
 use crate::report::{Evidence, Outcome};
