@@ -27,8 +27,8 @@ const IMPORTS: [(&str, &[&str]); 22] = [
     (
         "operations",
         &[
-            "context", "database", "error", "event", "policy", "report", "rotation", "secret",
-            "steps",
+            "context", "database", "deadline", "error", "event", "policy", "report", "rotation",
+            "secret", "steps",
         ],
     ),
     ("steps", &["context", "database", "error", "event", "policy", "report", "rotation", "secret"]),

@@ -1,7 +1,7 @@
 //! When the passwords of roles end: their `VALID UNTIL`, which every role may read. The server's
 //! clock decides.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use serde::Deserialize;
@@ -18,6 +18,8 @@ pub(crate) struct Expiry {
     pub(crate) role: String,
     /// The date, by the server's clock, in the form that `VALID UNTIL` takes.
     pub(crate) at: String,
+    /// The seconds after 1970.
+    pub(crate) epoch: i64,
     /// The seconds until then. Negative if it has passed.
     pub(crate) seconds: i64,
 }
@@ -73,4 +75,32 @@ pub(crate) async fn set(
 /// The part of a statement that sets the end.
 pub(super) fn clause(until: &str) -> String {
     format!("VALID UNTIL {}", escape_literal(until))
+}
+
+/// When the role's password ends. `None` if it never does.
+///
+/// # Errors
+/// [`Error::Database`].
+pub(crate) async fn of(session: &Session, role: &str) -> Result<Option<SystemTime>, Error> {
+    let expiry = read(session, &[role]).await?.pop();
+    Ok(expiry.and_then(|expiry| after_1970(expiry.epoch)))
+}
+
+/// The point in time so many seconds after 1970, or before.
+fn after_1970(seconds: i64) -> Option<SystemTime> {
+    let span = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_a_server_is_too_large() {
+        // This one is neither a panic nor today.
+        assert_ne!(after_1970(i64::MAX), Some(SystemTime::now()));
+        assert_eq!(after_1970(60), Some(UNIX_EPOCH + Duration::from_mins(1)));
+        assert_eq!(after_1970(-60), Some(UNIX_EPOCH - Duration::from_mins(1)));
+    }
 }

@@ -30,7 +30,6 @@ mod target;
 mod text;
 pub(crate) mod tls;
 mod transaction;
-pub(crate) mod validity;
 
 pub(crate) use self::login::{Database, Login};
 pub(crate) use self::session::Session;

@@ -35,7 +35,6 @@ pub(super) const SESSIONS_TERMINATE: &str = include_str!("sql/sessions_terminate
 pub(super) const SETTINGS: &str = include_str!("sql/settings.sql");
 pub(super) const SETTINGS_NOT_PERMITTED: &str = include_str!("sql/settings_not_permitted.sql");
 pub(super) const STORED_AS: &str = include_str!("sql/stored_as.sql");
-pub(super) const VALID_UNTIL: &str = include_str!("sql/valid_until.sql");
 
 /// Whether the server has privileges on parameters, by its `server_version_num`.
 pub(super) fn from_15(version: u32) -> bool {

@@ -71,7 +71,7 @@ impl Rotation {
 
 /// A warning if the password ends before the next rotation.
 pub(crate) fn warning(end: &Expiry, next: NextRotation) -> Option<String> {
-    let Expiry { role, at, seconds } = end;
+    let Expiry { role, at, seconds, .. } = end;
     let when = match next {
         _ if *seconds <= 0 => format!("ended at {at} (VALID UNTIL), so every login is refused"),
         NextRotation::In(next) if next >= *seconds => {
@@ -138,6 +138,7 @@ mod tests {
             let end = Expiry {
                 role: "a b".to_owned(),
                 at: "2030-01-01 00:00:00 UTC".to_owned(),
+                epoch: 0,
                 seconds: days * 86_400 - 60,
             };
             let description = description(last, next);

@@ -4,7 +4,7 @@
 use super::evidence;
 use super::step_result::StepResult;
 use crate::context::Context;
-use crate::database::{Login, Purpose, Session};
+use crate::database::{Login, Purpose};
 use crate::error::{Error, RotationFault};
 use crate::policy::Strategy;
 use crate::report::{Evidence, Outcome};
@@ -32,6 +32,9 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
 }
 
 /// Tries AWSCURRENT's password, and the pending one, which the database has after a cut.
+///
+/// The evidence is read before the lock is taken. After the move the session still holds the lock,
+/// and a server that falls silent then would keep it.
 async fn single_user(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -54,32 +57,27 @@ async fn single_user(
     let (current, purpose) = (&rotation.current, Purpose::Administer);
     let login = rotation.login(context, current, Origin::Current, purpose).await?;
     if let Login::Accepted(session) = login {
+        let evidence = evidence::of(context, rotation, &session).await;
         let promoted = if pending.same_login(current) {
             promotion.move_only(&session, &after_change).await
         } else {
             promotion.change_and_move(&session, &before_change).await
         };
-        return closing(context, rotation, session, promoted).await;
+        session.close().await;
+        return promoted.map(|promoted| with(promoted, evidence));
     }
     let login = rotation.login(context, pending, Origin::Pending, purpose).await?;
     let session = login.accepted()?;
+    let evidence = evidence::of(context, rotation, &session).await;
     let promoted = promotion.move_only(&session, &after_change).await;
-    closing(context, rotation, session, promoted).await
+    session.close().await;
+    promoted.map(|promoted| with(promoted, evidence))
 }
 
-/// Reads the evidence of a move, if this call made it, and closes the session.
-async fn closing(
-    context: &Context<'_>,
-    rotation: &Rotation,
-    session: Session,
-    promoted: Result<Promoted, Error>,
-) -> Result<(Promoted, Option<Evidence>), Error> {
-    let evidence = match &promoted {
-        Ok(Promoted::Moved) => Some(evidence::of(context, rotation, &session).await),
-        Ok(Promoted::MovedByAnother) | Err(_) => None,
-    };
-    session.close().await;
-    promoted.map(|promoted| (promoted, evidence))
+/// The evidence counts if this call made the move.
+fn with(promoted: Promoted, evidence: Evidence) -> (Promoted, Option<Evidence>) {
+    let made = promoted == Promoted::Moved;
+    (promoted, Some(evidence).filter(|_| made))
 }
 
 /// The login protects against a call out of order, which must not promote a password that the
@@ -96,7 +94,10 @@ async fn alternating_users(
         Ok(()) => Ok(Promoted::Moved),
         Err(error) => settle(context, rotation, error).await,
     };
-    closing(context, rotation, session, promoted).await
+    // This session holds no lock: whatever becomes of it is no matter.
+    let evidence = evidence::of(context, rotation, &session).await;
+    session.close().await;
+    promoted.map(|promoted| with(promoted, evidence))
 }
 
 /// After a refused move or a lost answer: the labels show whether AWSCURRENT moved, and where to.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use tokio::sync::Mutex;
 
 use crate::context::Context;
-use crate::database::validity;
+use crate::database::expiry;
 use crate::error::Error;
 use crate::rotation::{Rotation, admin};
 
@@ -32,7 +32,7 @@ impl Admins {
         match admin::session(context, rotation, None).await {
             Ok(session) => {
                 let role = &rotation.current.credentials.username;
-                let end = validity::valid_until(&session, role).await.unwrap_or_default();
+                let end = expiry::of(&session, role).await.unwrap_or_default();
                 session.close().await;
                 end
             }

@@ -6,7 +6,7 @@ use super::admins::Admins;
 use super::health::LoginFact;
 use crate::context::Context;
 use crate::database::authentication::Method;
-use crate::database::{Login, Purpose, Session, validity};
+use crate::database::{Login, Purpose, expiry};
 use crate::error::{Error, RotationFault};
 use crate::rotation::Rotation;
 use crate::rotation::passwords::Origin;
@@ -149,7 +149,9 @@ async fn log_in(context: &Context<'_>, rotation: &Rotation) -> Sight {
         }
         Ok(Login::Accepted(session)) => {
             sight.login = LoginFact::Accepted;
-            sight.expires = expiry(&session, &current.credentials.username).await;
+            // Nothing else of the look depends on it.
+            let role = &current.credentials.username;
+            sight.expires = expiry::of(&session, role).await.unwrap_or_default();
             session.close().await;
         }
         Ok(Login::Rejected(_)) => sight.login = LoginFact::Refused,
@@ -161,9 +163,4 @@ async fn log_in(context: &Context<'_>, rotation: &Rotation) -> Sight {
         }
     }
     sight
-}
-
-/// The role's `VALID UNTIL`. Nothing else of the look depends on it.
-async fn expiry(session: &Session, role: &str) -> Option<SystemTime> {
-    validity::valid_until(session, role).await.unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 mod client;
 mod fault;
 mod list;
+mod retired;
 mod transport;
 mod trial;
 mod version;
@@ -30,7 +31,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_AGAIN_AFTER: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
 
-/// The number of pages, of 100 versions each, that are searched for versions without a label.
+/// How many pages of 100 versions are searched for versions without a label.
 const VERSION_PAGES: usize = 10;
 
 /// Secrets Manager for one invocation. Its calls are boxed, since each of the SDK's futures takes
@@ -190,27 +191,6 @@ impl Store {
             .secret_id(secret)
             .version_stage(PENDING)
             .remove_from_version_id(version);
-        let call = Box::pin(request.send());
-        self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
-    }
-
-    /// Moves the label of a retired credential to this version.
-    ///
-    /// # Errors
-    /// [`Error::SecretsManager`].
-    pub(crate) async fn mark_retired(
-        &self,
-        secret: &str,
-        from: Option<&str>,
-        version: &str,
-    ) -> Result<(), Error> {
-        let request = self
-            .client
-            .update_secret_version_stage()
-            .secret_id(secret)
-            .version_stage(RETIRED)
-            .set_remove_from_version_id(from.map(str::to_owned))
-            .move_to_version_id(version);
         let call = Box::pin(request.send());
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }
