@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::world::application::{Application, STEPS};
+use crate::world::impostor::{Impostor, Trick};
 use crate::world::lambda::Function;
 use crate::world::postgres::{Cluster, HOST, REFUSED_ROLES, Settings, Standby, admin, free_port};
 use crate::world::wire::{Fault, Wire};
@@ -317,4 +318,79 @@ async fn a_failure_is_logged_with_its_fields() {
         .await;
     assert_eq!(metric["Failures"], 1);
     assert_eq!(metric["_aws"]["CloudWatchMetrics"][0]["Namespace"], "PostgresSecretRotation");
+}
+
+/// What these servers and extensions answer is the same in all of the server's languages, but for
+/// the message.
+#[tokio::test]
+async fn a_login_that_no_password_decides_has_a_kind_of_its_own_in_every_language() {
+    for (code, routine, message, kind, advice) in [
+        (
+            "28000",
+            "auth_failed",
+            "PAM authentication failed for user \"app\"",
+            "IamLoginRequired",
+            "REVOKE rds_iam",
+        ),
+        (
+            "28000",
+            "auth_failed",
+            "PAM-Authentifizierung für Benutzer »app« fehlgeschlagen",
+            "IamLoginRequired",
+            "REVOKE rds_iam",
+        ),
+        (
+            "28000",
+            "auth_failed",
+            "LDAP-Authentifizierung für Benutzer »app« fehlgeschlagen",
+            "PasswordNotUsed",
+            "scram-sha-256",
+        ),
+        (
+            "28000",
+            "ClientAuthentication",
+            "Verbindung erfordert ein gültiges Client-Zertifikat",
+            "ClientCertificateRequired",
+            "without clientcert",
+        ),
+        (
+            "28000",
+            "ClientAuthentication",
+            "kein pg_hba.conf-Eintrag für Host »10.0.0.1«, Benutzer »app«",
+            "HostNotPermitted",
+            "hostssl",
+        ),
+        (
+            "XX000",
+            "credcheck_max_auth_failure",
+            "rejecting connection, user 'app' has been banned",
+            "RoleBanned",
+            "max_refused_logins",
+        ),
+        ("P0001", "exec_stmt_raise", "nicht nachts", "SessionRefused", "event trigger"),
+        ("53200", "", "Speicher aufgebraucht", "DatabaseOutOfResources", "A retry"),
+        ("XX001", "", "Invalid page", "DatabaseError", "server's log"),
+    ] {
+        let impostor = Impostor::start(Trick::Refuse { code, routine, message });
+        let port = json!(impostor.port);
+        let role = unique("app_");
+        let application =
+            Application::for_role(&role, "right", |document| document["port"] = port).await;
+        let roots = impostor.ca_file.display().to_string();
+        let function = Function::start(&[("CA_BUNDLE_FILE", &roots)]);
+        let shown = [advice, code, message];
+        assert_set_secret_fails(&application, &function, kind, &shown).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_closed_is_reported() {
+    let (function, closed) = (Function::start(&[]), unique("closed_"));
+    let sql = format!("CREATE DATABASE {closed}");
+    admin().await.batch_execute(&sql).await.unwrap();
+    let sql = format!("ALTER DATABASE {closed} ALLOW_CONNECTIONS false");
+    admin().await.batch_execute(&sql).await.unwrap();
+    let application = Application::edited(|document| document["dbname"] = json!(closed)).await;
+    let texts = ["ALLOW_CONNECTIONS", "55000"];
+    assert_set_secret_fails(&application, &function, "DatabaseClosed", &texts).await;
 }

@@ -80,6 +80,31 @@ async fn lasting_errors_are_told_apart_and_name_the_call() {
 }
 
 #[tokio::test]
+async fn an_answer_of_something_else_is_told_from_a_refusal() {
+    for (status, operation) in [
+        (200, "GetSecretValue"),
+        (302, "DescribeSecret"),
+        (403, "PutSecretValue"),
+        (502, "GetSecretValue"),
+    ] {
+        let (proxy, function, application, token) = setup().await;
+        proxy.fail(operation, 99, Fault::Page(status));
+        let failed = application.step(&function, "createSecret", &token).await.unwrap_err();
+        assert_eq!(failed.kind, "SecretsManagerAnswerUnreadable", "{}", failed.message);
+        for text in ["something else than Secrets Manager", &status.to_string(), operation] {
+            assert!(failed.message.contains(text), "{text:?} is missing: {}", failed.message);
+        }
+        assert!(!failed.message.contains("canary"), "{}", failed.message);
+        proxy.fail_no_more();
+        application.steps(&function, &STEPS, &token).await;
+    }
+    let (proxy, function, application, token) = setup().await;
+    proxy.fail("GetSecretValue", 99, Fault::Refuse(400, "ExpiredTokenException"));
+    let failed = application.step(&function, "createSecret", &token).await.unwrap_err();
+    assert_eq!(failed.kind, "SecretsManagerCredentialsRefused", "{}", failed.message);
+}
+
+#[tokio::test]
 async fn a_right_that_is_missing_is_named_for_every_call() {
     for (done, operation) in [
         (0, "DescribeSecret"),

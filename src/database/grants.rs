@@ -64,7 +64,8 @@ pub(crate) async fn types(
                 // The text is no type's name, or the role may not use its schema.
                 Err(Error::Database {
                     fault:
-                        DatabaseFault::PermissionDenied
+                        DatabaseFault::CatalogHidden
+                        | DatabaseFault::NotSupported
                         | DatabaseFault::Other
                         | DatabaseFault::RoleMissing,
                     ..

@@ -7,6 +7,7 @@ mod certificate;
 mod dial;
 pub(crate) mod expiry;
 pub(crate) mod fault;
+mod fault_rules;
 pub(crate) mod grants;
 mod login;
 pub(crate) mod missing;

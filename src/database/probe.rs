@@ -92,13 +92,15 @@ fn type_name(of: &Type) -> String {
 
 fn unknown(fault: DatabaseFault) -> bool {
     use DatabaseFault::{
-        ConnectionLost, LockTimedOut, NotAccepting, StatementTimedOut, TimedOut, TooManyConnections,
+        ConnectionLost, LockTimedOut, NotAccepting, OutOfResources, StatementTimedOut, TimedOut,
+        TooManyConnections,
     };
     matches!(
         fault,
         ConnectionLost
             | LockTimedOut
             | NotAccepting
+            | OutOfResources
             | StatementTimedOut
             | TimedOut
             | TooManyConnections

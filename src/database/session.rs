@@ -104,7 +104,7 @@ impl Session {
     ) -> Result<Row, Error> {
         // The first row, without waiting for the last: a server may send rows without end.
         let row = self.client.query_typed_opt(sql, parameters);
-        self.answer(operation, Phase::Statement, row).await?.ok_or_else(|| {
+        self.answer(operation, Phase::Reading, row).await?.ok_or_else(|| {
             self.error(operation, DatabaseFault::Other, "the query returned no row".to_owned())
         })
     }

@@ -9,7 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::session::Session;
 use super::settings::APPLICATION_NAME;
 use super::sql;
-use crate::error::Error;
+use crate::error::{DatabaseFault, Error};
 
 /// Sessions of one application from one address.
 #[derive(Debug, Deserialize)]
@@ -61,8 +61,10 @@ pub(crate) async fn terminate(
 ) -> Result<u64, Error> {
     let age = age.map(|age| age.as_secs_f64());
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&user, Type::TEXT), (&age, Type::FLOAT8)];
-    let row =
-        session.query_one("terminating sessions", sql::SESSIONS_TERMINATE, &parameters).await?;
+    let row = session.query_one("terminating sessions", sql::SESSIONS_TERMINATE, &parameters).await;
+    let row = row.map_err(|error| {
+        error.instead_of(DatabaseFault::CatalogHidden, DatabaseFault::PermissionDenied)
+    })?;
     session.column::<i64>(&row, 0).map(i64::unsigned_abs)
 }
 

@@ -68,7 +68,7 @@ impl Session {
         let sql = "SELECT pg_catalog.pg_is_in_recovery()";
         match self.query_one("reading pg_is_in_recovery", sql, &[]).await {
             Ok(row) => self.column(&row, 0),
-            Err(error) if error.is_database(DatabaseFault::PermissionDenied) => Ok(false),
+            Err(error) if error.is_database(DatabaseFault::CatalogHidden) => Ok(false),
             Err(error) => Err(error),
         }
     }

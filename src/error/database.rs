@@ -17,6 +17,39 @@ pub(crate) enum DatabaseFault {
          If the secret says \"ssl\": false, remove that key first."
     )]
     HostNotPermitted,
+    #[error(
+        "the server checks this role's password by PAM, as Amazon RDS does for members of rds_iam, \
+         so its own password does not count. Run REVOKE rds_iam FROM it, or rotate another role."
+    )]
+    IamLogin,
+    #[error(
+        "the server checks this role by another method than its password (LDAP, RADIUS, a \
+         certificate or the like), so no rotation can change what it logs in with. Let pg_hba.conf \
+         use scram-sha-256 for the role, or rotate another role."
+    )]
+    OtherLogin,
+    #[error(
+        "the server wants a client certificate, and this function has none. Add a hostssl entry \
+         with scram-sha-256 and without clientcert for the role to pg_hba.conf."
+    )]
+    ClientCertificateWanted,
+    #[error(
+        "an extension (credcheck) has banned the role after refused logins, whatever its password \
+         is. Lift the ban, e.g. SELECT pg_banned_role_reset('<role>'), and set max_refused_logins \
+         in ROTATION_POLICY below its limit."
+    )]
+    RoleBanned,
+    #[error(
+        "an event trigger on login, an extension or a proxy refused the session after its start. \
+         Let it accept the application_name \"postgres-secret-rotation\", or the role from the \
+         function's address."
+    )]
+    SessionRefused,
+    #[error(
+        "the database accepts no connections. Run ALTER DATABASE ... ALLOW_CONNECTIONS true, or \
+         correct the secret's dbname."
+    )]
+    DatabaseClosed,
     #[error("the role may not connect to the database. Run GRANT CONNECT ON DATABASE ... TO it.")]
     ConnectNotPermitted,
     #[error("the database that the secret's dbname names does not exist. Correct dbname.")]
@@ -26,6 +59,11 @@ pub(crate) enum DatabaseFault {
          reached. A retry succeeds once a connection is free."
     )]
     TooManyConnections,
+    #[error(
+        "the server has run out of memory, disk or another resource. Free some. A retry succeeds \
+         then."
+    )]
+    OutOfResources,
     #[error("the server is starting up or shutting down. A retry succeeds once it is up.")]
     NotAccepting,
     #[error("the host name cannot be resolved. Check the secret's host and the VPC's DNS.")]
@@ -97,6 +135,16 @@ pub(crate) enum DatabaseFault {
     )]
     PermissionDenied,
     #[error(
+        "the role may not read a catalog or a function that PostgreSQL lets PUBLIC read. Grant it \
+         to the role again; the server's words name it."
+    )]
+    CatalogHidden,
+    #[error(
+        "the server does not know a part of SQL that this function needs. Check that it is \
+         PostgreSQL 13 or newer, and not another product that speaks its protocol."
+    )]
+    NotSupported,
+    #[error(
         "the admin lacks the right to change this role. On PostgreSQL 16 or newer, run GRANT \
          <role> TO <admin> WITH ADMIN OPTION. Before 16, the admin needs CREATEROLE."
     )]
@@ -134,7 +182,10 @@ pub(crate) enum DatabaseFault {
          finds out."
     )]
     ConnectionLost,
-    #[error("the server reported an error that the function does not recognise.")]
+    #[error(
+        "the server or the connection reported a problem of its own, in the words in brackets. \
+         Look at the server's log of this moment, correct the cause, and retry."
+    )]
     Other,
 }
 
@@ -144,6 +195,15 @@ impl DatabaseFault {
             Self::LoginRejected => "LoginRejected",
             Self::LoginNotPermitted => "LoginNotPermitted",
             Self::HostNotPermitted => "HostNotPermitted",
+            Self::IamLogin => "IamLoginRequired",
+            Self::OtherLogin => "PasswordNotUsed",
+            Self::ClientCertificateWanted => "ClientCertificateRequired",
+            Self::RoleBanned => "RoleBanned",
+            Self::SessionRefused => "SessionRefused",
+            Self::DatabaseClosed => "DatabaseClosed",
+            Self::OutOfResources => "DatabaseOutOfResources",
+            Self::CatalogHidden => "CatalogNotReadable",
+            Self::NotSupported => "DatabaseNotSupported",
             Self::ConnectNotPermitted => "ConnectNotPermitted",
             Self::DatabaseMissing => "DatabaseMissing",
             Self::TooManyConnections => "TooManyConnections",
@@ -178,6 +238,7 @@ impl DatabaseFault {
         matches!(
             self,
             Self::TooManyConnections
+                | Self::OutOfResources
                 | Self::NotAccepting
                 | Self::NameNotResolved
                 | Self::Unreachable

@@ -61,8 +61,9 @@ pub(crate) enum Error {
     /// The database refuses every password that the secret holds.
     #[error(
         "the database at {host} refuses every password that the secret holds for role {role:?} \
-         (tried {tried}). The password was changed elsewhere, or the role does not exist, has no \
-         password or is past its VALID UNTIL. {advice}"
+         (tried {tried}). The password was changed elsewhere, e.g. by a rotation of another secret \
+         for this role, or the role does not exist, has no password or is past its VALID UNTIL. \
+         {advice}"
     )]
     NoCredentialAccepted { role: String, host: String, tried: String, advice: String },
 

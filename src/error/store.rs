@@ -36,7 +36,18 @@ pub(crate) enum StoreFault {
          kms:GenerateDataKey on it to the function's role. [{0}]"
     )]
     Decryption(String),
-    #[error("Secrets Manager refused the call. [{0}]")]
+    #[error(
+        "something else than Secrets Manager answered, such as a proxy's page (HTTP status {0}). \
+         Check what answers at the endpoint: SECRETS_MANAGER_ENDPOINT, AWS_ENDPOINT_URL, the VPC \
+         endpoint, and the proxy or firewall on the way."
+    )]
+    Garbled(u16),
+    #[error(
+        "AWS does not accept the function's credentials: they have expired, or are of another \
+         partition. Check the function's role and region. A retry gets new credentials. [{0}]"
+    )]
+    Credentials(String),
+    #[error("Secrets Manager refused the call. Correct what it says in brackets, and retry. [{0}]")]
     Refused(String),
 }
 
@@ -49,11 +60,20 @@ impl StoreFault {
             Self::Unavailable(_) => "SecretsManagerUnavailable",
             Self::TimedOut(_) => "SecretsManagerTimedOut",
             Self::Decryption(_) => "DecryptionFailed",
+            Self::Garbled(_) => "SecretsManagerAnswerUnreadable",
+            Self::Credentials(_) => "SecretsManagerCredentialsRefused",
             Self::Refused(_) => "SecretsManagerRefused",
         }
     }
 
     pub(super) fn retryable(&self) -> bool {
-        matches!(self, Self::Throttled(_) | Self::Unavailable(_) | Self::TimedOut(_))
+        matches!(
+            self,
+            Self::Throttled(_)
+                | Self::Unavailable(_)
+                | Self::TimedOut(_)
+                | Self::Garbled(_)
+                | Self::Credentials(_)
+        )
     }
 }

@@ -23,6 +23,8 @@ pub enum Trick {
     FewIterations { for_user: &'static str },
     /// Refuses every login with a text of so many bytes, full of escape sequences and new lines.
     Curse { bytes: usize },
+    /// Refuses every login as a server does, with this SQLSTATE, C function and message.
+    Refuse { code: &'static str, routine: &'static str, message: &'static str },
     /// Accepts every login, after notices without end.
     FloodLogin,
     /// Accepts every login. Each query is answered by rows without end.
@@ -136,6 +138,9 @@ impl Visit {
             Trick::Curse { bytes } => {
                 let curse = "\u{1b}[2J\r\n{\"level\":\"INFO\",\"message\":\"forged\"}\u{202e}";
                 return self.refuse("XX000", &curse.repeat(bytes / curse.len())).await;
+            }
+            Trick::Refuse { code, routine, message } => {
+                return self.refuse(code, &format!("{message}\0R{routine}")).await;
             }
             Trick::FloodLogin => {
                 self.send(b'R', &0_u32.to_be_bytes()).await?;

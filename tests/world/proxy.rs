@@ -21,6 +21,8 @@ use super::{eventually, serve, world};
 pub enum Fault {
     /// It is refused with this status and error code, and has no effect.
     Refuse(u16, &'static str),
+    /// Something else answers with this status and a page.
+    Page(u16),
     /// The version that it names by id was just written and cannot be read yet.
     NotReadableYet,
     /// It takes effect, and its answer is lost.
@@ -143,6 +145,11 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     }
     match fault {
         Some(Fault::Refuse(status, code)) => return refusal(status, code),
+        Some(Fault::Page(status)) => {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let page = "<html><body>canary: who are you?</body></html>";
+            return (status, [("content-type", "text/html")], page).into_response();
+        }
         Some(Fault::NotReadableYet) => return refusal(400, "ResourceNotFoundException"),
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Hold(ref released)) => released.notified().await,

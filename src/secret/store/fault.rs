@@ -15,6 +15,17 @@ const THROTTLED: [&str; 5] = [
     "SlowDown",
 ];
 
+/// AWS's codes for credentials that it does not accept, whatever they may do.
+const CREDENTIALS: [&str; 7] = [
+    "ExpiredTokenException",
+    "ExpiredToken",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+];
+
 /// The error of a failed operation.
 pub(super) fn of<E>(
     operation: &'static str,
@@ -29,17 +40,11 @@ where
             let status = refusal.raw().status().as_u16();
             service_fault(operation, status, refusal.err().code(), refusal.err().message())
         }
-        SdkError::ResponseError(response) if response.raw().status().as_u16() == 403 => {
-            service_fault(operation, 403, None, None)
-        }
         // These hold no part of a response, so their text shows nothing of a secret.
         SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => {
             StoreFault::Unavailable(chain(error))
         }
-        SdkError::ResponseError(response) => StoreFault::Unavailable(format!(
-            "unreadable answer with HTTP status {}",
-            response.raw().status().as_u16()
-        )),
+        SdkError::ResponseError(response) => StoreFault::Garbled(response.raw().status().as_u16()),
         _ => StoreFault::Refused(
             "the request could not be built. Check the function's credentials.".to_owned(),
         ),
@@ -53,10 +58,13 @@ fn service_fault(
     code: Option<&str>,
     message: Option<&str>,
 ) -> StoreFault {
-    // A proxy may have answered in place of the service.
+    if code.is_none() && message.is_none() && status != TOO_MANY_REQUESTS {
+        return StoreFault::Garbled(status);
+    }
     let shown = |text: Option<&str>, absent: &str| text.map_or(absent.to_owned(), clean::name);
     let detail = format!("{}: {}", shown(code, "HTTP error"), shown(message, "no message"));
     match (code.unwrap_or_default(), status) {
+        (code, _) if CREDENTIALS.contains(&code) => StoreFault::Credentials(detail),
         ("AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation", _)
         | (_, 401 | 403) => {
             StoreFault::AccessDenied { action: format!("secretsmanager:{operation}"), detail }

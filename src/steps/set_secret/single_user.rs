@@ -69,7 +69,8 @@ async fn after_restoration(
     let role = &rotation.current.credentials.username;
     result.warnings.push(format!(
         "the database refused AWSCURRENT's password, so it was set again for role {role:?}, with \
-         {with}."
+         {with}. {}",
+        warnings::OTHER_SECRET
     ));
     Ok(result)
 }

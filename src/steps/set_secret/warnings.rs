@@ -6,6 +6,10 @@ use crate::rotation::passwords::{LoginAttempts, Origin};
 use crate::rotation::{Rotation, renewal};
 use crate::secret::password::{Hash, Storage};
 
+/// What may have changed the password.
+pub(super) const OTHER_SECRET: &str = "If another secret holds the same role, rotate only one of \
+    them, and let the other applications read that one.";
+
 /// A warning if the password was stored as md5 or sent in clear.
 pub(super) fn of_storage(storage: Storage) -> Option<String> {
     match storage {
@@ -27,7 +31,10 @@ pub(super) fn of_storage(storage: Storage) -> Option<String> {
 /// A warning if AWSCURRENT did not work.
 pub(super) fn of_origin(origin: Origin) -> Option<String> {
     (origin != Origin::Current).then(|| {
-        format!("the database refused AWSCURRENT's password, so the password of {origin} was used.")
+        format!(
+            "the database refused AWSCURRENT's password, so the password of {origin} was used. \
+             {OTHER_SECRET}"
+        )
     })
 }
 
