@@ -6,10 +6,9 @@ use tracing::level_filters::LevelFilter;
 
 use crate::error::{Error, Problem};
 use crate::policy::Policies;
-use crate::secret::password::{ExcludedTypes, PasswordPolicy};
+use crate::secret::password::{ExcludedTypes, PasswordOption, PasswordPolicy, USUAL_LENGTH};
 use crate::secret::store::{Access, Keys};
 
-const DEFAULT_LENGTH: usize = 32;
 /// AWS's rotation functions exclude these too: RDS refuses them, or they break connection strings
 /// and shells.
 const DEFAULT_EXCLUDED: &str = ":/@\"'\\";
@@ -97,37 +96,59 @@ fn password_policy(
     variable: &dyn Fn(&'static str) -> Option<String>,
 ) -> Result<PasswordPolicy, Error> {
     const LENGTH: &str = "PASSWORD_LENGTH";
+    const CHARACTERS: &str = "EXCLUDE_CHARACTERS";
+    const TYPES: [&str; 4] =
+        ["EXCLUDE_LOWERCASE", "EXCLUDE_UPPERCASE", "EXCLUDE_NUMBERS", "EXCLUDE_PUNCTUATION"];
     let length = match variable(LENGTH) {
-        None => DEFAULT_LENGTH,
+        None => USUAL_LENGTH,
         Some(text) => text
             .trim()
             .parse()
             .map_err(|_| invalid(LENGTH)(format!("{text:?} is not a whole number.")))?,
     };
     let on = |name, default| switch(variable, name, default);
+    let [lowercase, uppercase, numbers, punctuation] = TYPES.map(|name| on(name, false));
     let exclude = ExcludedTypes {
-        lowercase: on("EXCLUDE_LOWERCASE", false)?,
-        uppercase: on("EXCLUDE_UPPERCASE", false)?,
-        numbers: on("EXCLUDE_NUMBERS", false)?,
-        punctuation: on("EXCLUDE_PUNCTUATION", false)?,
+        lowercase: lowercase?,
+        uppercase: uppercase?,
+        numbers: numbers?,
+        punctuation: punctuation?,
     };
     let require_each = on("REQUIRE_EACH_INCLUDED_TYPE", true)?;
-    let excluded = variable("EXCLUDE_CHARACTERS").unwrap_or_else(|| DEFAULT_EXCLUDED.to_owned());
-    PasswordPolicy::new(length, &excluded, exclude, require_each).map_err(invalid(LENGTH))
+    let excluded = variable(CHARACTERS);
+    let characters = excluded.clone().unwrap_or_else(|| DEFAULT_EXCLUDED.to_owned());
+    let policy = PasswordPolicy::new(length, &characters, exclude, require_each);
+    policy.map_err(|(option, problem)| {
+        // Without characters of its own, a switch has excluded too much.
+        let switch =
+            TYPES.into_iter().find(|name| variable(name).is_some_and(|text| is_true(&text)));
+        let name = match option {
+            PasswordOption::Length => LENGTH,
+            PasswordOption::Characters if excluded.is_some() => CHARACTERS,
+            PasswordOption::Characters | PasswordOption::Types => switch.unwrap_or(CHARACTERS),
+        };
+        invalid(name)(problem)
+    })
 }
 
 /// Reads the SDK's variables, and `SECRETS_MANAGER_ENDPOINT`, which AWS's rotation functions use.
 fn access(variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Access, Error> {
     const ENDPOINTS: [&str; 3] =
         ["SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"];
+    const KEYS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     let endpoint = ENDPOINTS.into_iter().find_map(|name| Some((name, variable(name)?)));
-    let keys = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY")).map(
-        |(access_key_id, secret_access_key)| Keys {
+    let keys = match KEYS.map(variable) {
+        [Some(access_key_id), Some(secret_access_key)] => Some(Keys {
             access_key_id,
             secret_access_key: secret_access_key.into(),
             session_token: variable("AWS_SESSION_TOKEN").map(Into::into),
-        },
-    );
+        }),
+        [None, None] => None,
+        keys => {
+            let missing = KEYS[usize::from(keys[0].is_some())];
+            return Err(invalid(missing)("it is not set, and the other key is."));
+        }
+    };
     Ok(Access {
         region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
         keys,
@@ -152,10 +173,14 @@ fn switch(
 ) -> Result<bool, Error> {
     match variable(name) {
         None => Ok(default),
-        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(text) if is_true(&text) => Ok(true),
         Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
         Some(text) => Err(invalid(name)(format!("{text:?} is neither true nor false."))),
     }
+}
+
+fn is_true(text: &str) -> bool {
+    text.eq_ignore_ascii_case("true")
 }
 
 fn invalid<P: Into<Problem>>(variable: &'static str) -> impl Fn(P) -> Error {
@@ -203,16 +228,32 @@ mod tests {
 
     #[test]
     fn every_mistake_names_its_variable() {
-        for (name, value) in [
-            ("PASSWORD_LENGTH", "long"),
-            ("PASSWORD_LENGTH", "4"),
-            ("PASSWORD_LENGTH", "-1"),
-            ("EXCLUDE_NUMBERS", "yes"),
-            ("REQUIRE_EACH_INCLUDED_TYPE", "1"),
-            ("ROTATION_POLICY", "{"),
-            ("SECRETS_MANAGER_ENDPOINT", "localhost:5000"),
+        const ALL: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+        const TYPES: [(&str, &str); 3] = [
+            ("EXCLUDE_LOWERCASE", "true"),
+            ("EXCLUDE_UPPERCASE", "true"),
+            ("EXCLUDE_PUNCTUATION", "true"),
+        ];
+        for (name, value, others) in [
+            ("PASSWORD_LENGTH", "long", &[][..]),
+            ("PASSWORD_LENGTH", "4", &[]),
+            ("PASSWORD_LENGTH", "-1", &[]),
+            ("PASSWORD_LENGTH", "8", &TYPES),
+            ("EXCLUDE_NUMBERS", "yes", &[]),
+            ("EXCLUDE_LOWERCASE", "true", &[TYPES[1], TYPES[2], ("EXCLUDE_NUMBERS", "true")]),
+            ("EXCLUDE_CHARACTERS", ALL, &[]),
+            ("EXCLUDE_CHARACTERS", "0123456789", &TYPES),
+            ("EXCLUDE_CHARACTERS", "123456789", &TYPES),
+            ("REQUIRE_EACH_INCLUDED_TYPE", "1", &[]),
+            ("ROTATION_POLICY", "{", &[]),
+            ("SECRETS_MANAGER_ENDPOINT", "localhost:5000", &[]),
+            ("AWS_USE_DUALSTACK_ENDPOINT", "on", &[]),
+            ("AWS_SECRET_ACCESS_KEY", "", &[("AWS_ACCESS_KEY_ID", "x")]),
+            ("AWS_ACCESS_KEY_ID", "", &[("AWS_SECRET_ACCESS_KEY", "x")]),
         ] {
-            let error = config(&[(name, value)]).unwrap_err();
+            let own = Some((name, value)).filter(|(_, value)| !value.is_empty());
+            let variables: Vec<_> = own.into_iter().chain(others.iter().copied()).collect();
+            let error = config(&variables).unwrap_err();
             assert_eq!(error.kind(), "InvalidConfiguration");
             assert!(
                 error.to_string().starts_with(&format!("environment variable {name}: ")),

@@ -132,13 +132,62 @@ async fn pending_passwords_that_the_server_would_not_keep_are_refused() {
     for (password, text) in [
         ("", "is empty"),
         ("md50123456789abcdef0123456789abcdef", "form of a stored hash"),
-        ("SCRAM-SHA-256$4096:canary", "form of a stored hash"),
+        (
+            "SCRAM-SHA-256$4096:AAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "form of a stored hash",
+        ),
         ("nul\0", "NUL"),
     ] {
         let application = Application::new().await;
         let token = application.begin().await;
         application.put(&token, &application.document_with(password), &["AWSPENDING"]).await;
         refused(&application, &function, &STEPS, &token, "InvalidSecret", text).await;
+    }
+}
+
+/// The server itself says which texts it takes for a hash.
+#[tokio::test]
+async fn a_password_is_refused_only_if_the_server_would_store_it_unchanged() {
+    let (function, application) = (Function::start(&[]), Application::new().await);
+    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let digits = "0123456789abcdef0123456789abcdef";
+    let scram = format!("SCRAM-SHA-256$4096:AAAA${key}:{key}");
+    let candidates = [
+        (scram.clone(), true),
+        (scram.replace("4096", "1"), true),
+        (format!("$${scram}"), true),
+        (scram.replacen(':', "::", 1), false),
+        (scram.replace("4096", " 4096"), true),
+        (scram.replace("4096", "many"), false),
+        (scram.replace("AAAA$", "A$"), false),
+        (scram.replace(&format!(":{key}"), ":AAAA"), false),
+        (scram.replace("256", "512"), false),
+        (scram.replace("SCRAM", "scram"), false),
+        (format!("{scram}x"), false),
+        ("SCRAM-SHA-256$4096:mine".to_owned(), false),
+        ("SCRAM-SHA-256$".to_owned(), false),
+        (format!("md5{digits}"), true),
+        (format!("md5{}", digits.to_uppercase()), false),
+        (format!("md5{digits}0"), false),
+        (format!("MD5{digits}"), false),
+        ("md5 and more".to_owned(), false),
+    ];
+    let admin = crate::world::postgres::admin().await;
+    for (candidate, unchanged) in candidates {
+        let literal = postgres_protocol::escape::escape_literal(&candidate);
+        let sql = format!("ALTER ROLE {} PASSWORD {literal}", application.role);
+        admin.batch_execute(&sql).await.unwrap();
+        let stored = application.stored_hash().await.unwrap();
+        assert_eq!(stored == candidate, unchanged, "the server stores {candidate} as {stored}");
+        let token = application.abandon_and_begin().await;
+        application.put(&token, &application.document_with(&candidate), &["AWSPENDING"]).await;
+        let answer = application.step(&function, "createSecret", &token).await;
+        match answer {
+            Ok(kept) => assert!(!unchanged && kept["Outcome"] == "Kept", "{candidate}: {kept}"),
+            Err(refused) => {
+                assert!(unchanged && refused.kind == "InvalidSecret", "{candidate}: {refused:?}");
+            }
+        }
     }
 }
 

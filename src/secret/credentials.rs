@@ -279,7 +279,7 @@ mod tests {
             ("password", "\"\"", "\"password\" is empty"),
             ("password", "[\"canary\"]", "\"password\" is not a string"),
             ("password", "null", "\"password\" is missing"),
-            ("password", "\"SCRAM-SHA-256$canary\"", "stored hash"),
+            ("password", "\"md50123456789abcdef0123456789abcdef\"", "stored hash"),
             ("port", "0", "\"port\" is not"),
             ("port", "65536", "\"port\" is not"),
             ("port", "\"x\"", "\"port\" is not"),

@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use super::verifier::DEFAULT_ITERATIONS;
-use super::verifier::scram_sha_256;
+use super::verifier::{is_verifier, scram_sha_256};
 use crate::error::Problem;
 
 const LOWERCASE: &str = "abcdefghijklmnopqrstuvwxyz";
@@ -21,6 +21,9 @@ const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 const MINIMUM_ENTROPY: f64 = 50.0;
 /// The lengths that Amazon RDS accepts, in characters.
 pub(crate) const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// The length if no other is asked for.
+pub(crate) const USUAL_LENGTH: usize = 32;
 
 /// A cleartext password. It has no `Display` and no `Serialize`: only `expose_secret` reveals it.
 #[derive(Clone)]
@@ -88,7 +91,7 @@ impl Password {
             Some("is empty, which PostgreSQL treats as no password")
         } else if cleartext.contains('\0') {
             Some("contains a NUL character, which PostgreSQL cannot receive")
-        } else if looks_like_verifier(cleartext) {
+        } else if is_verifier(cleartext) {
             Some(
                 "has the form of a stored hash (SCRAM-SHA-256$... or md5...), which PostgreSQL \
                  would store unchanged",
@@ -115,20 +118,18 @@ impl PasswordPolicy {
     /// Builds the policy from Secrets Manager's options.
     ///
     /// # Errors
-    /// A [`Problem`] if no password, or only a guessable one, can meet the policy.
+    /// The option that is wrong, and a [`Problem`], if no password, or only a guessable one, can
+    /// meet the policy.
     pub(crate) fn new(
         length: usize,
         exclude_characters: &str,
         exclude: ExcludedTypes,
         require_each_included_type: bool,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, (PasswordOption, Problem)> {
         if !LENGTHS.contains(&length) {
-            return Err(format!(
-                "{length} is not a length from {} to {}.",
-                LENGTHS.start(),
-                LENGTHS.end()
-            )
-            .into());
+            let (least, most) = (LENGTHS.start(), LENGTHS.end());
+            let problem = format!("{length} is not a length from {least} to {most}.");
+            return Err((PasswordOption::Length, problem.into()));
         }
         let types: Vec<Vec<char>> = [
             (LOWERCASE, exclude.lowercase),
@@ -144,23 +145,35 @@ impl PasswordPolicy {
         .collect();
 
         if types.iter().all(Vec::is_empty) {
-            return Err("the EXCLUDE_ variables leave no character for a password.".into());
+            let (option, problem) = if types.is_empty() {
+                (PasswordOption::Types, "with the other types excluded too, ")
+            } else {
+                (PasswordOption::Characters, "with the excluded types, ")
+            };
+            return Err((option, format!("{problem}no character is left for a password.").into()));
         }
         if require_each_included_type && types.iter().any(Vec::is_empty) {
-            return Err("EXCLUDE_CHARACTERS leaves no character of a type that \
-                REQUIRE_EACH_INCLUDED_TYPE demands. Exclude that type, or set \
-                REQUIRE_EACH_INCLUDED_TYPE to false."
-                .into());
+            let problem = "it leaves no character of a type that REQUIRE_EACH_INCLUDED_TYPE \
+                demands. Exclude that type, or set REQUIRE_EACH_INCLUDED_TYPE to false.";
+            return Err((PasswordOption::Characters, problem.into()));
         }
         let policy = Self { length, types, require_each_included_type };
         let entropy = policy.entropy();
         if entropy < MINIMUM_ENTROPY {
-            return Err(format!(
-                "{length} characters out of {} have {entropy:.0} bits, which can be guessed. At \
-                 least {MINIMUM_ENTROPY:.0} are needed: make the password longer or exclude less.",
-                policy.alphabet().len(),
-            )
-            .into());
+            let kinds = policy.alphabet().len();
+            // The usual length is enough for any usual set of characters.
+            let longer = Self { length: USUAL_LENGTH, ..policy };
+            let option = if length < USUAL_LENGTH && longer.entropy() >= MINIMUM_ENTROPY {
+                PasswordOption::Length
+            } else {
+                PasswordOption::Characters
+            };
+            let problem = format!(
+                "{length} characters out of {kinds} have {entropy:.0} bits, which can be guessed. \
+                 At least {MINIMUM_ENTROPY:.0} are needed: make the password longer or exclude \
+                 less."
+            );
+            return Err((option, problem.into()));
         }
         Ok(policy)
     }
@@ -179,7 +192,7 @@ impl PasswordPolicy {
                 (0..self.length).filter_map(|_| alphabet.choose(&mut rng)).collect();
             let complete =
                 self.types.iter().all(|characters| candidate.contains(characters.as_slice()));
-            if (complete || !self.require_each_included_type) && !looks_like_verifier(&candidate) {
+            if (complete || !self.require_each_included_type) && !is_verifier(&candidate) {
                 return Ok(Password::new(candidate));
             }
         }
@@ -195,6 +208,15 @@ impl PasswordPolicy {
     }
 }
 
+/// An option of a policy that can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PasswordOption {
+    Length,
+    Characters,
+    /// The switches that exclude a type.
+    Types,
+}
+
 /// The types of characters that are excluded.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "four switches of GetRandomPassword")]
@@ -203,17 +225,6 @@ pub(crate) struct ExcludedTypes {
     pub(crate) uppercase: bool,
     pub(crate) numbers: bool,
     pub(crate) punctuation: bool,
-}
-
-/// Whether the server might take this string for a hash and store it unchanged.
-///
-/// PostgreSQL expects exactly 32 hex digits after `md5`, or a complete SCRAM verifier. Everything
-/// close to either is refused.
-fn looks_like_verifier(text: &str) -> bool {
-    text.starts_with("SCRAM-SHA-256$")
-        || text
-            .strip_prefix("md5")
-            .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -270,22 +281,21 @@ mod tests {
         let all =
             ExcludedTypes { lowercase: true, uppercase: true, numbers: true, punctuation: true };
         let digits = ExcludedTypes { numbers: false, ..all };
-        let cases = [
-            (
-                PasswordPolicy::new(7, "", ExcludedTypes::default(), true),
-                "7 is not a length from 8 to 128",
-            ),
-            (PasswordPolicy::new(129, "", ExcludedTypes::default(), true), "129 is not a length"),
-            (PasswordPolicy::new(32, "", all, false), "leave no character"),
-            (
-                PasswordPolicy::new(32, NUMBERS, ExcludedTypes::default(), true),
-                "REQUIRE_EACH_INCLUDED_TYPE",
-            ),
-            (PasswordPolicy::new(8, "", digits, true), "8 characters out of 10 have 27 bits"),
-        ];
-        for (result, expected) in cases {
-            let error = result.unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
+        let none = ExcludedTypes::default();
+        let only_one = format!("{LOWERCASE}{UPPERCASE}{PUNCTUATION}123456789");
+        for (length, characters, types, option, expected) in [
+            (7, "", none, PasswordOption::Length, "7 is not a length from 8 to 128"),
+            (129, "", none, PasswordOption::Length, "129 is not a length"),
+            (32, "", all, PasswordOption::Types, "no character is left"),
+            (32, NUMBERS, digits, PasswordOption::Characters, "no character is left"),
+            (32, NUMBERS, none, PasswordOption::Characters, "REQUIRE_EACH_INCLUDED_TYPE"),
+            (8, "", digits, PasswordOption::Length, "8 characters out of 10 have 27 bits"),
+            (128, &only_one[..], digits, PasswordOption::Characters, "out of 1 have 0 bits"),
+        ] {
+            let (wrong, problem) =
+                PasswordPolicy::new(length, characters, types, true).unwrap_err();
+            assert_eq!(wrong, option, "{problem}");
+            assert!(problem.to_string().contains(expected), "{problem}");
         }
     }
 
@@ -303,9 +313,10 @@ mod tests {
             ("", true),
             ("a\0b", true),
             (md5.as_str(), true),
-            (&md5.to_uppercase().replace("MD5", "md5"), true),
+            (&md5.to_uppercase().replace("MD5", "md5"), false),
             (scram.as_str(), true),
-            ("SCRAM-SHA-256$", true),
+            ("SCRAM-SHA-256$", false),
+            ("SCRAM-SHA-256$4096:mine", false),
             ("md5", false),
             ("md5 is a hash", false),
             (" ", false),

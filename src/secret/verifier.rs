@@ -3,8 +3,10 @@
 //!
 //! The driver's own function computes twice as many hashes, and their number is fixed.
 
+use base64::Engine;
+use base64::alphabet;
 use base64::display::Base64Display;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use hmac::digest::FixedOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use pbkdf2::pbkdf2_hmac_array;
@@ -19,6 +21,39 @@ pub(super) fn scram_sha_256(password: &str, iterations: u32) -> String {
     let mut salt = [0; 16];
     rand::rng().fill_bytes(&mut salt);
     salted(password, salt, iterations)
+}
+
+/// Whether the server takes this string for a hash, and would store it unchanged.
+pub(super) fn is_verifier(text: &str) -> bool {
+    is_md5(text) || is_scram(text).unwrap_or(false)
+}
+
+/// PostgreSQL's own rule: lowercase digits only.
+fn is_md5(text: &str) -> bool {
+    text.strip_prefix("md5").is_some_and(|digits| {
+        digits.len() == 32 && digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+/// As PostgreSQL reads it: a row of the same separator counts once, and blanks count nowhere.
+fn is_scram(text: &str) -> Option<bool> {
+    fn next<'a>(rest: &mut &'a str, separator: char) -> Option<&'a str> {
+        let (part, left) = rest.trim_start_matches(separator).split_once(separator)?;
+        *rest = left;
+        Some(part)
+    }
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+    );
+    let mut rest = text;
+    let scheme = next(&mut rest, '$')?;
+    let iterations = next(&mut rest, ':')?.trim_start().parse::<i64>().is_ok();
+    let [salt, stored_key] = [next(&mut rest, '$')?, next(&mut rest, ':')?];
+    let decoded = |text: &str| LENIENT.decode(text.replace([' ', '\t', '\n', '\r'], "")).ok();
+    let is_key = |text: &str| decoded(text).is_some_and(|key| key.len() == 32);
+    let keys = is_key(stored_key) && is_key(rest);
+    Some(scheme == "SCRAM-SHA-256" && iterations && decoded(salt).is_some() && keys)
 }
 
 fn salted(password: &str, salt: [u8; 16], iterations: u32) -> String {
@@ -43,8 +78,6 @@ fn keyed(key: &[u8; 32], text: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-
     use super::*;
 
     #[test]
