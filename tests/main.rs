@@ -19,6 +19,7 @@ mod connection_strings;
 mod connections;
 mod database_errors;
 mod documentation;
+mod encodings;
 mod expiry;
 mod fallbacks;
 mod faults;

@@ -24,6 +24,7 @@ mod slow_logins;
 mod sql;
 pub(crate) mod standing;
 mod target;
+mod text;
 pub(crate) mod tls;
 mod transaction;
 pub(crate) mod validity;

@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Row};
 use super::allowance::{Allowance, OF_AN_ANSWER, OF_TYPES, TOO_MUCH};
 use super::authentication::Authentication;
 use super::fault::{self, Phase};
+use super::text::{self, ServerText};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Detail, Error};
 
@@ -122,7 +123,8 @@ impl Session {
         })
     }
 
-    /// The one JSON text that a query returns, in a single round trip.
+    /// The one JSON text that a query returns, in a single round trip. The session's `search_path`
+    /// has to be `pg_catalog`.
     ///
     /// # Errors
     /// [`Error::Database`] with the name of the operation.
@@ -132,10 +134,25 @@ impl Session {
         sql: &str,
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<T, Error> {
-        let row = self.query_one(operation, sql, parameters).await?;
-        let text: String = self.column(&row, 0)?;
+        let text = self.query_text(operation, sql, parameters).await?.unwrap_or_default();
         serde_json::from_str(&text)
             .map_err(|error| self.error(operation, DatabaseFault::Other, error.to_string()))
+    }
+
+    /// The one text that a query returns, in a single round trip. Its bytes need not be UTF-8. The
+    /// session's `search_path` has to be `pg_catalog`.
+    ///
+    /// # Errors
+    /// [`Error::Database`] with the name of the operation.
+    pub(super) async fn query_text(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Option<String>, Error> {
+        let sql = text::as_bytes(&format!("(\n{sql}\n)"));
+        let row = self.query_one(operation, &format!("SELECT {sql}"), parameters).await?;
+        Ok(self.column::<Option<ServerText>>(&row, 0)?.map(|text| text.0))
     }
 
     /// Runs statements in one round trip. They take effect together or not at all.

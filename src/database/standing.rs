@@ -3,6 +3,7 @@
 use super::session::Session;
 use super::settings::{ADMINISTRATIVE, CATALOG, setting};
 use super::sql;
+use super::text::{ServerText, as_bytes};
 use crate::error::{DatabaseFault, Error};
 
 const OPTIONS_LOST: &str = "the options of the start-up packet did not reach the server";
@@ -41,20 +42,24 @@ impl Session {
     /// [`Error::Database`], with `ReadOnly` if the server is a standby.
     pub(crate) async fn standing(&self) -> Result<Standing, Error> {
         const OPERATION: &str = "reading current_user";
-        let sql = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text, \
-                   pg_catalog.current_schemas(true)::pg_catalog.text[], \
-                   pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
+        let sql = format!(
+            "SELECT {}, {}, ARRAY(SELECT {} FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) \
+             AS s (name)), pg_catalog.current_setting('server_version_num')::pg_catalog.int4",
+            as_bytes("session_user::pg_catalog.text"),
+            as_bytes("current_user::pg_catalog.text"),
+            as_bytes("s.name::pg_catalog.text")
+        );
         self.set(OPERATION, &[]).await?;
-        let row = self.query_one(OPERATION, sql, &[]).await?;
+        let row = self.query_one(OPERATION, &sql, &[]).await?;
         let version: i32 = self.column(&row, 3)?;
         if self.is_standby().await? {
             let detail = "the server is in recovery".to_owned();
             return Err(self.error(OPERATION, DatabaseFault::ReadOnly, detail));
         }
         Ok(Standing {
-            session_user: self.column(&row, 0)?,
-            current_user: self.column(&row, 1)?,
-            path: self.column(&row, 2)?,
+            session_user: self.column::<ServerText>(&row, 0)?.0,
+            current_user: self.column::<ServerText>(&row, 1)?.0,
+            path: self.column::<Vec<ServerText>>(&row, 2)?.into_iter().map(|text| text.0).collect(),
             version: version.unsigned_abs(),
         })
     }
@@ -141,7 +146,6 @@ impl Session {
     /// # Errors
     /// [`Error::Database`].
     pub(crate) async fn role_it_cannot_assume(&self) -> Result<Option<String>, Error> {
-        let row = self.query_one("reading the role setting", sql::ACTING, &[]).await?;
-        self.column(&row, 0)
+        self.query_text("reading the role setting", sql::ACTING, &[]).await
     }
 }

@@ -1,5 +1,7 @@
 //! Text that comes from outside, made safe for a log and a terminal.
 
+use std::fmt::Write;
+
 /// The end of a text that was cut.
 pub(super) const CUT: &str = "...";
 /// What a server or a library says about one failure.
@@ -9,9 +11,50 @@ const MOST_OF_A_NAME: usize = 300;
 /// Some of these names, and a statement with them.
 const MOST_OF_A_CLAUSE: usize = 1500;
 
+/// The characters that stand for the bytes 0x80 to 0xFF of a name that is not UTF-8. No name has
+/// them: they are the last of Unicode's private use.
+const BYTES: std::ops::RangeInclusive<char> = '\u{10ff80}'..='\u{10ffff}';
+
+/// The character that stands for a byte that is not UTF-8.
+pub(crate) fn byte_as_char(byte: u8) -> char {
+    char::from_u32(0x0010_ff00 + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// Whether a name from the server can be sent to it again.
+pub(crate) fn is_utf8(name: &str) -> bool {
+    !name.contains(|c| BYTES.contains(&c))
+}
+
+/// The text with `\xNN` in place of such characters, also where a quoted text has escaped them.
+fn with_bytes(text: &str) -> Option<String> {
+    const QUOTED: &str = "\\u{10ff";
+    let mut shown = String::new();
+    for (n, part) in text.split(QUOTED).enumerate() {
+        let quoted = (n > 0).then(|| part.split_once('}')).flatten();
+        let rest = if let Some((digits, rest)) = quoted {
+            shown.push_str("\\x");
+            shown.push_str(digits);
+            rest
+        } else {
+            shown.push_str(if n > 0 { QUOTED } else { "" });
+            part
+        };
+        for c in rest.chars() {
+            if BYTES.contains(&c) {
+                let _ = write!(shown, "\\x{:02x}", u32::from(c) & 0xff);
+            } else {
+                shown.push(c);
+            }
+        }
+    }
+    (shown != text).then_some(shown)
+}
+
 /// The text as one line of at most `most` characters. Control characters become spaces, and so do
 /// those that turn the direction of what follows: none acts on a terminal or begins a line.
 pub(super) fn line(text: &str, most: usize) -> String {
+    let shown = with_bytes(text);
+    let text = shown.as_deref().unwrap_or(text);
     let mut characters = text.chars().map(|c| if is_plain(c) { c } else { ' ' });
     let mut line: String = characters.by_ref().take(most).collect();
     if characters.next().is_some() {
@@ -32,6 +75,9 @@ pub(crate) fn clause(text: &str) -> String {
 
 /// A text of ours with names in it, which is not cut.
 pub(crate) fn whole(text: String) -> String {
+    if let Some(shown) = with_bytes(&text) {
+        return line(&shown, usize::MAX);
+    }
     if text.chars().all(is_plain) { text } else { line(&text, usize::MAX) }
 }
 

@@ -140,6 +140,12 @@ pub(crate) enum DatabaseFault {
     )]
     CatalogHidden,
     #[error(
+        "a name or a role's setting on the server is not UTF-8, so this function cannot use it. \
+         Change it in psql with client_encoding set to SQL_ASCII. If it is a database, you can also leave it out: \
+         list the others as databases in ROTATION_POLICY."
+    )]
+    NameNotUtf8,
+    #[error(
         "the server does not know a part of SQL that this function needs. Check that it is \
          PostgreSQL 13 or newer, and not another product that speaks its protocol."
     )]
@@ -203,6 +209,7 @@ impl DatabaseFault {
             Self::DatabaseClosed => "DatabaseClosed",
             Self::OutOfResources => "DatabaseOutOfResources",
             Self::CatalogHidden => "CatalogNotReadable",
+            Self::NameNotUtf8 => "NameNotUtf8",
             Self::NotSupported => "DatabaseNotSupported",
             Self::ConnectNotPermitted => "ConnectNotPermitted",
             Self::DatabaseMissing => "DatabaseMissing",

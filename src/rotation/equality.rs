@@ -13,7 +13,7 @@ use crate::database::missing::Missing;
 use crate::database::parity::{self, Comparison, DirectlyOwned, Lack, Parity, Question};
 use crate::database::remedy::Lacking;
 use crate::database::{Database, Purpose, Session, role};
-use crate::error::{Error, Statements};
+use crate::error::{DatabaseFault, Error, Statements, clean};
 
 /// More differences of one database would not fit into an answer of the server.
 pub(crate) const IN_A_SCRIPT: u32 = 5_000;
@@ -134,6 +134,15 @@ async fn ask(
 ) -> Result<Lack, Error> {
     const OPERATION: &str = "login to another database";
     let credentials = &version.credentials;
+    if !clean::is_utf8(name) {
+        return Err(Error::Database {
+            operation: OPERATION,
+            role: credentials.username.clone(),
+            host: server.target.address(),
+            fault: DatabaseFault::NameNotUtf8,
+            detail: clean::name(name).into(),
+        });
+    }
     let login = server
         .sibling(name)
         .login(OPERATION, &credentials.username, &credentials.password, Purpose::Application)

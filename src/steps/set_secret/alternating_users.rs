@@ -10,7 +10,7 @@ use crate::database::expiry::{self, Expiry};
 use crate::database::pair::{self, Names};
 use crate::database::parity::Parity;
 use crate::database::{End, Purpose, Session, Transaction};
-use crate::error::{Error, Statements};
+use crate::error::{DatabaseFault, Error, Statements, clean};
 use crate::report::Outcome;
 use crate::rotation::lock::Changer;
 use crate::rotation::pair_plan::{Plan, Refusal, plan};
@@ -194,6 +194,11 @@ impl Turn<'_> {
         let mut plan = plan(&facts, names, rotation.policy.create_users)
             .map_err(|refusal| refused(rotation, host, admin, refusal))?;
         plan.change.valid_until = valid_until;
+        let mut texts = plan.change.grants.iter().chain(&plan.change.act_as);
+        if let Some(name) = texts.find(|text| !clean::is_utf8(text)) {
+            let fault = DatabaseFault::NameNotUtf8;
+            return Err(admin.error("preparing the next user", fault, clean::name(name)));
+        }
         pair::apply(transaction, names, &plan.change, &stored_form, storage).await?;
         Ok(plan)
     }
