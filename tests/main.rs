@@ -17,6 +17,7 @@ mod concurrency;
 mod configuration;
 mod connection_strings;
 mod connections;
+mod copies;
 mod database_errors;
 mod documentation;
 mod encodings;

@@ -4,6 +4,7 @@ pub(crate) mod advice;
 mod allowance;
 pub(crate) mod authentication;
 mod certificate;
+pub(crate) mod copies;
 mod dial;
 pub(crate) mod expiry;
 pub(crate) mod fault;

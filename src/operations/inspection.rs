@@ -50,7 +50,7 @@ impl Inspection {
         Diagnosis {
             remedy,
             done: Vec::new(),
-            warnings: [self.rotation.warnings(), self.surroundings.expiring.clone()].concat(),
+            warnings: [self.rotation.warnings(), self.surroundings.warnings.clone()].concat(),
             versions: self.versions.clone(),
             sessions: self.surroundings.sessions.clone(),
             password_stored_as: self.surroundings.stored_as.clone(),

@@ -105,6 +105,7 @@ async fn check_database(
         checks.need::<()>("settings of the session", Err(error));
     } else {
         checks.remark(rotation.expiring(context, &session).await.join(" "));
+        checks.remark(rotation.copies(&session).await.join(" "));
         match rotation.strategy {
             Strategy::SingleUser => check_single_user(context, rotation, &session, checks).await,
             Strategy::AlternatingUsers => {

@@ -19,8 +19,8 @@ use crate::secret::store::Description;
 pub(super) struct Surroundings {
     pub(super) sessions: BTreeMap<String, u64>,
     pub(super) stored_as: BTreeMap<String, String>,
-    /// Passwords that end before the next rotation.
-    pub(super) expiring: Vec<String>,
+    /// Passwords that end before the next rotation, and copies of passwords on the server.
+    pub(super) warnings: Vec<String>,
     pub(super) expiry: Vec<Expiry>,
     pub(super) not_visible: BTreeMap<&'static str, String>,
 }
@@ -54,12 +54,13 @@ pub(super) async fn look_around(
         Ok(ends) => {
             // Under a lease, passwords end as they should.
             if rotation.policy.lease.is_none() {
-                seen.expiring = ends.iter().filter_map(|end| warning(end, next)).collect();
+                seen.warnings = ends.iter().filter_map(|end| warning(end, next)).collect();
             }
             seen.expiry = ends;
         }
         Err(error) => drop(seen.not_visible.insert("ValidUntil", error.reason())),
     }
+    seen.warnings.extend(rotation.copies(session).await);
     seen
 }
 

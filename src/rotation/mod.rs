@@ -3,6 +3,7 @@
 
 pub(crate) mod admin;
 mod attempts;
+mod copies;
 pub(crate) mod equality;
 pub(crate) mod expiry;
 pub(crate) mod labels;

@@ -103,7 +103,9 @@ async fn by_admin(
         let turn = Turn { rotation, host, password, storage };
         Ok((turn.carry_out(changer, &allowed).await?, storage))
     };
-    let (plan, storage) = if let Some(session) = session {
+    let mut copies = Vec::new();
+    let (mut plan, storage) = if let Some(session) = session {
+        copies = rotation.copies(session).await;
         let storage = storage(rotation, session).await?;
         let lock = session.lock(rotation.lock_name()).await?;
         let change = async |changer: Changer<'_>| make_equal(changer, storage).await;
@@ -116,6 +118,8 @@ async fn by_admin(
         };
         admin::as_admin_alone(context, rotation, change).await?
     };
+    copies.retain(|copy| !plan.warnings.contains(copy));
+    plan.warnings.extend(copies);
     Ok(result(rotation, plan, storage))
 }
 
@@ -159,7 +163,11 @@ impl Turn<'_> {
     ) -> Result<Plan, Error> {
         let make =
             async |transaction: &Transaction<'_>| Ok((self.make(transaction).await?, End::Commit));
-        changer.change(allowed, make).await
+        // Before the transaction, which a refused query would end.
+        let copies = self.rotation.copies(changer.session()).await;
+        let mut plan = changer.change(allowed, make).await?;
+        plan.warnings.extend(copies);
+        Ok(plan)
     }
 
     /// Makes the change, compares the two users as they are then, and rolls it back. At most
@@ -178,7 +186,10 @@ impl Turn<'_> {
             let parity = equality::of_roles(session, self.rotation, None, examples).await?;
             Ok(((plan, parity), End::RollBack))
         };
-        changer.change(async || Ok(()), rehearse).await
+        let copies = self.rotation.copies(changer.session()).await;
+        let (mut plan, parity) = changer.change(async || Ok(()), rehearse).await?;
+        plan.warnings.extend(copies);
+        Ok((plan, parity))
     }
 
     async fn make(&self, transaction: &Transaction<'_>) -> Result<Plan, Error> {

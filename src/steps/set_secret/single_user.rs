@@ -75,17 +75,25 @@ async fn after_restoration(
     Ok(result)
 }
 
+/// What was found before the change.
+struct Checked {
+    rehearsed: Rehearsed,
+    /// Warnings of copies of the password on the server.
+    copies: Vec<String>,
+}
+
 /// Tries all that the later steps need: the declared rights and the change.
 async fn check_and_rehearse(
     context: &Context<'_>,
     rotation: &Rotation,
     session: &Session,
-) -> Result<Rehearsed, Error> {
+) -> Result<Checked, Error> {
     let standing = session.standing().await?;
     requirements::ensure_direct(session, &standing)?;
     requirements::check(rotation, session, &standing).await?.complete(session)?;
     session.apply_admin_settings().await?;
-    rehearse(context, rotation, session).await
+    let copies = rotation.copies(session).await;
+    Ok(Checked { rehearsed: rehearse(context, rotation, session).await?, copies })
 }
 
 async fn restore_as_role(
@@ -112,7 +120,7 @@ async fn restore(
     restoration::restore(rotation, changer, storage, allowed).await
 }
 
-fn result(rotation: &Rotation, rehearsed: Rehearsed) -> StepResult {
+fn result(rotation: &Rotation, Checked { rehearsed, copies }: Checked) -> StepResult {
     let role = &rotation.next_username;
     let by = if rehearsed.by_admin { " by the role of the admin secret" } else { "" };
     let message = format!(
@@ -121,5 +129,6 @@ fn result(rotation: &Rotation, rehearsed: Rehearsed) -> StepResult {
     );
     let mut result = StepResult::new(Outcome::Rehearsed, message);
     result.warnings.extend(warnings::of_storage(rehearsed.storage));
+    result.warnings.extend(copies);
     result
 }

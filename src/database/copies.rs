@@ -1,0 +1,41 @@
+//! Where the server itself holds a role's password a second time: user mappings and subscriptions.
+//! No password is read.
+
+use serde::Deserialize;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::session::Session;
+use super::sql;
+use crate::error::Error;
+
+const OPERATION: &str = "looking for stored copies of the password";
+
+/// An object of the server that logs in with a stored password.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct StoredCopy {
+    /// The role that it logs in as.
+    pub(crate) role: String,
+    /// What it is, and in which database.
+    pub(crate) place: String,
+    /// What stores another password there, without the password.
+    pub(crate) statement: String,
+}
+
+/// The objects that this session may see and that log in as one of these roles. The session's
+/// `search_path` has to be `pg_catalog`.
+///
+/// # Errors
+/// [`Error::Database`].
+pub(crate) async fn read(session: &Session, roles: &[&str]) -> Result<Vec<StoredCopy>, Error> {
+    let roles: [(&(dyn ToSql + Sync), Type); 1] = [(&roles, Type::TEXT_ARRAY)];
+    let mut copies: Vec<StoredCopy> =
+        session.query_json(OPERATION, sql::COPIES_MAPPINGS, &roles).await?;
+    let visible = "SELECT has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')";
+    let visible = session.query_one(OPERATION, visible, &[]).await?;
+    if session.column::<bool>(&visible, 0)? {
+        let subscriptions: Vec<StoredCopy> =
+            session.query_json(OPERATION, sql::COPIES_SUBSCRIPTIONS, &roles).await?;
+        copies.extend(subscriptions);
+    }
+    Ok(copies)
+}
