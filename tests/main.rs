@@ -26,6 +26,7 @@ mod fallbacks;
 mod faults;
 mod fleet_command;
 mod inputs;
+mod labels;
 mod lease;
 mod logins;
 mod operations;

@@ -10,6 +10,7 @@ pub(crate) mod expiry;
 pub(crate) mod fault;
 mod fault_rules;
 pub(crate) mod grants;
+pub(crate) mod labels;
 mod login;
 pub(crate) mod missing;
 pub(crate) mod pair;

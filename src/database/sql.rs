@@ -17,6 +17,7 @@ pub(super) const COPIES_SUBSCRIPTIONS: &str = include_str!("sql/copies_subscript
 pub(super) const EXPIRY: &str = include_str!("sql/expiry.sql");
 pub(super) const GRANTS: &str = include_str!("sql/grants.sql");
 pub(super) const GRANTS_PARAMETERS: &str = include_str!("sql/grants_parameters.sql");
+pub(super) const LABELS: &str = include_str!("sql/labels.sql");
 pub(super) const PAIR: &str = include_str!("sql/pair.sql");
 pub(super) const PARITY: &str = include_str!("sql/parity.sql");
 pub(super) const PARITY_OBJECTS: &str = include_str!("sql/parity_objects.sql");

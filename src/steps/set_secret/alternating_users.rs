@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
 use crate::database::pair::{self, Names};
 use crate::database::parity::Parity;
-use crate::database::{End, Purpose, Session, Transaction};
+use crate::database::{End, Purpose, Session, Transaction, labels};
 use crate::error::{DatabaseFault, Error, Statements, clean};
 use crate::report::Outcome;
 use crate::rotation::lock::Changer;
@@ -211,7 +211,33 @@ impl Turn<'_> {
             return Err(admin.error("preparing the next user", fault, clean::name(name)));
         }
         pair::apply(transaction, names, &plan.change, &stored_form, storage).await?;
+        self.copy_labels(transaction, names).await?;
         Ok(plan)
+    }
+
+    /// Gives the next user the security labels of the current one. Without them it could see more.
+    async fn copy_labels(
+        &self,
+        transaction: &Transaction<'_>,
+        names: Names<'_>,
+    ) -> Result<(), Error> {
+        let Names { current, next_user, .. } = names;
+        for label in labels::differing(transaction.session(), current, next_user).await? {
+            labels::set(transaction, next_user, &label).await.map_err(|error| {
+                Error::UsersNotReady {
+                    role: next_user.to_owned(),
+                    host: self.host.to_owned(),
+                    problem: format!(
+                        "its security labels differ from those of role {current:?}, and the admin \
+                         cannot change them ({}). Load the label's provider for the admin role \
+                         (session_preload_libraries), and let it run:",
+                        error.reason()
+                    ),
+                    statements: vec![label.statement(next_user)].into(),
+                }
+            })?;
+        }
+        Ok(())
     }
 }
 
