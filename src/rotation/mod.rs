@@ -34,11 +34,10 @@ use std::time::SystemTime;
 
 use crate::config::{self, Config};
 use crate::context::Context;
-use crate::error::{Error, Problem, RotationFault, StoreFault};
+use crate::error::{Error, Problem, RotationFault};
 use crate::policy::{Policy, Strategy};
 use crate::secret::credentials::Credentials;
 use crate::secret::document::Document;
-use crate::secret::password::Password;
 use crate::secret::store::{self, Description, Value, Version};
 
 /// A rotation under way: the token names a version that carries AWSPENDING and not AWSCURRENT.
@@ -223,27 +222,6 @@ impl Rotation {
     /// The name of the lock under which one invocation at a time changes the role or its pair.
     pub(crate) fn lock_name(&self) -> &str {
         strategy::base(&self.next_username)
-    }
-
-    /// A random password of the configured form.
-    ///
-    /// # Errors
-    /// [`Error::SecretsManager`] if the system has no randomness.
-    pub(crate) fn new_password(&self, context: &Context<'_>) -> Result<Password, Error> {
-        context
-            .config
-            .password
-            .generate()
-            .map_err(|error| self.not_stored(format!("the system has no randomness: {error}")))
-    }
-
-    /// The error of a pending value that could not be generated or stored.
-    pub(crate) fn not_stored(&self, reason: String) -> Error {
-        Error::SecretsManager {
-            operation: "PutSecretValue",
-            secret: self.secret.clone(),
-            fault: StoreFault::Refused(reason),
-        }
     }
 }
 
