@@ -192,11 +192,9 @@ async fn thresholds(watch: &mut Watch<'_>) {
         assert_eq!(watch.on(&[line], 0).contains("certificate"), goes_off, "{days} days");
     }
     let mut incomplete = lines.clone();
-    incomplete.iter_mut().for_each(|line| {
-        if line["MonitorErrors"].is_number() {
-            line["MonitorErrors"] = json!(1);
-        }
-    });
+    for line in incomplete.iter_mut().filter(|line| line["MonitorErrors"].is_number()) {
+        line["MonitorErrors"] = json!(1);
+    }
     assert!(watch.on(&incomplete, 0).contains("look"));
     assert_eq!(watch.on(&lines, 0), BTreeSet::new());
     for (hours, goes_off) in [(24, false), (25, true)] {
