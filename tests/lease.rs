@@ -307,3 +307,70 @@ async fn a_date_without_a_lease_is_named_and_nothing_else() {
     assert!(status["Versions"][0]["Reason"].as_str().unwrap().contains(&ended), "{status}");
     assert_eq!(status["Remedy"], "TryOlderPasswords", "{status}");
 }
+
+async fn monitor(leased: &Leased, more: Value) -> Value {
+    let mut event = json!({"Operation": "monitor", "SecretIds": [leased.pair.application.secret],
+        "All": true});
+    for (key, value) in more.as_object().unwrap() {
+        event[key] = value.clone();
+    }
+    leased.function.invoke(event).await.unwrap()["Secrets"][0].take()
+}
+
+#[tokio::test]
+async fn monitor_renews_what_no_turn_renews_and_says_so() {
+    let leased = Leased::new().await;
+    let rotation = leased.pair.application.rotate(&leased.function).await;
+    assert_eq!(rotation["state"], "succeeded", "{rotation}");
+    leased.pass(HOUR * 4).await;
+    let seen = monitor(&leased, json!({})).await;
+    assert_eq!((&seen["State"], leased.current_hours().await), (&json!("ok"), Some(2)), "{seen}");
+    // Two runs of a schedule have to fit into what is left.
+    let seen = monitor(&leased, json!({"EveryHours": 2})).await;
+    assert_eq!(seen["State"], "expiring", "{seen}");
+    let reason = seen["Reason"].as_str().unwrap();
+    assert!(reason.contains("No rotation came in time") && reason.contains("renewed until"));
+    assert!(seen["Command"].as_str().unwrap().contains("--via secrets-manager"), "{seen}");
+    assert!(seen["ExpiresInSeconds"].as_i64().unwrap() > 21_000, "{seen}");
+    assert_eq!(leased.current_hours().await, Some(6));
+
+    // It failed for long, or was switched on late: the end has passed.
+    leased.pass(HOUR * 7).await;
+    assert!(!leased.logs_in("AWSCURRENT").await);
+    let lets_it = function(&leased.pair, json!({"on_overdue": "expire"}));
+    let event = json!({"Operation": "monitor", "SecretIds": [leased.pair.application.secret]});
+    let seen = lets_it.invoke(event).await.unwrap()["Secrets"][0].take();
+    assert_eq!(seen["State"], "expired", "{seen}");
+    assert!(seen["Reason"].as_str().unwrap().contains("as on_overdue in"), "{seen}");
+    assert!(seen["Command"].as_str().unwrap().contains("recover"), "{seen}");
+    assert!(!leased.logs_in("AWSCURRENT").await);
+    let seen = monitor(&leased, json!({})).await;
+    // Seven hours after the window, the rotation is overdue as well, which is worse.
+    assert!(["expiring", "overdue"].contains(&seen["State"].as_str().unwrap()), "{seen}");
+    assert!(leased.logs_in("AWSCURRENT").await);
+
+    // Four leases after the turn is the end.
+    leased.pass(HOUR * 13).await;
+    let seen = monitor(&leased, json!({})).await;
+    assert_eq!(seen["State"], "expired", "{seen}");
+    assert!(seen["Reason"].as_str().unwrap().contains("not renewed any more"), "{seen}");
+}
+
+#[tokio::test]
+async fn monitor_ends_the_sessions_of_an_ended_credential_where_the_policy_says_so() {
+    let leased = Leased::with(json!({"terminate_on_retire": true})).await;
+    leased.pair.superuser("GRANT pg_signal_backend TO :admin").await;
+    leased.turn().await;
+    leased.turn().await;
+    let (old, new) =
+        (leased.pair.session("AWSPREVIOUS").await, leased.pair.session("AWSCURRENT").await);
+    leased.pass(HOUR * 5).await;
+    monitor(&leased, json!({})).await;
+    old.batch_execute("SELECT").await.expect("its password has not ended");
+    leased.pair.superuser("ALTER ROLE :clone VALID UNTIL '2020-02-02 02:02:02Z'").await;
+    let seen = monitor(&leased, json!({})).await;
+    let warnings = seen["Warnings"].to_string();
+    assert!(warnings.contains("1 sessions of role") && warnings.contains("2020-02-02"), "{seen}");
+    old.batch_execute("SELECT").await.expect_err("its session was ended");
+    new.batch_execute("SELECT").await.expect("the current user's session goes on");
+}
