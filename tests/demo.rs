@@ -11,6 +11,8 @@
 
 #[path = "demo/fleet.rs"]
 mod fleet;
+#[path = "demo/lease.rs"]
+mod lease;
 mod world;
 
 use std::process::{Command, ExitCode};
@@ -45,9 +47,16 @@ async fn main() -> ExitCode {
     let print = Print::new();
     let proven = match strategy.as_str() {
         "single-user" => single_user(&print).await && print.shown("make demo"),
-        "alternating-users" => {
-            alternating_users(&print).await && print.shown("make demo STRATEGY=alternating-users")
-        }
+        "alternating-users" => match world::environment_variable("LEASE") {
+            Some(lease) => {
+                let command = format!("make demo LEASE={lease} STRATEGY=alternating-users");
+                lease::leased(&print, &lease).await && print.shown(&command)
+            }
+            None => {
+                let command = "make demo STRATEGY=alternating-users";
+                alternating_users(&print).await && print.shown(command)
+            }
+        },
         other => {
             println!("STRATEGY={other:?} is neither single-user nor alternating-users.");
             return ExitCode::FAILURE;
