@@ -35,11 +35,10 @@ use std::time::SystemTime;
 use crate::config::{self, Config};
 use crate::context::Context;
 use crate::database::{Database, Target};
-use crate::error::{Error, Problem, RotationFault, StoreFault};
+use crate::error::{Error, Problem, RotationFault};
 use crate::policy::{Policy, Strategy};
 use crate::secret::credentials::Credentials;
 use crate::secret::document::Document;
-use crate::secret::password::Password;
 use crate::secret::store::{self, Description, Value, Version};
 
 /// A rotation under way: the token names a version that carries AWSPENDING and not AWSCURRENT.
@@ -242,27 +241,6 @@ impl Rotation {
             problem,
         })?;
         Ok(context.database(target))
-    }
-
-    /// A random password of the configured form.
-    ///
-    /// # Errors
-    /// [`Error::SecretsManager`] if the system has no randomness.
-    pub(crate) fn new_password(&self, context: &Context<'_>) -> Result<Password, Error> {
-        context
-            .config
-            .password
-            .generate()
-            .map_err(|error| self.not_stored(format!("the system has no randomness: {error}")))
-    }
-
-    /// The error of a pending value that could not be generated or stored.
-    pub(crate) fn not_stored(&self, reason: String) -> Error {
-        Error::SecretsManager {
-            operation: "PutSecretValue",
-            secret: self.secret.clone(),
-            fault: StoreFault::Refused(reason),
-        }
     }
 }
 
