@@ -22,7 +22,7 @@ PACKAGED := BOOTSTRAP="$(CURDIR)/target/lambda/postgres-secret-rotation/bootstra
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: world ## watch a rotation of a real PostgreSQL and its proof (STRATEGY=alternating-users, FLEET=1)
+demo: world ## watch a rotation of a real PostgreSQL and its proof (STRATEGY=alternating-users, LEASE=6h, FLEET=1)
 	@test -e target/debug/postgres-secret-rotation || echo "The first build takes some minutes."
 	@STRATEGY=$(STRATEGY) FLEET=$(FLEET) $(CARGO_TEST) --test demo
 

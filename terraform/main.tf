@@ -125,6 +125,13 @@ resource "aws_lambda_function" "this" {
       EOT
     }
     precondition {
+      condition     = local.monitor_fits_leases
+      error_message = <<-EOT
+        A lease needs the monitor, which renews it when a rotation is late, at least four times in the shortest lease:
+        ${try(floor(min(local.renewed_leases...) / 4), 0)} hours apart. Set monitor.schedule to a rate.
+      EOT
+    }
+    precondition {
       condition     = local.permissions_size <= 20480
       error_message = <<-EOT
         The permissions for ${length(local.permissions)} secrets and prefixes have ${local.permissions_size} bytes,

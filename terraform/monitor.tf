@@ -39,8 +39,9 @@ locals {
   monitor_group = "arn:${local.partition}:scheduler:${local.region}:${local.account}:schedule-group/${var.name}"
 
   # In how many hours there has to be a run: the interval of a rate and an hour, or a day and an hour.
-  monitor_rate  = try(regex("^rate\\(([0-9]+) (hour|day)s?\\)$", local.monitor_schedule), ["1", "day"])
-  monitor_hours = tonumber(local.monitor_rate[0]) * (local.monitor_rate[1] == "day" ? 24 : 1) + 1
+  monitor_rate     = try(regex("^rate\\(([0-9]+) (hour|day)s?\\)$", local.monitor_schedule), ["1", "day"])
+  monitor_interval = tonumber(local.monitor_rate[0]) * (local.monitor_rate[1] == "day" ? 24 : 1)
+  monitor_hours    = local.monitor_interval + 1
 }
 
 resource "aws_scheduler_schedule_group" "monitor" {
@@ -69,6 +70,7 @@ resource "aws_scheduler_schedule" "monitor" {
     input = jsonencode(merge(
       { Operation = "monitor", Part = [count.index + 1, local.monitor_parts] },
       var.monitor.retire ? { Retire = true } : {},
+      length(local.renewed_leases) > 0 ? { EveryHours = local.monitor_interval } : {},
     ))
 
     retry_policy {

@@ -122,6 +122,17 @@ resource "aws_secretsmanager_secret_rotation" "this" {
       )
       error_message = "secrets[\"${each.key}\"]: the window must end before midnight UTC and before the next rotation."
     }
+    precondition {
+      condition     = try(local.leases[each.key] >= local.shortest_leases[each.key], true)
+      error_message = <<-EOT
+        secrets["${each.key}"]: lease is shorter than ${try(ceil(local.shortest_leases[each.key]), 0)}h, which its
+        schedule needs: the interval, the window, and a quarter of the interval for a rotation that is late.
+      EOT
+    }
+    precondition {
+      condition     = try(local.overlaps[each.key] < local.intervals[each.key] / 3, true)
+      error_message = "secrets[\"${each.key}\"]: overlap must be less than a third of the schedule's interval."
+    }
   }
 
   # Secrets Manager tests a new rotation at once, so the function must reach it and the database by then.

@@ -13,23 +13,27 @@ variable "secrets" {
     window              = optional(string)                  # how late a scheduled rotation may start, such as `3h`
     rotate_immediately  = optional(bool, false)             # whether to rotate when the rotation is set up or changed
 
-    policy = optional(object({                    # fields of `ROTATION_POLICY`
-      role               = optional(string)       # the role that the secret may name, itself or its second user
-      owner_role         = optional(string)       # the role that both users act as
-      databases          = optional(list(string)) # where else the two users must have the same rights; default: all
-      connection_strings = optional(list(string)) # keys of the secret whose value is a `postgres://` URL
-      create_users       = optional(bool)         # `false`: never create a role or grant a membership
-      grants             = optional(list(string)) # what the application may do, written as in `GRANT`
-      probes             = optional(list(string)) # statements that the application runs
-      retire_after       = optional(string)       # how long the previous user keeps its password, such as `24h`
-      max_refused_logins = optional(number)       # how many refused logins one invocation may cause
-      former_hosts       = optional(list(string)) # hosts of older versions to try at the present one
-      rotation_host      = optional(string)       # the host to connect to, in place of the secret's
-      rotation_port      = optional(number)       # the port of `rotation_host`
-      tls_server_name    = optional(string)       # the name in the server's certificate, in place of the host
-      allow_plaintext    = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
-      password_storage   = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
-      admin_reset        = optional(bool)         # whether the admin sets a new password when no stored one works
+    policy = optional(object({                     # fields of `ROTATION_POLICY`
+      role                = optional(string)       # the role that the secret may name, itself or its second user
+      owner_role          = optional(string)       # the role that both users act as
+      databases           = optional(list(string)) # where else the two users must have the same rights; default: all
+      connection_strings  = optional(list(string)) # keys of the secret whose value is a `postgres://` URL
+      create_users        = optional(bool)         # `false`: never create a role or grant a membership
+      grants              = optional(list(string)) # what the application may do, written as in `GRANT`
+      probes              = optional(list(string)) # statements that the application runs
+      retire_after        = optional(string)       # how long the previous user keeps its password, such as `24h`
+      overlap             = optional(string)       # how soon after a turn the next one may begin; default: `5m`
+      lease               = optional(string)       # how long a password is valid after its turn, such as `36h`
+      on_overdue          = optional(string)       # a lease whose turn is late: `renew`, the default, or `expire`
+      terminate_on_retire = optional(bool)         # whether the monitor ends the sessions of an ended password
+      max_refused_logins  = optional(number)       # how many refused logins one invocation may cause
+      former_hosts        = optional(list(string)) # hosts of older versions to try at the present one
+      rotation_host       = optional(string)       # the host to connect to, in place of the secret's
+      rotation_port       = optional(number)       # the port of `rotation_host`
+      tls_server_name     = optional(string)       # the name in the server's certificate, in place of the host
+      allow_plaintext     = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
+      password_storage    = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
+      admin_reset         = optional(bool)         # whether the admin sets a new password when no stored one works
     }), {})
   }))
 
@@ -124,23 +128,27 @@ variable "policies" {
     admin_secret_arn  = optional(string) # as in `secrets`
     admin_kms_key_arn = optional(string) # as in `secrets`
 
-    policy = optional(object({                    # as in `secrets`
-      role               = optional(string)       # the role that the secret may name, itself or its second user
-      owner_role         = optional(string)       # the role that both users act as
-      databases          = optional(list(string)) # where else the two users must have the same rights; default: all
-      connection_strings = optional(list(string)) # keys of the secret whose value is a `postgres://` URL
-      create_users       = optional(bool)         # `false`: never create a role or grant a membership
-      grants             = optional(list(string)) # what the application may do, written as in `GRANT`
-      probes             = optional(list(string)) # statements that the application runs
-      retire_after       = optional(string)       # how long the previous user keeps its password, such as `24h`
-      max_refused_logins = optional(number)       # how many refused logins one invocation may cause
-      former_hosts       = optional(list(string)) # hosts of older versions to try at the present one
-      rotation_host      = optional(string)       # the host to connect to, in place of the secret's
-      rotation_port      = optional(number)       # the port of `rotation_host`
-      tls_server_name    = optional(string)       # the name in the server's certificate, in place of the host
-      allow_plaintext    = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
-      password_storage   = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
-      admin_reset        = optional(bool)         # whether the admin sets a new password when no stored one works
+    policy = optional(object({                     # as in `secrets`
+      role                = optional(string)       # the role that the secret may name, itself or its second user
+      owner_role          = optional(string)       # the role that both users act as
+      databases           = optional(list(string)) # where else the two users must have the same rights; default: all
+      connection_strings  = optional(list(string)) # keys of the secret whose value is a `postgres://` URL
+      create_users        = optional(bool)         # `false`: never create a role or grant a membership
+      grants              = optional(list(string)) # what the application may do, written as in `GRANT`
+      probes              = optional(list(string)) # statements that the application runs
+      retire_after        = optional(string)       # how long the previous user keeps its password, such as `24h`
+      overlap             = optional(string)       # how soon after a turn the next one may begin; default: `5m`
+      lease               = optional(string)       # how long a password is valid after its turn, such as `36h`
+      on_overdue          = optional(string)       # a lease whose turn is late: `renew`, the default, or `expire`
+      terminate_on_retire = optional(bool)         # whether the monitor ends the sessions of an ended password
+      max_refused_logins  = optional(number)       # how many refused logins one invocation may cause
+      former_hosts        = optional(list(string)) # hosts of older versions to try at the present one
+      rotation_host       = optional(string)       # the host to connect to, in place of the secret's
+      rotation_port       = optional(number)       # the port of `rotation_host`
+      tls_server_name     = optional(string)       # the name in the server's certificate, in place of the host
+      allow_plaintext     = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
+      password_storage    = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
+      admin_reset         = optional(bool)         # whether the admin sets a new password when no stored one works
     }), {})
   }))
 
@@ -204,6 +212,34 @@ variable "policies" {
       can(regex("^[0-9]{1,9}[smhd]$", coalesce(e.policy.retire_after, "24h")))
     ])
     error_message = "retire_after is a number of seconds, minutes, hours or days, such as 90m, 24h or 7d."
+  }
+  validation {
+    condition = alltrue([
+      for p in concat(values(var.secrets)[*].policy, values(var.policies)[*].policy) :
+      can(regex("^[0-9]{1,9}[smhd]$", coalesce(p.overlap, "5m")))
+    ])
+    error_message = "overlap is a number of seconds, minutes, hours or days, such as 5m."
+  }
+  validation {
+    condition = alltrue([
+      for p in concat(values(var.secrets)[*].policy, values(var.policies)[*].policy) :
+      can(regex("^(([6-9]|[1-9][0-9]{1,4})h|[1-9][0-9]{0,3}d)$", coalesce(p.lease, "6h")))
+    ])
+    error_message = "lease is a number of hours or days, from 6h on, such as 36h."
+  }
+  validation {
+    condition = alltrue([
+      for p in concat(values(var.secrets)[*].policy, values(var.policies)[*].policy) :
+      p.on_overdue == null ? true : contains(["renew", "expire"], p.on_overdue) && p.lease != null
+    ])
+    error_message = "on_overdue is \"renew\" or \"expire\", and needs lease."
+  }
+  validation {
+    condition = alltrue([
+      for e in concat(values(var.secrets), values(var.policies)) :
+      e.policy.lease == null ? true : e.admin_secret_arn != null && e.strategy != "single-user"
+    ])
+    error_message = "lease needs alternating users with an admin secret: a role cannot limit its own password."
   }
   validation {
     condition = alltrue(flatten([

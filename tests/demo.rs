@@ -11,6 +11,8 @@
 
 #[path = "demo/fleet.rs"]
 mod fleet;
+#[path = "demo/lease.rs"]
+mod lease;
 mod world;
 
 use std::process::{Command, ExitCode};
@@ -45,9 +47,16 @@ async fn main() -> ExitCode {
     let print = Print::new();
     let proven = match strategy.as_str() {
         "single-user" => single_user(&print).await && print.shown("make demo"),
-        "alternating-users" => {
-            alternating_users(&print).await && print.shown("make demo STRATEGY=alternating-users")
-        }
+        "alternating-users" => match world::environment_variable("LEASE") {
+            Some(lease) => {
+                let command = format!("make demo LEASE={lease} STRATEGY=alternating-users");
+                lease::leased(&print, &lease).await && print.shown(&command)
+            }
+            None => {
+                let command = "make demo STRATEGY=alternating-users";
+                alternating_users(&print).await && print.shown(command)
+            }
+        },
         other => {
             println!("STRATEGY={other:?} is neither single-user nor alternating-users.");
             return ExitCode::FAILURE;
@@ -60,12 +69,17 @@ async fn main() -> ExitCode {
 /// its own server.
 fn each_of_them() -> ExitCode {
     let this = std::env::current_exe().expect("the demo knows where it is");
-    let demos = [("STRATEGY", "single-user"), ("STRATEGY", "alternating-users"), ("FLEET", "1")];
-    let shown = demos.map(|(name, value)| {
-        let demo = Command::new(&this).env(name, value).status();
+    let demos: [&[(&str, &str)]; 4] = [
+        &[("STRATEGY", "single-user")],
+        &[("STRATEGY", "alternating-users")],
+        &[("STRATEGY", "alternating-users"), ("LEASE", "6h")],
+        &[("FLEET", "1")],
+    ];
+    let shown = demos.map(|variables| {
+        let demo = Command::new(&this).envs(variables.iter().copied()).status();
         demo.is_ok_and(|status| status.success())
     });
-    if shown == [true, true, true] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if shown == [true; 4] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// One rotation, while a session stays open.

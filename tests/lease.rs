@@ -35,28 +35,13 @@ impl Leased {
     async fn with(more: Value) -> Self {
         let pair = Pair::new().await;
         pair.application.schedule(every("rate(4 hours)")).await;
-        let function = function(&pair, more);
+        let function = function(&pair, &more);
         Self { pair, function }
     }
 
     /// Time passes, for the database and for Secrets Manager.
     async fn pass(&self, time: Duration) {
-        for user in [&self.pair.base, &self.pair.clone] {
-            let row = admin()
-                .await
-                .query_opt("SELECT rolvaliduntil::text FROM pg_roles WHERE rolname = $1", &[user])
-                .await
-                .unwrap();
-            if let Some(until) = row.and_then(|row| row.get::<_, Option<String>>(0)) {
-                let sql = "SELECT format('ALTER ROLE %I VALID UNTIL %L', $1::text, $2::text::\
-                           timestamptz - make_interval(secs => $3))";
-                let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-                    [user, &until, &time.as_secs_f64()];
-                let sql: String = admin().await.query_one(sql, &values).await.unwrap().get(0);
-                admin().await.batch_execute(&sql).await.unwrap();
-            }
-        }
-        self.pair.application.grow_older(time).await;
+        self.pair.pass(time).await;
     }
 
     /// The hours that are left of each user's password, rounded; users without an end are left out.
@@ -95,7 +80,7 @@ impl Leased {
     }
 }
 
-fn function(pair: &Pair, more: Value) -> Function {
+fn function(pair: &Pair, more: &Value) -> Function {
     let mut fields = json!({"lease": "6h"});
     for (key, value) in more.as_object().unwrap() {
         fields[key] = value.clone();
@@ -172,7 +157,7 @@ async fn a_missed_turn_is_no_outage_and_three_are_the_limit() {
         assert!(refused.message.contains(expected), "{}", refused.message);
     }
     // The policy binds the secret to its role: no login has to prove that they belong together.
-    let bound = function(&leased.pair, json!({"role": leased.pair.base}));
+    let bound = function(&leased.pair, &json!({"role": leased.pair.base}));
     leased.pair.turn(&bound).await;
     assert_eq!(leased.current_hours().await, Some(6));
     assert!(leased.logs_in("AWSCURRENT").await);
@@ -228,7 +213,7 @@ async fn a_password_that_is_wrong_too_is_not_revived() {
         leased.pair.application.step(&leased.function, "setSecret", &token).await.unwrap_err();
     assert_eq!(refused.kind, "LoginRejected", "{}", refused.message);
     assert_eq!(leased.current_hours().await, Some(-1));
-    let bound = function(&leased.pair, json!({"role": leased.pair.base}));
+    let bound = function(&leased.pair, &json!({"role": leased.pair.base}));
     leased.pair.application.steps(&bound, &STEPS, &token).await;
     assert!(leased.logs_in("AWSCURRENT").await);
 }
@@ -238,7 +223,7 @@ async fn a_rotation_that_fails_leaves_time_and_going_back_does_too() {
     let leased = Leased::new().await;
     leased.turn().await;
     leased.pass(HOUR * 5).await;
-    let strict = function(&leased.pair, json!({"grants": ["SELECT ON TABLE no.such"]}));
+    let strict = function(&leased.pair, &json!({"grants": ["SELECT ON TABLE no.such"]}));
     let event = json!({"Operation": "rotate", "SecretId": leased.pair.application.secret});
     let refused = strict.invoke(event).await.unwrap_err();
     assert_eq!(refused.kind, "DeclaredRightsMissing", "{}", refused.message);
@@ -269,23 +254,23 @@ async fn what_does_not_fit_is_refused_before_anything_changes() {
         assert!(test["steps"][0]["error"].as_str().unwrap().contains(expected[0]), "{test}");
     };
     let pair = Pair::new().await;
-    refuse(&pair, &function(&pair, json!({})), &["lease needs a schedule"]).await;
+    refuse(&pair, &function(&pair, &json!({})), &["lease needs a schedule"]).await;
     for (expression, expected) in [
         ("rate(5 hours)", "needs 8h or more: 5h from turn to turn, 1h of window"),
         ("rate(1 day)", "needs 54h or more: 24h from turn to turn, 24h of window"),
         ("cron(0 8 ? * MON-FRI *)", "needs 114h or more: 72h from turn to turn"),
     ] {
         pair.application.schedule(every(expression)).await;
-        refuse(&pair, &function(&pair, json!({})), &["InvalidConfiguration", expected]).await;
+        refuse(&pair, &function(&pair, &json!({})), &["InvalidConfiguration", expected]).await;
     }
     let event = json!({"Operation": "preflight", "SecretId": pair.application.secret});
-    let preflight = function(&pair, json!({})).invoke(event).await.unwrap();
+    let preflight = function(&pair, &json!({})).invoke(event).await.unwrap();
     assert!(preflight["Message"].as_str().unwrap().contains("needs 114h or more"), "{preflight}");
 
     pair.application.schedule(every("rate(4 hours)")).await;
-    let long = function(&pair, json!({"overlap": "80m"}));
+    let long = function(&pair, &json!({"overlap": "80m"}));
     refuse(&pair, &long, &["overlap is 2h, and its schedule has a turn every 4h"]).await;
-    let single = function(&pair, json!({"strategy": "single-user"}));
+    let single = function(&pair, &json!({"strategy": "single-user"}));
     refuse(&pair, &single, &["lease needs two users"]).await;
 }
 
@@ -306,4 +291,71 @@ async fn a_date_without_a_lease_is_named_and_nothing_else() {
     let status = function.invoke(event).await.unwrap();
     assert!(status["Versions"][0]["Reason"].as_str().unwrap().contains(&ended), "{status}");
     assert_eq!(status["Remedy"], "TryOlderPasswords", "{status}");
+}
+
+async fn monitor(leased: &Leased, more: Value) -> Value {
+    let mut event = json!({"Operation": "monitor", "SecretIds": [leased.pair.application.secret],
+        "All": true});
+    for (key, value) in more.as_object().unwrap() {
+        event[key] = value.clone();
+    }
+    leased.function.invoke(event).await.unwrap()["Secrets"][0].take()
+}
+
+#[tokio::test]
+async fn monitor_renews_what_no_turn_renews_and_says_so() {
+    let leased = Leased::new().await;
+    let rotation = leased.pair.application.rotate(&leased.function).await;
+    assert_eq!(rotation["state"], "succeeded", "{rotation}");
+    leased.pass(HOUR * 4).await;
+    let seen = monitor(&leased, json!({})).await;
+    assert_eq!((&seen["State"], leased.current_hours().await), (&json!("ok"), Some(2)), "{seen}");
+    // Two runs of a schedule have to fit into what is left.
+    let seen = monitor(&leased, json!({"EveryHours": 2})).await;
+    assert_eq!(seen["State"], "expiring", "{seen}");
+    let reason = seen["Reason"].as_str().unwrap();
+    assert!(reason.contains("No rotation came in time") && reason.contains("renewed until"));
+    assert!(seen["Command"].as_str().unwrap().contains("--via secrets-manager"), "{seen}");
+    assert!(seen["ExpiresInSeconds"].as_i64().unwrap() > 21_000, "{seen}");
+    assert_eq!(leased.current_hours().await, Some(6));
+
+    // It failed for long, or was switched on late: the end has passed.
+    leased.pass(HOUR * 7).await;
+    assert!(!leased.logs_in("AWSCURRENT").await);
+    let lets_it = function(&leased.pair, &json!({"on_overdue": "expire"}));
+    let event = json!({"Operation": "monitor", "SecretIds": [leased.pair.application.secret]});
+    let seen = lets_it.invoke(event).await.unwrap()["Secrets"][0].take();
+    assert_eq!(seen["State"], "expired", "{seen}");
+    assert!(seen["Reason"].as_str().unwrap().contains("as on_overdue in"), "{seen}");
+    assert!(seen["Command"].as_str().unwrap().contains("recover"), "{seen}");
+    assert!(!leased.logs_in("AWSCURRENT").await);
+    let seen = monitor(&leased, json!({})).await;
+    // Seven hours after the window, the rotation is overdue as well, which is worse.
+    assert!(["expiring", "overdue"].contains(&seen["State"].as_str().unwrap()), "{seen}");
+    assert!(leased.logs_in("AWSCURRENT").await);
+
+    // Four leases after the turn is the end.
+    leased.pass(HOUR * 13).await;
+    let seen = monitor(&leased, json!({})).await;
+    assert_eq!(seen["State"], "expired", "{seen}");
+    assert!(seen["Reason"].as_str().unwrap().contains("not renewed any more"), "{seen}");
+}
+
+#[tokio::test]
+async fn monitor_ends_the_sessions_of_an_ended_credential_where_the_policy_says_so() {
+    let leased = Leased::with(json!({"terminate_on_retire": true})).await;
+    leased.pair.superuser("GRANT pg_signal_backend TO :admin").await;
+    leased.turn().await;
+    leased.turn().await;
+    let (old, new) =
+        (leased.pair.session("AWSPREVIOUS").await, leased.pair.session("AWSCURRENT").await);
+    leased.pass(HOUR * 5).await;
+    monitor(&leased, json!({})).await;
+    old.batch_execute("SELECT").await.expect("its password has not ended");
+    leased.pair.superuser("ALTER ROLE :clone VALID UNTIL '2020-02-02 02:02:02Z'").await;
+    let seen = monitor(&leased, json!({})).await;
+    let warnings = seen["Warnings"].to_string();
+    assert!(warnings.contains("1 sessions of role") && warnings.contains("2020-02-02"), "{seen}");
+    old.batch_execute("SELECT").await.expect_err("its session was ended");
+    new.batch_execute("SELECT").await.expect("the current user's session goes on");
 }

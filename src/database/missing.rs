@@ -42,14 +42,6 @@ pub(crate) struct Missing {
     pub(crate) database: Option<String>,
 }
 
-impl Missing {
-    /// Whether the password of one user ends before that of the other.
-    pub(super) fn is_date(&self) -> bool {
-        let name = self.name.as_deref().unwrap_or_default();
-        self.what == What::Attribute && name.starts_with("VALID UNTIL")
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum What {
@@ -77,6 +69,12 @@ pub(super) enum What {
 }
 
 impl Missing {
+    /// Whether the password ends earlier.
+    pub(super) fn is_date(&self) -> bool {
+        self.what == What::Attribute
+            && self.name.as_deref().is_some_and(|name| name.starts_with("VALID UNTIL"))
+    }
+
     /// The role whose rights are missing, in the whole cluster.
     pub(crate) fn inherited_role(&self) -> Option<&str> {
         self.name.as_deref().filter(|_| self.what == What::InheritedRole)

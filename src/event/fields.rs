@@ -10,9 +10,10 @@ pub(super) const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\
     \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \"status\" | \"preflight\" \
     | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. status and preflight also take \
     \"Fix\": \"sql\"; status takes \"Deep\": true; recover takes \"DryRun\": true and \"Prefer\": \
-    \"back\" | \"previous\"; retire takes \"Terminate\": true; rotate takes \"Force\": true. {\"Operation\": \"monitor\"} takes \
-    \"SecretIds\": [...] or \"NamePrefix\": \"...\", \"NextToken\": \"...\" or \"Part\": [i, n], \
-    \"Retire\": true and \"All\": true.";
+    \"back\" | \"previous\"; retire takes \"Terminate\": true; rotate takes \"Force\": true. \
+    {\"Operation\": \"monitor\"} takes \"SecretIds\": [...] or \"NamePrefix\": \"...\", \
+    \"NextToken\": \"...\" or \"Part\": [i, n], \"EveryHours\": n, \"Retire\": true and \"All\": \
+    true.";
 
 /// A string that must be there.
 pub(super) fn field<'a>(event: &'a Value, key: &str) -> Result<&'a str, Error> {

@@ -1,20 +1,26 @@
 //! The event of `monitor`: which secrets it asks about, and which part of them.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::fields::{EXPECTED, flag};
 use crate::error::{Error, clean};
 
-const KEYS: [&str; 7] =
-    ["Operation", "SecretIds", "NamePrefix", "NextToken", "Part", "Retire", "All"];
+const KEYS: [&str; 8] =
+    ["Operation", "SecretIds", "NamePrefix", "NextToken", "Part", "EveryHours", "Retire", "All"];
 /// Enough for every secret of an account with a second for each.
 const MOST_PARTS: u64 = 10_000;
+/// A schedule of `monitor` runs at least once in six days.
+const MOST_HOURS: u64 = 1000;
 
 /// What `monitor` looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MonitorRequest {
     pub(crate) choice: Choice,
     pub(crate) portion: Portion,
+    /// The time between two runs of a schedule, where it says so. Leases outlast two of them.
+    pub(crate) every: Option<Duration>,
     /// Whether to end previous credentials where the policy names `retire_after`.
     pub(crate) retire: bool,
     /// Whether to report the secrets that are in order, too.
@@ -59,6 +65,7 @@ impl MonitorRequest {
         Ok(Self {
             choice: choice(event)?,
             portion: portion(event)?,
+            every: every(event)?,
             retire: flag(event, "Retire")?,
             all: flag(event, "All")?,
         })
@@ -104,6 +111,14 @@ fn portion(event: &Value) -> Result<Portion, Error> {
     }
 }
 
+fn every(event: &Value) -> Result<Option<Duration>, Error> {
+    match (&event["EveryHours"], event["EveryHours"].as_u64()) {
+        (Value::Null, _) => Ok(None),
+        (_, Some(hours @ 1..=MOST_HOURS)) => Ok(Some(Duration::from_hours(hours))),
+        _ => Err(refused("\"EveryHours\" is not a number of hours, 1 to 1000.")),
+    }
+}
+
 /// Whether the text has only the characters that Secrets Manager allows in an ARN or a name. They
 /// mean nothing to a shell, so the text may stand in a command.
 fn names_a_secret(text: &str) -> bool {
@@ -134,6 +149,7 @@ mod tests {
         let plain = MonitorRequest {
             choice: Choice::Fleet,
             portion: Portion::Start,
+            every: None,
             retire: false,
             all: false,
         };
@@ -150,14 +166,16 @@ mod tests {
                 MonitorRequest {
                     choice: Choice::Prefix("shop/".to_owned()),
                     portion: Portion::After("shop/app".to_owned()),
+                    every: None,
                     retire: true,
                     all: false,
                 },
             ),
             (
-                json!({"Part": [2, 3], "All": true}),
+                json!({"Part": [2, 3], "EveryHours": 6, "All": true}),
                 MonitorRequest {
                     portion: Portion::Part { number: 2, of: 3 },
+                    every: Some(Duration::from_hours(6)),
                     all: true,
                     ..plain.clone()
                 },
@@ -187,6 +205,8 @@ mod tests {
             (json!({"Part": [1.5, 2]}), "1 <= i <= n"),
             (json!({"Part": [1, 2, 3]}), "two numbers"),
             (json!({"Part": 1}), "two numbers"),
+            (json!({"EveryHours": 0}), "\"EveryHours\" is not"),
+            (json!({"EveryHours": "1"}), "\"EveryHours\" is not"),
             (json!({"Retire": "yes"}), "\"Retire\" is neither"),
             (json!({"All": 1}), "\"All\" is neither"),
         ] {

@@ -220,12 +220,14 @@ mod tests {
             let renewable = Findings { renewable: true, ..findings };
             for prefer in [Prefer::Forward, Prefer::Back] {
                 let (before, after) = (decide(findings, prefer), decide(renewable, prefer));
-                let expected = match (findings.current, findings.pending, before) {
-                    (Verdict::Accepted, Pending::None, _) => Remedy::RenewLease,
+                let expected = match (findings.current, findings.pending) {
                     // AWSCURRENT is refused: before older passwords, and before the admin.
-                    (Verdict::Rejected, _, Remedy::RollForward) => before,
-                    (Verdict::Rejected, Pending::Value(Verdict::Unknown), _) => before,
-                    (Verdict::Rejected, ..) => Remedy::RenewLease,
+                    (Verdict::Accepted, Pending::None) | (Verdict::Rejected, _)
+                        if before != Remedy::RollForward
+                            && findings.pending != Pending::Value(Verdict::Unknown) =>
+                    {
+                        Remedy::RenewLease
+                    }
                     _ => before,
                 };
                 assert_eq!(after, expected, "{findings:?} {prefer:?}");

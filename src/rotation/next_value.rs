@@ -15,6 +15,27 @@ use crate::secret::store;
 const OF_AWS: [&str; 3] = ["dbInstanceIdentifier", "dbClusterIdentifier", "resourceId"];
 
 impl Rotation {
+    /// A random password of the configured form.
+    ///
+    /// # Errors
+    /// [`Error::SecretsManager`] if the system has no randomness.
+    pub(crate) fn new_password(&self, context: &Context<'_>) -> Result<Password, Error> {
+        context
+            .config
+            .password
+            .generate()
+            .map_err(|error| self.not_stored(format!("the system has no randomness: {error}")))
+    }
+
+    /// The error of a pending value that could not be generated or stored.
+    pub(crate) fn not_stored(&self, reason: String) -> Error {
+        Error::SecretsManager {
+            operation: "PutSecretValue",
+            secret: self.secret.clone(),
+            fault: StoreFault::Refused(reason),
+        }
+    }
+
     /// The value with a new password, for `createSecret`.
     ///
     /// # Errors

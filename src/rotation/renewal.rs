@@ -1,4 +1,5 @@
-//! Renews the lease of the current user through the admin's session, under the role's lock.
+//! Renews the lease of the current user, and ends what an ended credential has left open: through
+//! the admin's session, under the role's lock.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,10 +7,10 @@ use postgres_protocol::escape::escape_identifier;
 
 use super::lock::Changer;
 use super::passwords::Origin;
-use super::{Rotation, admin, lease};
+use super::{Rotation, admin, labels, lease};
 use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
-use crate::database::{End, Login, Purpose, Session};
+use crate::database::{End, Login, Purpose, Session, sessions};
 use crate::error::Error;
 
 /// The facts for a decision about the current user; `None` if the policy has no lease.
@@ -148,4 +149,31 @@ async fn set(
             Ok((until, End::Commit))
         })
         .await
+}
+
+/// Ends the open sessions of the other user if its password has ended; their number. `session`
+/// belongs to the current user. The admin needs the right to end them: membership in
+/// `pg_signal_backend`.
+///
+/// # Errors
+/// [`Error::Rotation`] if a rotation has begun, which may give that user a new password, and those
+/// of the admin.
+pub(crate) async fn end_sessions(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    session: &Session,
+) -> Result<u64, Error> {
+    let user = rotation.next_username.as_str();
+    let lock = session.lock(rotation.lock_name()).await?;
+    let end = async |changer: Changer<'_>| {
+        let description = context.store.describe(&rotation.secret).await?;
+        labels::at_rest(&description).map_err(|fault| fault.of(&rotation.secret))?;
+        rotation.still_current(&description)?;
+        let admin = changer.session();
+        let ended = expiry::read(admin, &[user]).await?.first().is_some_and(Expiry::has_passed);
+        if ended { sessions::terminate(admin, user, None).await } else { Ok(0) }
+    };
+    let ended = admin::as_admin(context, rotation, &lock, end).await?;
+    let _ = lock.release().await;
+    Ok(ended)
 }

@@ -14,10 +14,11 @@ use crate::world::{project, world};
 
 /// What prints the blocks of output that the documents show: the demo, the drill, and
 /// this file.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "make demo",
     "make demo STRATEGY=alternating-users",
     "make demo FLEET=1",
+    "make demo LEASE=6h STRATEGY=alternating-users",
     "make drill",
     "tools/rotation status and recover",
     "tools/rotation preflight",

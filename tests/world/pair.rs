@@ -1,6 +1,8 @@
 //! An application with two users that alternate, and an admin like the master user of Amazon RDS:
 //! it has CREATEROLE and is no superuser.
 
+use std::time::Duration;
+
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::password::scram_sha_256;
 use serde_json::{Value, json};
@@ -160,6 +162,26 @@ impl Pair {
             .batch_execute(&self.filled(sql))
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+
+    /// Time passes: moves the dates of both users and of the secret back.
+    pub async fn pass(&self, time: Duration) {
+        for user in [&self.base, &self.clone] {
+            let row = admin()
+                .await
+                .query_opt("SELECT rolvaliduntil::text FROM pg_roles WHERE rolname = $1", &[user])
+                .await
+                .expect("the superuser may");
+            if let Some(until) = row.and_then(|row| row.get::<_, Option<String>>(0)) {
+                let sql = "SELECT format('ALTER ROLE %I VALID UNTIL %L', $1::text, $2::text::\
+                           timestamptz - make_interval(secs => $3))";
+                let seconds = time.as_secs_f64();
+                let row = admin().await.query_one(sql, &[user, &until, &seconds]).await;
+                let sql: String = row.expect("the superuser may").get(0);
+                admin().await.batch_execute(&sql).await.expect("the date is moved");
+            }
+        }
+        self.application.grow_older(time).await;
     }
 
     /// Creates a schema with `count` tables of the superuser; the user has two privileges on each.

@@ -40,7 +40,9 @@ pub(super) fn reason(finding: &Finding, facts: &Facts, role: Option<&str>, seen:
                  and none has ended since."
             )
         }
-        Cause::LoginFailed | Cause::NotLookedAt => seen.to_owned(),
+        Cause::LoginFailed | Cause::NotLookedAt | Cause::LeaseDue | Cause::LeaseEnded => {
+            seen.to_owned()
+        }
         Cause::Expires => {
             let at = facts.expires.map(|at| Timestamp(at).to_string()).unwrap_or_default();
             format!("The password of role {role:?} ends at {at}, its VALID UNTIL. {statement}")
@@ -71,10 +73,14 @@ pub(super) fn command(
     };
     match finding.cause {
         Cause::InOrder | Cause::Managed | Cause::Expired | Cause::Expires => None,
-        Cause::Refused | Cause::UnderWay => asked("recover"),
+        Cause::Refused | Cause::UnderWay | Cause::LeaseEnded => asked("recover"),
         Cause::LoginFailed => asked("preflight"),
         Cause::NotLookedAt | Cause::CurrentMoved => asked("status"),
-        Cause::WindowPassed | Cause::StoredByHand | Cause::SwitchedOff | Cause::NeverRotated => {
+        Cause::WindowPassed
+        | Cause::StoredByHand
+        | Cause::SwitchedOff
+        | Cause::NeverRotated
+        | Cause::LeaseDue => {
             // Secrets Manager calls the secret's own function.
             Some(format!("tools/rotation rotate {secret} --via secrets-manager"))
         }

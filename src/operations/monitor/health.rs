@@ -33,6 +33,17 @@ pub(super) struct Facts {
     pub(super) login: LoginFact,
     /// The end of the role's password: its `VALID UNTIL`, if it has one and that is known.
     pub(super) expires: Option<SystemTime>,
+    /// How its lease stands, if the policy has one and that is known.
+    pub(super) lease: Option<LeaseFact>,
+}
+
+/// How a lease stands. `monitor` has renewed what it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LeaseFact {
+    /// Enough is left of it for the next turn.
+    Lasts,
+    /// Too little was left of it: the next turn is late.
+    Due,
 }
 
 /// What Secrets Manager says of the secret's rotation.
@@ -96,8 +107,12 @@ pub(super) enum Cause {
     /// A person stored the value, and no rotation came in the time of the schedule.
     StoredByHand,
     LoginFailed,
+    /// A lease has passed, and could not be renewed.
+    LeaseEnded,
     /// `VALID UNTIL` comes soon.
     Expires,
+    /// Too little was left of a lease.
+    LeaseDue,
     SwitchedOff,
     OtherFunction,
     NoFunction,
@@ -119,7 +134,8 @@ pub(super) fn decide(facts: &Facts) -> Finding {
         return found(Health::Mismatch, None, Cause::Refused);
     }
     if let Some(expired) = expired {
-        return found(Health::Expired, Some(expired), Cause::Expired);
+        let cause = if facts.lease.is_some() { Cause::LeaseEnded } else { Cause::Expired };
+        return found(Health::Expired, Some(expired), cause);
     }
     if let PendingLabel::UnderWay { last_changed } = facts.pending
         && last_changed.is_none_or(|changed| passed(&(changed + STUCK_AFTER)))
@@ -134,8 +150,12 @@ pub(super) fn decide(facts: &Facts) -> Finding {
     }
     // Without a lease, a rotation does not renew `VALID UNTIL`.
     let soon = facts.next_rotation.max(Some(facts.now + EXPIRING_WITHIN));
-    if facts.expires.is_some_and(|expires| Some(expires) < soon) {
-        return found(Health::Expiring, None, Cause::Expires);
+    match facts.lease {
+        Some(LeaseFact::Due) => return found(Health::Expiring, None, Cause::LeaseDue),
+        None if facts.expires.is_some_and(|expires| Some(expires) < soon) => {
+            return found(Health::Expiring, None, Cause::Expires);
+        }
+        None | Some(LeaseFact::Lasts) => {}
     }
     match facts.rotation {
         RotationSetting::Off => found(Health::Disabled, None, Cause::SwitchedOff),
@@ -196,6 +216,7 @@ mod tests {
             pending: PendingLabel::AtRest,
             login: LoginFact::Accepted,
             expires: None,
+            lease: None,
         }
     }
 
@@ -349,6 +370,24 @@ mod tests {
             (Facts { login: LoginFact::Failed, ..healthy() }, H::Unreachable, None, C::LoginFailed),
             (Facts { expires: soon, ..healthy() }, H::Expiring, None, C::Expires),
             (Facts { expires: late, ..healthy() }, H::Ok, None, C::InOrder),
+            (
+                Facts { expires: soon, lease: Some(LeaseFact::Lasts), ..healthy() },
+                H::Ok,
+                None,
+                C::InOrder,
+            ),
+            (
+                Facts { expires: late, lease: Some(LeaseFact::Due), ..healthy() },
+                H::Expiring,
+                None,
+                C::LeaseDue,
+            ),
+            (
+                Facts { expires: expired, lease: Some(LeaseFact::Due), ..healthy() },
+                H::Expired,
+                expired,
+                C::LeaseEnded,
+            ),
             (
                 Facts { expires: late, next_rotation: next_month, ..healthy() },
                 H::Expiring,

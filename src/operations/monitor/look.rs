@@ -1,4 +1,5 @@
-//! Looks at one secret: its description, and one login with AWSCURRENT. Changes nothing.
+//! Looks at one secret: its description, and one login with AWSCURRENT. Changes nothing but the end
+//! of a lease.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,16 +27,17 @@ pub(super) struct Looked {
 /// Looks at a secret. A failure is its state: no secret keeps the others from being looked at.
 ///
 /// `listed` is what the list says of a secret that names another function. It has to do where the
-/// function's role may not describe the secret.
+/// function's role may not describe the secret. `every` is the time between two runs of `monitor`.
 pub(super) async fn look(
     context: &Context<'_>,
     admins: &Admins,
     id: &str,
     listed: Option<&Description>,
+    every: Option<Duration>,
 ) -> Looked {
     let (described, sight) = match (context.store.describe(id).await, listed) {
         (Ok(described), _) if described.owning_service.is_some() => (described, Sight::untried("")),
-        (Ok(described), _) => see(context, admins, described).await,
+        (Ok(described), _) => see(context, admins, described, every).await,
         (Err(error), Some(listed)) if is_denied(&error) => {
             (listed.clone(), Sight::untried(&error.full_text()))
         }
@@ -95,6 +97,7 @@ fn facts(described: &Description, sight: &Sight, rotation: RotationSetting) -> F
         },
         login: sight.login,
         expires: sight.expires,
+        lease: sight.lease,
     }
 }
 

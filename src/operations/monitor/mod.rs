@@ -6,6 +6,7 @@
 mod admins;
 mod advice;
 mod health;
+mod leases;
 mod listing;
 mod look;
 mod retiring;
@@ -102,7 +103,7 @@ async fn look_at(
             }
             // Boxed: a look is a large future.
             running.push(Box::pin(async move {
-                let mut looked = look(context, admins, id, listed.as_deref()).await;
+                let mut looked = look(context, admins, id, listed.as_deref(), request.every).await;
                 if request.retire && looked.may_retire {
                     retiring::retire(context, &mut looked.health).await;
                 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::admins::Admins;
-use super::health::LoginFact;
+use super::health::{LeaseFact, LoginFact};
+use super::leases::{self, LeaseSight};
 use crate::context::Context;
 use crate::database::authentication::Method;
 use crate::database::{Login, Purpose, expiry};
@@ -31,6 +32,7 @@ pub(super) struct Sight {
     /// The creation of AWSCURRENT's version.
     pub(super) current_created: Option<SystemTime>,
     pub(super) expires: Option<SystemTime>,
+    pub(super) lease: Option<LeaseFact>,
     pub(super) certificate_expires_in: Option<i64>,
     pub(super) warnings: Vec<String>,
     /// The server and the role, or the pair's base user.
@@ -49,11 +51,22 @@ impl Sight {
             host: None,
             current_created: None,
             expires: None,
+            lease: None,
             certificate_expires_in: None,
             warnings: Vec::new(),
             place: None,
             retires: false,
             metrics: false,
+        }
+    }
+
+    fn add(&mut self, lease: LeaseSight) {
+        self.lease = lease.fact;
+        self.said = lease.said.unwrap_or_else(|| std::mem::take(&mut self.said));
+        self.expires = lease.expires.or(self.expires);
+        self.warnings.extend(lease.warnings);
+        if lease.revived {
+            self.login = LoginFact::Accepted;
         }
     }
 
@@ -82,18 +95,19 @@ pub(super) async fn see(
     context: &Context<'_>,
     admins: &Admins,
     described: Description,
+    every: Option<Duration>,
 ) -> (Description, Sight) {
     let secret = described.arn.clone();
     let first = match read(context, &secret).await {
         Ok(rotation) => rotation,
         Err(error) => return (described, Sight::untried(&error.full_text())),
     };
-    let sight = log_in(context, &first).await;
+    let sight = log_in(context, &first, every).await;
     if sight.login != LoginFact::Refused {
         return (described, sight);
     }
     tokio::time::sleep(context.deadline.remaining(PAUSE)).await;
-    match again(context, admins, &secret, &first, sight).await {
+    match again(context, admins, &secret, &first, sight, every).await {
         Ok(seen) => seen,
         // The refusal is not confirmed.
         Err(error) => (described, Sight { said: error.full_text(), ..Sight::of(&first) }),
@@ -107,12 +121,13 @@ async fn again(
     secret: &str,
     first: &Rotation,
     refused: Sight,
+    every: Option<Duration>,
 ) -> Result<(Description, Sight), Error> {
     let described = context.store.describe(secret).await?;
     let same = described.holder(CURRENT) == Some(first.current.id.as_str());
     let newer = if same { None } else { Some(read(context, secret).await?) };
     let second = newer.as_ref().unwrap_or(first);
-    let sight = log_in(context, second).await;
+    let sight = log_in(context, second, every).await;
     if sight.login != LoginFact::Refused {
         return Ok((described, sight));
     }
@@ -124,7 +139,11 @@ async fn again(
         return Ok((described, Sight { login, certificate_expires_in, ..sight }));
     }
     let expires = admins.valid_until(context, first).await;
-    Ok((described, Sight { expires, certificate_expires_in, ..sight }))
+    let mut sight = Sight { expires, certificate_expires_in, ..sight };
+    if expires.is_some() && first.policy.lease.is_some() {
+        sight.add(leases::revive(context, first, every).await);
+    }
+    Ok((described, sight))
 }
 
 /// AWSCURRENT with its policy.
@@ -135,7 +154,7 @@ async fn read(context: &Context<'_>, secret: &str) -> Result<Rotation, Error> {
 }
 
 /// One login with AWSCURRENT, and a look at the role's `VALID UNTIL`.
-async fn log_in(context: &Context<'_>, rotation: &Rotation) -> Sight {
+async fn log_in(context: &Context<'_>, rotation: &Rotation, every: Option<Duration>) -> Sight {
     let mut sight = Sight::of(rotation);
     let current = &rotation.current;
     let (origin, purpose) = (Origin::Current, Purpose::Administer);
@@ -152,6 +171,7 @@ async fn log_in(context: &Context<'_>, rotation: &Rotation) -> Sight {
             // Nothing else of the look depends on it.
             let role = &current.credentials.username;
             sight.expires = expiry::of(&session, role).await.unwrap_or_default();
+            sight.add(leases::keep(context, rotation, &session, every).await);
             session.close().await;
         }
         Ok(Login::Rejected(_)) => sight.login = LoginFact::Refused,

@@ -134,6 +134,7 @@ fn result(rotation: &Rotation, plan: Plan, storage: Storage) -> StepResult {
     let acts = change.act_as.map_or(String::new(), |role| format!(" and acts as {role:?}"));
     let until = change.valid_until.as_ref();
     let until = until.map_or(String::new(), |until| format!(", valid until {until}"));
+    let acts = if until.is_empty() || acts.is_empty() { acts } else { format!(",{acts}") };
     let message =
         format!("Role {next_user:?} {has}{until}{acts}. Role {current:?} was not changed.");
     let mut result = StepResult::new(Outcome::PasswordSet, message);
