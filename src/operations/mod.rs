@@ -1,5 +1,6 @@
 //! A person's or a schedule's door: one file per operation.
 
+mod checks;
 mod diagnosis;
 mod go_back;
 mod inspected_sessions;

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::checks::Checks;
 use super::operation_result::OperationResult;
 use crate::context::{Context, TIME_TO_CHANGE};
 use crate::database::progress::Part;
-use crate::database::{Database, Login, Purpose, Session, SlowLogins};
-use crate::error::{DatabaseFault, Error, RotationFault, clean};
+use crate::database::{Database, Login, Purpose, Session};
+use crate::error::{DatabaseFault, RotationFault};
 use crate::policy::Strategy;
 use crate::report::{Details, PreflightCheck};
 use crate::rotation::lock::Changer;
@@ -237,69 +238,4 @@ async fn check_alternating_users(
     let warnings = checks.note(&can, started.elapsed(), equal)?;
     checks.remark(warnings.join(" "));
     Some(())
-}
-
-/// The checks so far.
-struct Checks {
-    /// In order.
-    list: Vec<PreflightCheck>,
-    /// What fixes those that did not pass, if that was asked for.
-    script: Option<Script>,
-}
-
-impl Checks {
-    /// Runs a check and measures its time; the value if it passed.
-    async fn run<T>(
-        &mut self,
-        check: &str,
-        attempt: impl Future<Output = Result<T, Error>>,
-    ) -> Option<T> {
-        let started = Instant::now();
-        let result = attempt.await;
-        self.note(check, started.elapsed(), result)
-    }
-
-    fn note<T>(&mut self, check: &str, duration: Duration, result: Result<T, Error>) -> Option<T> {
-        let (message, error_kind) = match &result {
-            Ok(_) => (None, None),
-            Err(error) => {
-                if let Some(script) = &mut self.script {
-                    match error {
-                        // The comparison has filled the script.
-                        Error::PrivilegesMissing { .. } => {}
-                        error if error.statements().is_empty() => {
-                            script.advice(None, &format!("{check}: {error}"));
-                        }
-                        error => script.statements(error.statements()),
-                    }
-                }
-                (Some(clean::whole(error.to_string())), Some(error.kind()))
-            }
-        };
-        let (check, passed) = (check.to_owned(), result.is_ok());
-        self.list.push(PreflightCheck { check, passed, duration, message, error_kind });
-        result.ok()
-    }
-
-    /// Adds a check only if the result is an error; the value otherwise.
-    fn need<T>(&mut self, check: &str, result: Result<T, Error>) -> Option<T> {
-        if result.is_err() { self.note(check, Duration::ZERO, result) } else { result.ok() }
-    }
-
-    /// Adds a remark to the last check, which passed, if its login took long.
-    fn remark_slow(&mut self, slow_logins: &SlowLogins) {
-        let slow = slow_logins.take();
-        if !slow.is_empty() {
-            self.remark(slow.join(" "));
-        }
-    }
-
-    /// Adds a remark to the last check that passed.
-    fn remark(&mut self, message: String) {
-        let passed = self.list.iter_mut().rev().find(|check| check.passed);
-        if let Some(check) = passed.filter(|_| !message.is_empty()) {
-            let texts = [check.message.take().unwrap_or_default(), clean::whole(message)];
-            check.message = Some(texts.join(" ").trim_start().to_owned());
-        }
-    }
 }
