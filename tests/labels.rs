@@ -24,7 +24,7 @@ async fn a_user_without_the_labels_of_the_other_does_not_take_its_turn() {
     let refused = pair.application.step(&function, STEPS[1], &token).await.unwrap_err();
     assert_eq!(refused.kind, "UsersNotReady", "{}", refused.message);
     let statement =
-        format!("run SECURITY LABEL FOR \"{provider}\" ON ROLE \"{}\" IS 'MASKED'.", pair.clone);
+        format!("run: SECURITY LABEL FOR \"{provider}\" ON ROLE \"{}\" IS 'MASKED'.", pair.clone);
     for text in [statement.as_str(), "22023", "session_preload_libraries"] {
         assert!(refused.message.contains(text), "{text}: {}", refused.message);
     }

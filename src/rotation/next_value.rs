@@ -87,27 +87,6 @@ impl Rotation {
         Some(held_in(key, &self.policy.connection_strings))
     }
 
-    /// A random password of the configured form.
-    ///
-    /// # Errors
-    /// [`Error::SecretsManager`] if the system has no randomness.
-    pub(crate) fn new_password(&self, context: &Context<'_>) -> Result<Password, Error> {
-        context
-            .config
-            .password
-            .generate()
-            .map_err(|error| self.not_stored(format!("the system has no randomness: {error}")))
-    }
-
-    /// The error of a pending value that could not be generated or stored.
-    pub(crate) fn not_stored(&self, reason: String) -> Error {
-        Error::SecretsManager {
-            operation: "PutSecretValue",
-            secret: self.secret.clone(),
-            fault: StoreFault::Refused(reason),
-        }
-    }
-
     /// Warnings about keys that are almost ours.
     pub(super) fn lookalikes(&self) -> impl Iterator<Item = String> {
         let keys = self.current.document.keys();
