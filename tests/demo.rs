@@ -47,16 +47,15 @@ async fn main() -> ExitCode {
     let print = Print::new();
     let proven = match strategy.as_str() {
         "single-user" => single_user(&print).await && print.shown("make demo"),
-        "alternating-users" => match world::environment_variable("LEASE") {
-            Some(lease) => {
+        "alternating-users" => {
+            if let Some(lease) = world::environment_variable("LEASE") {
                 let command = format!("make demo LEASE={lease} STRATEGY=alternating-users");
                 lease::leased(&print, &lease).await && print.shown(&command)
-            }
-            None => {
+            } else {
                 let command = "make demo STRATEGY=alternating-users";
                 alternating_users(&print).await && print.shown(command)
             }
-        },
+        }
         other => {
             println!("STRATEGY={other:?} is neither single-user nor alternating-users.");
             return ExitCode::FAILURE;

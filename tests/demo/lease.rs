@@ -48,7 +48,7 @@ pub(crate) async fn leased(print: &Print, lease: &str) -> bool {
     let current_works = logs_in(&pair.credentials("AWSCURRENT").await).await;
 
     print.title("3 hours pass", "the rotation does not come");
-    pair.pass(HOUR * 3 - A_MOMENT * 2).await;
+    pair.pass(Duration::from_mins(3 * 60 - 2)).await;
     let event = json!({"Operation": "monitor", "SecretIds": [application.secret]});
     let answer = function.invoke(event).await.unwrap_or_default();
     let secret = &answer["Secrets"][0];
