@@ -34,6 +34,7 @@ variable "secrets" {
       allow_plaintext     = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
       password_storage    = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
       admin_reset         = optional(bool)         # whether the admin sets a new password when no stored one works
+      metrics_per_secret  = optional(bool)         # whether the monitor writes metrics of this secret by its name
     }), {})
   }))
 
@@ -149,6 +150,7 @@ variable "policies" {
       allow_plaintext     = optional(bool)         # whether `"ssl": false` in the secret turns TLS off
       password_storage    = optional(string)       # `server`, `scram-sha-256`, `md5` or `cleartext`
       admin_reset         = optional(bool)         # whether the admin sets a new password when no stored one works
+      metrics_per_secret  = optional(bool)         # whether the monitor writes metrics of this secret by its name
     }), {})
   }))
 
@@ -237,9 +239,14 @@ variable "policies" {
   validation {
     condition = alltrue([
       for e in concat(values(var.secrets), values(var.policies)) :
-      e.policy.lease == null ? true : e.admin_secret_arn != null && e.strategy != "single-user"
+      e.policy.lease == null ? true : (
+        e.admin_secret_arn != null && e.strategy != "single-user" && e.policy.role != null
+      )
     ])
-    error_message = "lease needs alternating users with an admin secret: a role cannot limit its own password."
+    error_message = <<-EOT
+      lease needs alternating users with an admin secret, and the name of their role in policy.role: the admin sets the
+      end of its password, which the role itself may not.
+    EOT
   }
   validation {
     condition = alltrue(flatten([

@@ -81,7 +81,7 @@ impl Leased {
 }
 
 fn function(pair: &Pair, more: &Value) -> Function {
-    let mut fields = json!({"lease": "6h"});
+    let mut fields = json!({"lease": "6h", "role": pair.base});
     for (key, value) in more.as_object().unwrap() {
         fields[key] = value.clone();
     }
@@ -153,12 +153,11 @@ async fn a_missed_turn_is_no_outage_and_three_are_the_limit() {
     leased.pass(HOUR * 2).await;
     assert!(!leased.logs_in("AWSCURRENT").await);
     let refused = leased.operate("recover", json!({})).await.unwrap_err();
-    for expected in ["(VALID UNTIL)", "four leases after it began", "\"role\" in ROTATION_POLICY"] {
+    for expected in ["(VALID UNTIL)", "four leases after it began", "needs no login of this user"] {
         assert!(refused.message.contains(expected), "{}", refused.message);
     }
     // The policy binds the secret to its role: no login has to prove that they belong together.
-    let bound = function(&leased.pair, &json!({"role": leased.pair.base}));
-    leased.pair.turn(&bound).await;
+    leased.turn().await;
     assert_eq!(leased.current_hours().await, Some(6));
     assert!(leased.logs_in("AWSCURRENT").await);
 }
@@ -190,7 +189,7 @@ async fn a_lease_that_has_ended_is_named_and_renewed_without_a_new_password() {
     let rotation = leased.pair.application.rotate(&leased.function).await;
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
     assert_eq!(leased.current_hours().await, Some(6));
-    assert_eq!(leased.hours_left().await[&user], 0, "the user before works for the turn only");
+    assert_eq!(leased.hours_left().await[&user], -2, "the date of the user before stays");
     let warning = leased.function.await_log_event("the warning", |event| {
         event.to_string().contains("the lease of AWSCURRENT had ended at")
     });
@@ -208,13 +207,7 @@ async fn a_password_that_is_wrong_too_is_not_revived() {
     assert_eq!(refused.kind, "LoginRejected", "{}", refused.message);
     assert_eq!(leased.current_hours().await, Some(-1), "the old date is set again");
     let token = leased.pair.application.abandon_and_begin().await;
-    leased.pair.application.steps(&leased.function, &STEPS[..1], &token).await;
-    let refused =
-        leased.pair.application.step(&leased.function, "setSecret", &token).await.unwrap_err();
-    assert_eq!(refused.kind, "LoginRejected", "{}", refused.message);
-    assert_eq!(leased.current_hours().await, Some(-1));
-    let bound = function(&leased.pair, &json!({"role": leased.pair.base}));
-    leased.pair.application.steps(&bound, &STEPS, &token).await;
+    leased.pair.application.steps(&leased.function, &STEPS, &token).await;
     assert!(leased.logs_in("AWSCURRENT").await);
 }
 
@@ -272,6 +265,28 @@ async fn what_does_not_fit_is_refused_before_anything_changes() {
     refuse(&pair, &long, &["overlap is 2h, and its schedule has a turn every 4h"]).await;
     let single = function(&pair, &json!({"strategy": "single-user"}));
     refuse(&pair, &single, &["lease needs two users"]).await;
+    let unbound = function(&pair, &json!({"role": null}));
+    refuse(&pair, &unbound, &["the admin sets VALID UNTIL for that role"]).await;
+}
+
+/// The admin prolongs the password of no role that only the secret names.
+#[tokio::test]
+async fn a_lease_prolongs_no_role_that_the_policy_does_not_name() {
+    let leased = Leased::new().await;
+    leased.turn().await;
+    leased.pass(HOUR * 9).await;
+    let unbound = function(&leased.pair, &json!({"role": null}));
+    let ask = async |operation: &str| {
+        let secret = leased.pair.application.secret.as_str();
+        unbound.invoke(json!({"Operation": operation, "SecretId": secret})).await
+    };
+    let refused = ask("recover").await.unwrap_err();
+    assert!(refused.message.contains("(VALID UNTIL)"), "{}", refused.message);
+    let watched =
+        json!({"Operation": "monitor", "SecretIds": [leased.pair.application.secret], "All": true});
+    let watched = unbound.invoke(watched).await.unwrap();
+    assert_eq!(watched["Secrets"][0]["State"], "expired", "{watched}");
+    assert_eq!(leased.current_hours().await, Some(-3));
 }
 
 #[tokio::test]

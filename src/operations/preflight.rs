@@ -69,7 +69,7 @@ async fn check_secret(
     });
     let rotation = checks.note("value and policy", Duration::ZERO, rotation)?;
     checks.remark(rotation.warnings().join(" "));
-    if rotation.policy.lease.is_some() {
+    if rotation.policy.lease().is_some() {
         let fits = timing::check(&rotation, &description, SystemTime::now());
         checks.note("lease and schedule", Duration::ZERO, fits);
     }

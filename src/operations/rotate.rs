@@ -63,7 +63,7 @@ pub(super) async fn run(
 /// The application keeps AWSCURRENT after a failed rotation, so its lease must not end soon. What
 /// fails here as well is not reported: the error of the rotation is, and `monitor` renews again.
 async fn renew_if_due(context: &Context<'_>, rotation: &Rotation) {
-    if rotation.policy.lease.is_none() {
+    if rotation.policy.lease().is_none() {
         return;
     }
     let (current, purpose) = (&rotation.current, Purpose::Administer);

@@ -53,7 +53,7 @@ pub(super) async fn look_around(
     match expiry::read(session, &users).await {
         Ok(ends) => {
             // Under a lease, passwords end as they should.
-            if rotation.policy.lease.is_none() {
+            if rotation.policy.lease().is_none() {
                 seen.warnings = ends.iter().filter_map(|end| warning(end, next)).collect();
             }
             seen.expiry = ends;

@@ -264,6 +264,12 @@ fn rotation_port(entry: &Fields, base: &Fields) -> Option<u16> {
 }
 
 impl Policy {
+    /// The lease of the role that the policy names. Without `role` there is none: whoever writes the
+    /// secret could have the admin prolong another role's password.
+    pub(crate) fn lease(&self) -> Option<Duration> {
+        self.lease.filter(|_| self.role.is_some())
+    }
+
     /// The strategy for a secret with this `masterarn`. Even an untrusted `masterarn` means
     /// alternating users.
     pub(crate) fn strategy(&self, masterarn: Option<&str>) -> Strategy {

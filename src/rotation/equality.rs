@@ -48,7 +48,7 @@ pub(crate) async fn of_roles(
     };
     let mut parity = parity::of_roles(session, comparison, Some(examples)).await?;
     // A lease ends, also where the password before had no end.
-    if rotation.policy.lease.is_some() {
+    if rotation.policy.lease().is_some() {
         parity.lacking.ignore_dates();
     }
     Ok(parity)

@@ -44,7 +44,7 @@ impl Rotation {
     /// `search_path` has to be `pg_catalog`.
     pub(crate) async fn expiring(&self, context: &Context<'_>, session: &Session) -> Vec<String> {
         // Under a lease, passwords end as they should.
-        if self.policy.lease.is_some() {
+        if self.policy.lease().is_some() {
             return Vec::new();
         }
         let expiring = async {

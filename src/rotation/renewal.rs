@@ -20,7 +20,7 @@ pub(crate) fn facts(
     monitor_period: Option<Duration>,
 ) -> Option<lease::Facts> {
     let created = rotation.current.created.unwrap_or(SystemTime::UNIX_EPOCH);
-    rotation.policy.lease.map(|lease| lease::Facts {
+    rotation.policy.lease().map(|lease| lease::Facts {
         lease,
         seconds_left: expiry.map(|expiry| expiry.seconds),
         age: SystemTime::now().duration_since(created).unwrap_or_default(),
@@ -63,9 +63,11 @@ pub(crate) fn advice(rotation: &Rotation, ended: &Expiry) -> String {
              admin."
                 .to_owned()
         }
-        Some(_) => "It is not renewed any more, four leases after it began. Rotate: with \"role\" \
-                    in ROTATION_POLICY, the next turn needs no login of this user."
-            .to_owned(),
+        Some(_) => {
+            "It is not renewed any more, four leases after it began. The next rotation needs \
+                    no login of this user."
+                .to_owned()
+        }
     };
     format!("The password of role {role:?} ended at {until} (VALID UNTIL). {advice}")
 }
@@ -89,9 +91,8 @@ pub(crate) async fn renew(
     Ok(until)
 }
 
-/// The same if the password has ended, so that no session of the user can prove that the secret is
-/// its own. A login with AWSCURRENT proves it afterwards. If that is refused, the old date is set
-/// again: nobody gained anything, since no password was changed.
+/// The same if the password has ended, so that no session of the user shows whether it is right.
+/// A login with AWSCURRENT shows it afterwards. If that is refused, the old date is set again.
 ///
 /// # Errors
 /// Those of [`renew`], and [`Error::Database`], with `LoginRejected` if the password is wrong too.

@@ -35,6 +35,10 @@ pub(crate) fn check(
             "lease needs two users: a role cannot set its own VALID UNTIL. Set admin_secret and \
              the strategy alternating-users, or remove lease.",
         )),
+        Some(_) if rotation.policy.lease().is_none() => Err(Problem::from(
+            "lease needs \"role\" beside it: the admin sets VALID UNTIL for that role, which the role \
+             itself may not. Name it, or remove lease.",
+        )),
         _ => schedule().and_then(|schedule| fits(lease, overlap, schedule)),
     };
     checked.map_err(|problem| RotationFault::Policy(problem).of(&rotation.secret))

@@ -18,11 +18,11 @@ run "leases_that_fit" {
   command = plan
   variables {
     secrets = { for n, s in [
-      { schedule = "rate(4 hours)", policy = { lease = "6h", overlap = "79m" } },
-      { schedule = "rate(1 day)", policy = { lease = "54h", on_overdue = "expire", overlap = "7h" } },
-      { schedule = "rate(1 day)", window = "3h", policy = { lease = "33h", terminate_on_retire = true } },
-      { schedule = "rate(30 days)", policy = { lease = "39d" } },
-      { schedule = "cron(0 3 * * ? *)", policy = { lease = "6h" } },
+      { schedule = "rate(4 hours)", policy = { role = "app", lease = "6h", overlap = "79m" } },
+      { schedule = "rate(1 day)", policy = { role = "app", lease = "54h", on_overdue = "expire", overlap = "7h" } },
+      { schedule = "rate(1 day)", window = "3h", policy = { role = "app", lease = "33h", terminate_on_retire = true } },
+      { schedule = "rate(30 days)", policy = { role = "app", lease = "39d" } },
+      { schedule = "cron(0 3 * * ? *)", policy = { role = "app", lease = "6h" } },
       ] : "s${n}" => {
       secret_arn          = replace(var.secret, "app", "app${n}")
       admin_secret_arn    = var.admin
@@ -40,7 +40,7 @@ run "leases_that_fit" {
   assert {
     condition = jsondecode(aws_lambda_function.this.environment[0].variables.ROTATION_POLICY).secrets[
       replace(var.secret, "app", "app2")
-    ] == { admin_secret = var.admin, lease = "33h", terminate_on_retire = true }
+    ] == { admin_secret = var.admin, role = "app", lease = "33h", terminate_on_retire = true }
     error_message = "ROTATION_POLICY is ${aws_lambda_function.this.environment[0].variables.ROTATION_POLICY}"
   }
 }
@@ -50,7 +50,7 @@ run "a_lease_that_ends_before_the_next_rotation" {
   variables {
     secrets = { app = {
       secret_arn = var.secret, admin_secret_arn = var.admin, schedule_expression = "rate(5 hours)"
-      policy     = { lease = "7h" }
+      policy     = { role = "app", lease = "7h" }
     } }
   }
   expect_failures = [aws_secretsmanager_secret_rotation.this]
@@ -61,7 +61,7 @@ run "a_lease_that_leaves_no_time_for_the_window_of_a_day" {
   variables {
     secrets = { app = {
       secret_arn = var.secret, admin_secret_arn = var.admin, schedule_expression = "rate(1 day)"
-      policy     = { lease = "53h" }
+      policy     = { role = "app", lease = "53h" }
     } }
   }
   expect_failures = [aws_secretsmanager_secret_rotation.this]
@@ -81,7 +81,15 @@ run "an_overlap_of_a_third" {
 run "a_lease_of_a_single_user" {
   command = plan
   variables {
-    secrets = { app = { secret_arn = var.secret, policy = { lease = "60d" } } }
+    secrets = { app = { secret_arn = var.secret, policy = { role = "app", lease = "60d" } } }
+  }
+  expect_failures = [var.policies]
+}
+
+run "a_lease_of_any_role" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { lease = "60d" } } }
   }
   expect_failures = [var.policies]
 }
@@ -89,7 +97,7 @@ run "a_lease_of_a_single_user" {
 run "a_lease_of_minutes" {
   command = plan
   variables {
-    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { lease = "600m" } } }
+    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { role = "app", lease = "600m" } } }
   }
   expect_failures = [var.policies]
 }
@@ -97,7 +105,7 @@ run "a_lease_of_minutes" {
 run "a_lease_of_five_hours" {
   command = plan
   variables {
-    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { lease = "5h" } } }
+    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { role = "app", lease = "5h" } } }
   }
   expect_failures = [var.policies]
 }
@@ -124,7 +132,7 @@ run "a_monitor_that_comes_too_late" {
     monitor = { schedule = "rate(2 hours)" }
     secrets = { app = {
       secret_arn = var.secret, admin_secret_arn = var.admin, schedule_expression = "rate(4 hours)"
-      policy     = { lease = "6h" }
+      policy     = { role = "app", lease = "6h" }
     } }
   }
   expect_failures = [aws_lambda_function.this]
@@ -135,7 +143,7 @@ run "a_lease_below_a_prefix_with_the_usual_monitor" {
   variables {
     monitor         = {}
     secret_prefixes = ["shop/"]
-    policies        = { "shop/*" = { admin_secret_arn = var.admin, policy = { lease = "3d" } } }
+    policies        = { "shop/*" = { admin_secret_arn = var.admin, policy = { role = "app", lease = "3d" } } }
   }
   expect_failures = [aws_lambda_function.this]
 }
@@ -144,7 +152,7 @@ run "a_lease_without_a_monitor" {
   command = plan
   variables {
     monitor = { enabled = false }
-    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { lease = "60d" } } }
+    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { role = "app", lease = "60d" } } }
   }
   expect_failures = [aws_lambda_function.this]
 }
@@ -154,7 +162,7 @@ run "a_lease_that_may_end_needs_none" {
   variables {
     monitor = { enabled = false }
     secrets = { app = {
-      secret_arn = var.secret, admin_secret_arn = var.admin, policy = { lease = "60d", on_overdue = "expire" }
+      secret_arn = var.secret, admin_secret_arn = var.admin, policy = { role = "app", lease = "60d", on_overdue = "expire" }
     } }
   }
 }

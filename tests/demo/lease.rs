@@ -19,7 +19,7 @@ const A_MOMENT: Duration = Duration::from_mins(1);
 /// Every four hours, which is the shortest schedule.
 pub(crate) async fn leased(print: &Print, lease: &str) -> bool {
     let started = Instant::now();
-    let policy = json!({"defaults": {"lease": lease}}).to_string();
+    let policy = json!({"defaults": {"lease": lease, "role": "shop"}}).to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     let pair = Pair::named("shop", |_| {}).await;
     let rules = RotationRulesType::builder().schedule_expression("rate(4 hours)").build();

@@ -34,7 +34,7 @@ pub(super) async fn keep(
     every: Option<Duration>,
 ) -> LeaseSight {
     let (policy, mut sight) = (&rotation.policy, LeaseSight::default());
-    if policy.lease.is_none() && !policy.terminate_on_retire {
+    if policy.lease().is_none() && !policy.terminate_on_retire {
         return sight;
     }
     let ends = match expiry::read(session, &rotation.users()).await {

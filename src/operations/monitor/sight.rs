@@ -140,7 +140,7 @@ async fn again(
     }
     let expires = admins.valid_until(context, first).await;
     let mut sight = Sight { expires, certificate_expires_in, ..sight };
-    if expires.is_some() && first.policy.lease.is_some() {
+    if expires.is_some() && first.policy.lease().is_some() {
         sight.add(leases::revive(context, first, every).await);
     }
     Ok((described, sight))

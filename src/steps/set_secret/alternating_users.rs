@@ -1,12 +1,10 @@
 //! `setSecret` for alternating users: the admin makes the next user the current one's equal and
 //! sets its pending password.
 
-use std::time::Duration;
-
 use super::super::step_result::StepResult;
 use super::warnings;
 use crate::context::Context;
-use crate::database::expiry::{self, Expiry};
+use crate::database::expiry;
 use crate::database::pair::{self, Names};
 use crate::database::parity::Parity;
 use crate::database::{End, Purpose, Session, Transaction, labels};
@@ -14,15 +12,12 @@ use crate::error::{DatabaseFault, Error, Statements, clean};
 use crate::report::Outcome;
 use crate::rotation::lock::Changer;
 use crate::rotation::pair_plan::{Plan, Refusal, plan};
-use crate::rotation::passwords::{Origin, WorkingLogin, find_working_login};
+use crate::rotation::passwords::{WorkingLogin, find_working_login};
 use crate::rotation::storage::storage;
 use crate::rotation::{Rotation, admin, equality, renewal, strategy};
 use crate::secret::password::{Password, Storage};
 
-/// Longer than a turn takes: how long a current user whose lease has ended works again for it.
-const PROOF: Duration = Duration::from_mins(10);
-
-/// Never changes the current user, but for the date of a lease that has ended. Its login proves that the secret belongs to that role, and which
+/// Never changes the current user. Its login proves that the secret belongs to that role, and which
 /// server it is on.
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let address = rotation.database(context, &rotation.current)?.target.address();
@@ -53,41 +48,18 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
         WorkingLogin::None { attempts } => {
             let ended = renewal::ended(context, rotation).await;
             let refused = warnings::none_accepted(rotation, &address, &attempts, ended.as_ref());
-            match ended.filter(|_| rotation.policy.lease.is_some()) {
-                Some(ended) => after_the_end(context, rotation, &address, &ended, refused).await,
+            match ended.filter(|_| rotation.policy.lease().is_some()) {
+                // The policy binds the secret to the role, so no login has to prove that.
+                Some(ended) => {
+                    let mut result = by_admin(context, rotation, None, &address).await?;
+                    let warning = format!("the lease of AWSCURRENT had ended at {}.", ended.at);
+                    result.warnings.push(warning);
+                    Ok(result)
+                }
                 None => Err(refused),
             }
         }
     }
-}
-
-/// The turn after the current user's lease has ended, with no login that proves that the secret is
-/// its own. Where the policy binds the secret to the role, none is needed. Else the lease is
-/// renewed for as long as the proof takes.
-async fn after_the_end(
-    context: &Context<'_>,
-    rotation: &Rotation,
-    address: &str,
-    ended: &Expiry,
-    refused: Error,
-) -> Result<StepResult, Error> {
-    let warning = format!("the lease of AWSCURRENT had ended at {}.", ended.at);
-    let mut result = if rotation.policy.role.is_some() {
-        by_admin(context, rotation, None, address).await?
-    } else {
-        let facts = renewal::facts(rotation, Some(ended), None);
-        let period = facts.and_then(|facts| facts.decide_for_a_person().renewal());
-        let Some(period) = period else { return Err(refused) };
-        renewal::revive(context, rotation, period.min(PROOF)).await?;
-        let (current, purpose) = (&rotation.current, Purpose::Administer);
-        let login = rotation.login(context, current, Origin::Current, purpose).await?;
-        let session = login.accepted()?;
-        let result = by_admin(context, rotation, Some(&session), address).await;
-        session.close().await;
-        result?
-    };
-    result.warnings.push(warning);
-    Ok(result)
 }
 
 /// `session` belongs to the current user, if one of its passwords works.
@@ -199,7 +171,7 @@ impl Turn<'_> {
         let stored_form = password.stored_form(names.next_user, storage);
         let mut facts = pair::read(admin, names).await?;
         let mut valid_until = None;
-        if let Some(lease) = rotation.policy.lease {
+        if let Some(lease) = rotation.policy.lease() {
             facts.ignore_dates();
             valid_until = Some(expiry::after(admin, lease).await?);
         }
