@@ -1,5 +1,5 @@
-//! Copies of the password on the server itself: user mappings and subscriptions are named before the
-//! change, and no password in them is shown.
+//! Copies of the password on the server itself: user mappings and subscriptions are named before
+//! the change, and no password in them is shown.
 
 use serde_json::{Value, json};
 
@@ -43,11 +43,11 @@ async fn user_mappings_and_subscriptions_are_named_before_the_change() {
     let sql = format!(
         "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER loop FOREIGN DATA WRAPPER w; \
          CREATE SERVER other FOREIGN DATA WRAPPER w; GRANT USAGE ON FOREIGN SERVER loop TO PUBLIC; \
-         CREATE USER MAPPING FOR {quoted} SERVER loop OPTIONS (\"user\" {literal}, password 'canary'); \
-         CREATE USER MAPPING FOR {base} SERVER loop OPTIONS (\"user\" '{base}', password 'canary'); \
-         CREATE USER MAPPING FOR {base} SERVER other OPTIONS (\"user\" 'someone', password 'canary'); \
-         CREATE USER MAPPING FOR {quoted} SERVER other OPTIONS (\"user\" {literal}); \
-         GRANT SELECT (subconninfo) ON pg_subscription TO {login}"
+         CREATE USER MAPPING FOR {quoted} SERVER loop OPTIONS (\"user\" {literal}, password \
+         'canary'); CREATE USER MAPPING FOR {base} SERVER loop OPTIONS (\"user\" '{base}', \
+         password 'canary'); CREATE USER MAPPING FOR {base} SERVER other OPTIONS (\"user\" \
+         'someone', password 'canary'); CREATE USER MAPPING FOR {quoted} SERVER other OPTIONS \
+         (\"user\" {literal}); GRANT SELECT (subconninfo) ON pg_subscription TO {login}"
     );
     inside.batch_execute(&sql).await.unwrap();
     for (name, conninfo) in [

@@ -74,8 +74,8 @@ async fn the_two_users_of_an_ascii_database_are_compared() {
     let copied: i64 = session
         .query_one(
             "SELECT count(DISTINCT setconfig[array_position(setconfig, s)]) FROM \
-             pg_db_role_setting, unnest(setconfig) AS s WHERE s LIKE 'search_path=%' AND setrole IN \
-             ($1::text::regrole, $2::text::regrole)",
+             pg_db_role_setting, unnest(setconfig) AS s WHERE s LIKE 'search_path=%' AND setrole \
+             IN ($1::text::regrole, $2::text::regrole)",
             &[&pair.base, &pair.clone],
         )
         .await
@@ -123,8 +123,8 @@ async fn the_two_users_of_an_ascii_database_are_compared() {
     let answer = begin(&pair, &function, 2).await;
     let shown = format!(r"{other}\xe4");
     let texts = [shown.as_str(), "databases in ROTATION_POLICY"];
-    let drop = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %s RENAME TO %I', convert_from('{bytes}', \
-                'SQL_ASCII'), '{other}'); END $$";
+    let drop = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %s RENAME TO %I', \
+                convert_from('{bytes}', 'SQL_ASCII'), '{other}'); END $$";
     let drop = drop.replace("{bytes}", &bytes).replace("{other}", &other);
     session.batch_execute(&drop).await.unwrap();
     refused(answer, "DatabaseNotCompared", &texts);

@@ -64,8 +64,8 @@ async fn use_it(session: &Client, pair: &Pair, canary: &str, context: &str) {
     let row = session
         .query_one(
             "SELECT current_user::text, current_setting('statement_timeout'), \
-             current_setting('work_mem'), COALESCE(current_setting('app.key', true), ''), (SELECT count(*) FROM \
-             notes), (SELECT max(n) FROM (SELECT count(*) AS n FROM notes GROUP BY owner) AS o)",
+             current_setting('work_mem'), COALESCE(current_setting('app.key', true), ''), (SELECT \
+             count(*) FROM notes), (SELECT max(n) FROM (SELECT count(*) AS n FROM notes GROUP BY owner) AS o)",
             &[],
         )
         .await
@@ -98,9 +98,9 @@ async fn a_role_becomes_the_owner_role_and_the_application_goes_on() {
         "ALTER ROLE :base REPLICATION; {may}; ALTER ROLE :base SET app.key = \
          '{canary}'; CREATE TABLE :base.asks (a text DEFAULT session_user CONSTRAINT c CHECK (a <> \
          session_user)); CREATE POLICY p ON :base.asks USING (a = session_user); CREATE FUNCTION \
-         :base.asks() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.a := SESSION_USER; RETURN NEW; \
-         END'; CREATE TRIGGER t BEFORE INSERT ON :base.asks FOR EACH ROW WHEN (session_user = 'x') \
-         EXECUTE FUNCTION :base.asks()"
+         :base.asks() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.a := SESSION_USER; RETURN \
+         NEW; END'; CREATE TRIGGER t BEFORE INSERT ON :base.asks FOR EACH ROW WHEN (session_user = \
+         'x') EXECUTE FUNCTION :base.asks()"
     ))
     .await;
     let open = pair.session("AWSCURRENT").await;

@@ -1,5 +1,5 @@
-//! The security labels of roles. Extensions hang rights on them: a role without the label that masks
-//! data sees all of it.
+//! The security labels of roles. Extensions hang rights on them: a role without the label that
+//! masks data sees all of it.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use serde::Deserialize;

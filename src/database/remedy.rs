@@ -1,4 +1,5 @@
-//! What gives a role what it lacks: a statement that runs unchanged, or what a person has to decide.
+//! What gives a role what it lacks: a statement that runs unchanged, or what a person has to
+//! decide.
 
 use super::advice::{AskedBy, Remedy};
 use super::missing::{Missing, What, quoted, shown};

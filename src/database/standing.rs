@@ -43,8 +43,9 @@ impl Session {
     pub(crate) async fn standing(&self) -> Result<Standing, Error> {
         const OPERATION: &str = "reading current_user";
         let sql = format!(
-            "SELECT {}, {}, ARRAY(SELECT {} FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) \
-             AS s (name)), pg_catalog.current_setting('server_version_num')::pg_catalog.int4",
+            "SELECT {}, {}, ARRAY(SELECT {} FROM \
+             pg_catalog.unnest(pg_catalog.current_schemas(true)) AS s (name)), \
+             pg_catalog.current_setting('server_version_num')::pg_catalog.int4",
             as_bytes("session_user::pg_catalog.text"),
             as_bytes("current_user::pg_catalog.text"),
             as_bytes("s.name::pg_catalog.text")

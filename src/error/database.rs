@@ -141,8 +141,8 @@ pub(crate) enum DatabaseFault {
     CatalogHidden,
     #[error(
         "a name or a role's setting on the server is not UTF-8, so this function cannot use it. \
-         Change it in psql with client_encoding set to SQL_ASCII. If it is a database, you can also leave it out: \
-         list the others as databases in ROTATION_POLICY."
+         Change it in psql with client_encoding set to SQL_ASCII. If it is a database, you can \
+         also leave it out: list the others as databases in ROTATION_POLICY."
     )]
     NameNotUtf8,
     #[error(

@@ -8,10 +8,10 @@ use crate::error::Error;
 pub(super) const EXPECTED: &str = "Expected Secrets Manager's rotation event: {\"Step\": \
     \"createSecret\" | \"setSecret\" | \"testSecret\" | \"finishSecret\", \"SecretId\": \"...\", \
     \"ClientRequestToken\": \"...\"}; or an operation: {\"Operation\": \"status\" | \"preflight\" \
-    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. status and preflight also take \
-    \"Fix\": \"sql\"; status takes \"Deep\": true; recover takes \"DryRun\": true and \"Prefer\": \
-    \"back\" | \"previous\"; retire takes \"Terminate\": true; rotate takes \"Force\": true. \
-    {\"Operation\": \"monitor\"} takes \"SecretIds\": [...] or \"NamePrefix\": \"...\", \
+    | \"rotate\" | \"recover\" | \"retire\", \"SecretId\": \"...\"}. status and preflight also \
+    take \"Fix\": \"sql\"; status takes \"Deep\": true; recover takes \"DryRun\": true and \
+    \"Prefer\": \"back\" | \"previous\"; retire takes \"Terminate\": true; rotate takes \"Force\": \
+    true. {\"Operation\": \"monitor\"} takes \"SecretIds\": [...] or \"NamePrefix\": \"...\", \
     \"NextToken\": \"...\" or \"Part\": [i, n], \"EveryHours\": n, \"Retire\": true and \"All\": \
     true.";
 

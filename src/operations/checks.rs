@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::database::SlowLogins;
 use crate::error::{Error, clean};
 use crate::report::PreflightCheck;
-use crate::rotation::script::Script;
+use crate::rotation::pair::script::Script;
 
 /// The checks so far.
 pub(super) struct Checks {

@@ -11,7 +11,8 @@ use crate::report::{Details, Remedy};
 use crate::rotation::labels::{self, State};
 use crate::rotation::passwords::Origin;
 use crate::rotation::promotion::Promotion;
-use crate::rotation::{Rotation, SecretVersion, renewal};
+use crate::rotation::timing::renewal;
+use crate::rotation::{Rotation, SecretVersion};
 use crate::secret::store::{self, VersionSelector};
 
 /// Alternating users: a login proves AWSPREVIOUS, then AWSCURRENT moves back. Single user: the

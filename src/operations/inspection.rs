@@ -14,7 +14,8 @@ use crate::error::{Error, RotationFault, clean};
 use crate::policy::Strategy;
 use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
 use crate::rotation::passwords::{ALLOW, LoginAttempts, Origin, find_older_login};
-use crate::rotation::{Admission, Rotation, SecretVersion, labels, renewal};
+use crate::rotation::timing::renewal;
+use crate::rotation::{Admission, Rotation, SecretVersion, labels};
 use crate::secret::credentials::Server;
 use crate::secret::store::{self, Version, VersionSelector};
 

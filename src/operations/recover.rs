@@ -12,7 +12,8 @@ use crate::report::{Details, Remedy, StepReport};
 use crate::rotation::lock::Changer;
 use crate::rotation::passwords::Origin;
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, renewal, restoration};
+use crate::rotation::timing::renewal;
+use crate::rotation::{Rotation, admin, restoration};
 use crate::secret::password::Storage;
 use crate::steps;
 

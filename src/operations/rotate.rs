@@ -10,7 +10,8 @@ use crate::error::{Error, RotationFault};
 use crate::event::{Step, StepRequest};
 use crate::report::Details;
 use crate::rotation::passwords::Origin;
-use crate::rotation::{Rotation, labels, overlap, renewal, timing};
+use crate::rotation::timing::{self, overlap, renewal};
+use crate::rotation::{Rotation, labels};
 use crate::secret::store::{self, VersionSelector};
 use crate::steps::{self, create_secret};
 

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::event::Prefer;
 use crate::policy::Strategy;
 use crate::report::{Details, Remedy};
-use crate::rotation::script::Script;
-use crate::rotation::{equality, owner_role};
+use crate::rotation::pair::script::Script;
+use crate::rotation::pair::{equality, owner_role};
 
 /// Reports the state of the secret and what `recover` would do.
 pub(super) async fn run(

@@ -9,8 +9,9 @@ use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
 use crate::database::sessions;
 use crate::report::Schedule;
-use crate::rotation::expiry::{NextRotation, warning};
-use crate::rotation::{Rotation, renewal};
+use crate::rotation::Rotation;
+use crate::rotation::timing::expiry::{NextRotation, warning};
+use crate::rotation::timing::renewal;
 use crate::secret::store::Description;
 
 /// Facts for a person, on which no decision rests. What cannot be read is reported and stops

@@ -264,8 +264,8 @@ fn rotation_port(entry: &Fields, base: &Fields) -> Option<u16> {
 }
 
 impl Policy {
-    /// The lease of the role that the policy names. Without `role` there is none: whoever writes the
-    /// secret could have the admin prolong another role's password.
+    /// The lease of the role that the policy names. Without `role` there is none: whoever writes
+    /// the secret could have the admin prolong another role's password.
     pub(crate) fn lease(&self) -> Option<Duration> {
         self.lease.filter(|_| self.role.is_some())
     }

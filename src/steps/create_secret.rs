@@ -7,7 +7,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::event::StepRequest;
 use crate::report::Outcome;
-use crate::rotation::{Admission, Rotation, SecretVersion, overlap, timing};
+use crate::rotation::timing::{self, overlap};
+use crate::rotation::{Admission, Rotation, SecretVersion};
 use crate::secret::store::{self, Description, PutOutcome, VersionSelector};
 
 /// Refuses a turn that would end badly for the application, before anything changes.
@@ -20,8 +21,8 @@ async fn may_begin(
     overlap::check(context, rotation, description).await
 }
 
-/// The step, unless policy and schedule refuse the turn. A refused version loses AWSPENDING, so that the next
-/// rotation can begin. It has no value then: one that has a value is never refused.
+/// The step, unless policy and schedule refuse the turn. A refused version loses AWSPENDING, so
+/// that the next rotation can begin. It has no value then: one that has a value is never refused.
 pub(super) async fn begin(
     context: &Context<'_>,
     rotation: &Rotation,

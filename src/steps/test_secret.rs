@@ -7,9 +7,10 @@ use crate::database::{Login, Purpose, Session};
 use crate::error::Error;
 use crate::policy::Strategy;
 use crate::report::{Outcome, RequirementsReport};
+use crate::rotation::pair::equality;
 use crate::rotation::passwords::Origin;
 use crate::rotation::requirements::{self, RequirementsCheck};
-use crate::rotation::{Rotation, equality, rehearsal};
+use crate::rotation::{Rotation, rehearsal};
 
 /// The number of missing privileges that an error names.
 const EXAMPLES: u32 = 10;

@@ -97,7 +97,10 @@ run "a_lease_of_any_role" {
 run "a_lease_of_minutes" {
   command = plan
   variables {
-    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { role = "app", lease = "600m" } } }
+    secrets = { app = {
+      secret_arn = var.secret, admin_secret_arn = var.admin
+      policy     = { role = "app", lease = "600m" }
+    } }
   }
   expect_failures = [var.policies]
 }
@@ -105,7 +108,10 @@ run "a_lease_of_minutes" {
 run "a_lease_of_five_hours" {
   command = plan
   variables {
-    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { role = "app", lease = "5h" } } }
+    secrets = { app = {
+      secret_arn = var.secret, admin_secret_arn = var.admin
+      policy     = { role = "app", lease = "5h" }
+    } }
   }
   expect_failures = [var.policies]
 }
@@ -152,7 +158,10 @@ run "a_lease_without_a_monitor" {
   command = plan
   variables {
     monitor = { enabled = false }
-    secrets = { app = { secret_arn = var.secret, admin_secret_arn = var.admin, policy = { role = "app", lease = "60d" } } }
+    secrets = { app = {
+      secret_arn = var.secret, admin_secret_arn = var.admin
+      policy     = { role = "app", lease = "60d" }
+    } }
   }
   expect_failures = [aws_lambda_function.this]
 }
@@ -162,7 +171,8 @@ run "a_lease_that_may_end_needs_none" {
   variables {
     monitor = { enabled = false }
     secrets = { app = {
-      secret_arn = var.secret, admin_secret_arn = var.admin, policy = { role = "app", lease = "60d", on_overdue = "expire" }
+      secret_arn = var.secret, admin_secret_arn = var.admin
+      policy     = { role = "app", lease = "60d", on_overdue = "expire" }
     } }
   }
 }

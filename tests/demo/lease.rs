@@ -1,5 +1,5 @@
-//! `make demo LEASE=6h STRATEGY=alternating-users`: two turns, the moment at which the old credential
-//! ends by the clock, and a late rotation that is no outage.
+//! `make demo LEASE=6h STRATEGY=alternating-users`: two turns, the moment at which the old
+//! credential ends by the clock, and a late rotation that is no outage.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What `monitor` does about leases: it renews that of a current user whose next turn does not come,
-//! and ends the sessions that an ended credential has left open.
+//! What `monitor` does about leases: it renews that of a current user whose next turn does not
+//! come, and ends the sessions that an ended credential has left open.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,8 +9,9 @@ use crate::database::expiry::{self, Expiry};
 use crate::database::{Session, sessions};
 use crate::error::{Error, clean};
 use crate::policy::Strategy;
-use crate::rotation::lease::Decision;
-use crate::rotation::{Rotation, renewal};
+use crate::rotation::Rotation;
+use crate::rotation::timing::lease::Decision;
+use crate::rotation::timing::renewal;
 
 /// What was seen of a lease, and done about it.
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! `monitor`: looks at every secret that this function rotates, and says which are not in order.
 //!
-//! A look tries AWSCURRENT once, and once more after a refusal, and no other password of the secret.
-//! It changes nothing. With `"Retire"` it ends previous credentials where the policy names `retire_after`.
+//! A look tries AWSCURRENT once, and once more after a refusal, and no other password of the
+//! secret. It changes nothing. With `"Retire"` it ends previous credentials where the policy names
+//! `retire_after`.
 
 mod admins;
 mod advice;

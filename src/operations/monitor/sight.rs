@@ -89,8 +89,8 @@ impl Sight {
 
 /// Looks at the value and logs in with it. After a refusal the labels are read again, and the same
 /// password is tried once more: a rotation may have ended in between. So a secret costs two failed
-/// logins at most. Then the admin is asked for the role's `VALID UNTIL`. The description is the last
-/// that was read.
+/// logins at most. Then the admin is asked for the role's `VALID UNTIL`. The description is the
+/// last that was read.
 pub(super) async fn see(
     context: &Context<'_>,
     admins: &Admins,

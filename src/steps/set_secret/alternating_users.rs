@@ -11,10 +11,12 @@ use crate::database::{End, Purpose, Session, Transaction, labels};
 use crate::error::{DatabaseFault, Error, Statements, clean};
 use crate::report::Outcome;
 use crate::rotation::lock::Changer;
-use crate::rotation::pair_plan::{Plan, Refusal, plan};
+use crate::rotation::pair::equality;
+use crate::rotation::pair::plan::{Plan, Refusal, plan};
 use crate::rotation::passwords::{WorkingLogin, find_working_login};
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, equality, renewal, strategy};
+use crate::rotation::timing::renewal;
+use crate::rotation::{Rotation, admin, strategy};
 use crate::secret::password::{Password, Storage};
 
 /// Never changes the current user. Its login proves that the secret belongs to that role, and which

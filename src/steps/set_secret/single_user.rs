@@ -11,7 +11,8 @@ use crate::rotation::lock::Changer;
 use crate::rotation::passwords::{Origin, WorkingLogin, find_working_login};
 use crate::rotation::rehearsal::{Rehearsed, rehearse};
 use crate::rotation::storage::storage;
-use crate::rotation::{Rotation, admin, renewal, requirements, restoration};
+use crate::rotation::timing::renewal;
+use crate::rotation::{Rotation, admin, requirements, restoration};
 use crate::secret::password::Storage;
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {

@@ -2,8 +2,9 @@
 
 use crate::database::expiry::Expiry;
 use crate::error::Error;
+use crate::rotation::Rotation;
 use crate::rotation::passwords::{LoginAttempts, Origin};
-use crate::rotation::{Rotation, renewal};
+use crate::rotation::timing::renewal;
 use crate::secret::password::{Hash, Storage};
 
 /// What may have changed the password.

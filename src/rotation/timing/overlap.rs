@@ -3,11 +3,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Rotation, SecretVersion};
 use crate::context::Context;
 use crate::error::{Error, RotationFault};
 use crate::policy::Strategy;
 use crate::report::period;
+use crate::rotation::{Rotation, SecretVersion};
 use crate::secret::store::{self, Description, VersionSelector};
 
 /// Refuses a turn that would take away a password which was current a moment ago. A new secret's

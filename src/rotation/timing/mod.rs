@@ -1,9 +1,15 @@
 //! Whether the policy's lease and overlap fit the secret's schedule: one pure decision.
 
+pub(crate) mod expiry;
+pub(crate) mod lease;
+pub(crate) mod overlap;
+pub(crate) mod renewal;
+mod schedule;
+
 use std::time::{Duration, SystemTime};
 
+use self::schedule::Schedule;
 use super::Rotation;
-use super::schedule::Schedule;
 use crate::error::{Error, Problem, RotationFault};
 use crate::policy::{Policy, Strategy};
 use crate::secret::store::Description;
@@ -36,8 +42,8 @@ pub(crate) fn check(
              the strategy alternating-users, or remove lease.",
         )),
         Some(_) if rotation.policy.lease().is_none() => Err(Problem::from(
-            "lease needs \"role\" beside it: the admin sets VALID UNTIL for that role, which the role \
-             itself may not. Name it, or remove lease.",
+            "lease needs \"role\" beside it: the admin sets VALID UNTIL for that role, which the \
+             role itself may not. Name it, or remove lease.",
         )),
         _ => schedule().and_then(|schedule| fits(lease, overlap, schedule)),
     };

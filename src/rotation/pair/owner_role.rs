@@ -8,12 +8,12 @@
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use super::script::Script;
-use super::{Rotation, strategy};
 use crate::database::advice::{AskedBy, Remedy};
 use crate::database::owner::{self, OwnerFacts};
 use crate::database::{Session, role};
 use crate::error::Error;
 use crate::policy::Strategy;
+use crate::rotation::{Rotation, strategy};
 
 /// The suffix of the role that logs in.
 const LOGIN: &str = "_login";
@@ -285,8 +285,8 @@ mod tests {
             "These ask for it: policy p on public.t and 2 more.",
             "Not searched for session_user: databases ledger.",
             "owns 2 subscriptions",
-            "-- Last, when status shows that nothing logs in as \"app\" any more: ALTER ROLE \"app\" \
-             NOLOGIN\n",
+            "-- Last, when status shows that nothing logs in as \"app\" any more: ALTER ROLE \
+             \"app\" NOLOGIN\n",
         ] {
             assert!(text.contains(expected), "{expected} in\n{text}");
         }

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use postgres_protocol::escape::escape_identifier;
 
-use super::Rotation;
 use crate::context::Context;
 use crate::database::Session;
 use crate::database::expiry::{self, Expiry};
 use crate::error::Error;
+use crate::rotation::Rotation;
 use crate::secret::store::Description;
 
 /// When the next rotation can be expected.

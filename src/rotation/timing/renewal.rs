@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use postgres_protocol::escape::escape_identifier;
 
-use super::lock::Changer;
-use super::passwords::Origin;
-use super::{Rotation, admin, labels, lease};
+use super::lease;
 use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
 use crate::database::{End, Login, Purpose, Session, sessions};
 use crate::error::Error;
+use crate::rotation::lock::Changer;
+use crate::rotation::passwords::Origin;
+use crate::rotation::{Rotation, admin, labels};
 
 /// The facts for a decision about the current user; `None` if the policy has no lease.
 pub(crate) fn facts(

@@ -101,10 +101,10 @@ mod tests {
         script.statement(Some("two\nlines"), "GRANT g TO h");
         assert_eq!(
             script.into_text(),
-            "\\set ON_ERROR_STOP on\nGRANT a TO b;\n\\connect shop\nGRANT c TO d;\nGRANT e TO f;\n\\connect \
-             -reuse-previous=on \"dbname='host=evil \"\"x\\'\\\\'\"\n-- decide DROP TABLE t\n\\echo \
-             Connect by hand to the database whose name has more than one line.\n\\quit\nGRANT g \
-             TO h;\n"
+            "\\set ON_ERROR_STOP on\nGRANT a TO b;\n\\connect shop\nGRANT c TO d;\nGRANT e TO \
+             f;\n\\connect -reuse-previous=on \"dbname='host=evil \"\"x\\'\\\\'\"\n-- decide DROP \
+             TABLE t\n\\echo Connect by hand to the database whose name has more than one \
+             line.\n\\quit\nGRANT g TO h;\n"
         );
         assert_eq!(Script::default().into_text(), "-- Nothing has to be run.\n");
     }

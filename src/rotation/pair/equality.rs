@@ -6,7 +6,6 @@ use std::sync::Mutex;
 
 use postgres_protocol::escape::escape_identifier;
 
-use super::{Rotation, SecretVersion, strategy};
 use crate::context::Context;
 use crate::database::advice::AskedBy;
 use crate::database::missing::Missing;
@@ -14,6 +13,7 @@ use crate::database::parity::{self, Comparison, DirectlyOwned, Lack, Parity, Que
 use crate::database::remedy::Lacking;
 use crate::database::{Database, Purpose, Session, role};
 use crate::error::{DatabaseFault, Error, Statements, clean};
+use crate::rotation::{Rotation, SecretVersion, strategy};
 
 /// More differences of one database would not fit into an answer of the server.
 pub(crate) const IN_A_SCRIPT: u32 = 5_000;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
-use super::pair_rights::{next_user_role, rights_lacking, withheld, withheld_last};
-use super::pair_warnings::warnings;
+use super::rights::{next_user_role, rights_lacking, withheld, withheld_last};
+use super::warnings::warnings;
 use crate::database::advice::{self, AskedBy};
 use crate::database::pair::{Change, Facts, Membership, Names, Role};
 use crate::database::role;
@@ -414,8 +414,8 @@ mod tests {
         absent(&mut missing);
         assert_eq!(
             by_hand(&missing),
-            "CREATE ROLE \"app_clone\" LOGIN; GRANT \"app\" TO \"app_clone\" WITH INHERIT true, SET \
-             true; ALTER ROLE \"app_clone\" SET role = 'app'"
+            "CREATE ROLE \"app_clone\" LOGIN; GRANT \"app\" TO \"app_clone\" WITH INHERIT true, \
+             SET true; ALTER ROLE \"app_clone\" SET role = 'app'"
         );
         let mut weak = facts(130_000);
         weak.next_user_may_act = Some(false);
