@@ -64,7 +64,7 @@ const OUTSIDE: [(&str, &str); 8] = [
     ("tokio_postgres", "database"),
     ("openssl", "database"),
     ("lookup_host", "database"),
-    ("croner", "rotation/schedule"),
+    ("croner", "rotation/timing/schedule"),
     ("std::env::", "config"),
 ];
 
