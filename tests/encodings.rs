@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::{Answer, Function};
 use crate::world::pair::Pair;
-use crate::world::postgres::admin;
+use crate::world::postgres::{admin, version};
 use crate::world::{eventually, unique, world};
 
 /// A database in `SQL_ASCII`, and a superuser's session in it.
@@ -21,6 +21,12 @@ async fn ascii_database() -> (String, Client) {
     let postgres = &world().postgres;
     let session = postgres.login_to(&dbname, "postgres", &postgres.admin_password).await.unwrap();
     (dbname, session)
+}
+
+/// From 18 on, a server reports `search_path` at the login, in the client's encoding. A path that is
+/// not UTF-8 then forbids the login of every client that wants UTF-8.
+async fn reports_search_path() -> bool {
+    version().await >= 180_000
 }
 
 /// Runs a statement with a name of that prefix, the byte E4 and a letter in place of `%I`.
@@ -41,6 +47,12 @@ async fn a_single_user_of_an_ascii_database_is_rotated() {
     with_odd_name(&session, "s", &path).await;
     let function = Function::start(&[]);
     let preflight = json!({"Operation": "preflight", "SecretId": application.secret});
+    if reports_search_path().await {
+        let report = function.invoke(preflight.clone()).await.unwrap();
+        let text = report["Message"].as_str().unwrap();
+        assert!(text.contains("login with AWSCURRENT") && text.contains("is not UTF-8"), "{text}");
+        session.batch_execute(&format!("ALTER ROLE {role} RESET search_path")).await.unwrap();
+    }
     let report = function.invoke(preflight).await.unwrap();
     assert_eq!(report["Ready"], true, "{report}");
     let rotation = application.rotate(&function).await;
@@ -69,7 +81,11 @@ async fn the_two_users_of_an_ascii_database_are_compared() {
     // Names that the two users share stop no turn.
     with_odd_name(&session, "t", "CREATE TABLE %I ()").await;
     with_odd_name(&session, "t", &format!("ALTER TABLE %I OWNER TO {}", pair.base)).await;
-    with_odd_name(&session, "x", &format!("ALTER ROLE {} SET search_path = %I", pair.base)).await;
+    let path = format!("ALTER ROLE {} SET search_path = %I", pair.base);
+    let has_path = !reports_search_path().await;
+    if has_path {
+        with_odd_name(&session, "x", &path).await;
+    }
     pair.turn(&function).await;
     let copied: i64 = session
         .query_one(
@@ -81,7 +97,7 @@ async fn the_two_users_of_an_ascii_database_are_compared() {
         .await
         .unwrap()
         .get(0);
-    assert_eq!(copied, 1, "the clone has the same bytes");
+    assert_eq!(copied, i64::from(has_path), "the clone has the same bytes");
 
     // A right that only the current user has, which acts as itself.
     let reset = format!("ALTER ROLE {} RESET role", pair.clone);

@@ -88,7 +88,8 @@ const RULES: &[Rule] = &[
     rule(SETTING, "23505", "", F::ConcurrentUpdate),
     rule(READING, "42501", "", F::CatalogHidden),
     rule(&[], "42501", "", F::PermissionDenied),
-    rule(RUNNING, "22021", "", F::NameNotUtf8),
+    // At a login it is the role's search_path, which servers report from 18 on.
+    rule(&[], "22021", "", F::NameNotUtf8),
     rule(&[], "42704", "", F::RoleMissing),
     rule(RUNNING, "42", "", F::NotSupported),
     rule(RUNNING, "0A", "", F::NotSupported),
