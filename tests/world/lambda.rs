@@ -119,7 +119,9 @@ impl Function {
 
     /// Starts the binary with these variables, in addition to those that Lambda sets.
     pub fn start_exactly(environment: &[(&str, &str)]) -> Self {
-        Self::running(&[binary().display().to_string()], environment)
+        let policy = without_overlap(environment);
+        let environment = [environment, &[(POLICY, policy.as_str())]].concat();
+        Self::running(&[binary().display().to_string()], &environment)
     }
 
     /// The same for any program that answers Lambda's events, named with its arguments.
@@ -149,8 +151,10 @@ impl Function {
         environment.push(("SECRETS_MANAGER_ENDPOINT".to_owned(), String::new()));
         let owned = name.to_owned();
         let launch = move || {
-            let environment: Vec<_> =
+            let mut environment: Vec<_> =
                 environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let policy = without_overlap(&environment);
+            environment.push((POLICY, &policy));
             Self::launch(owned, &[binary().display().to_string()], &environment)
         };
         let function = tokio::task::spawn_blocking(launch).await.expect("the function starts");
@@ -162,12 +166,8 @@ impl Function {
         answer
     }
 
-    /// No turn has to wait for the overlap, unless the policy sets one.
     fn launch(name: String, command: &[String], environment: &[(&str, &str)]) -> Self {
         let (runtime, address) = Runtime::start(&name);
-        let given = environment.iter().rev().find(|(name, _)| *name == POLICY);
-        let policy = given.map_or("{}", |(_, policy)| policy);
-        let policy = with_default(policy, "overlap", json!("0s"));
         let environment = [
             ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", &name),
@@ -182,7 +182,6 @@ impl Function {
         ]
         .into_iter()
         .chain(environment.iter().copied())
-        .chain([(POLICY, policy.as_str())])
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect::<Vec<_>>();
         let output = Arc::new(Mutex::new(String::new()));
@@ -288,6 +287,12 @@ impl Function {
 }
 
 /// The policy with a default for a key that its own defaults leave out; one that is invalid stays.
+/// The policy of that environment, in which no turn has to wait for the overlap, unless it sets one.
+fn without_overlap(environment: &[(&str, &str)]) -> String {
+    let given = environment.iter().rev().find(|(name, _)| *name == POLICY);
+    with_default(given.map_or("{}", |(_, policy)| policy), "overlap", json!("0s"))
+}
+
 fn with_default(policy: &str, key: &str, value: Value) -> String {
     let Ok(Value::Object(mut members)) = serde_json::from_str(policy) else {
         return policy.to_owned();
