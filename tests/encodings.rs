@@ -23,8 +23,8 @@ async fn ascii_database() -> (String, Client) {
     (dbname, session)
 }
 
-/// From 18 on, a server reports `search_path` at the login, in the client's encoding. A path that is
-/// not UTF-8 then forbids the login of every client that wants UTF-8.
+/// From 18 on, a server reports `search_path` at the login, in the client's encoding. A path that
+/// is not UTF-8 then forbids the login of every client that wants UTF-8.
 async fn reports_search_path() -> bool {
     version().await >= 180_000
 }

@@ -236,7 +236,11 @@ mod tests {
             let line = line(&event, Some("rotation"));
             assert_eq!(line["RotationsFailed"], expected, "{line}");
             assert_eq!((&line["Failures"], &line["FunctionName"]), (&json!(1), &json!("rotation")));
-            let expected = r#"[[],["Step"],["FunctionName"],["FunctionName","Step"],["ErrorKind"],["FunctionName","ErrorKind"]]"#;
+            let expected = [
+                r#"[[],["Step"],["FunctionName"],["FunctionName","Step"],"#,
+                r#"["ErrorKind"],["FunctionName","ErrorKind"]]"#,
+            ]
+            .concat();
             assert_eq!(dimensions(&line, 0), expected);
         }
     }

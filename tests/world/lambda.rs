@@ -287,7 +287,8 @@ impl Function {
 }
 
 /// The policy with a default for a key that its own defaults leave out; one that is invalid stays.
-/// The policy of that environment, in which no turn has to wait for the overlap, unless it sets one.
+/// The policy of that environment, in which no turn has to wait for the overlap, unless it sets
+/// one.
 fn without_overlap(environment: &[(&str, &str)]) -> String {
     let given = environment.iter().rev().find(|(name, _)| *name == POLICY);
     with_default(given.map_or("{}", |(_, policy)| policy), "overlap", json!("0s"))

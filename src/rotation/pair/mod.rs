@@ -1,4 +1,5 @@
-//! Two users that take turns: what makes them equal, what one of them lacks, and what corrects that.
+//! Two users that take turns: what makes them equal, what one of them lacks, and what corrects
+//! that.
 
 pub(crate) mod equality;
 pub(crate) mod owner_role;

@@ -165,15 +165,7 @@ impl Store {
         from: &str,
         to: &str,
     ) -> Result<(), Error> {
-        let request = self
-            .client
-            .update_secret_version_stage()
-            .secret_id(secret)
-            .version_stage(CURRENT)
-            .remove_from_version_id(from)
-            .move_to_version_id(to);
-        let call = Box::pin(request.send());
-        self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
+        self.move_label(secret, CURRENT, Some(from), Some(to)).await
     }
 
     /// Removes AWSPENDING from a version. Fails if it is no longer on that version.
@@ -185,12 +177,23 @@ impl Store {
         secret: &str,
         version: &str,
     ) -> Result<(), Error> {
+        self.move_label(secret, PENDING, Some(version), None).await
+    }
+
+    async fn move_label(
+        &self,
+        secret: &str,
+        label: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<(), Error> {
         let request = self
             .client
             .update_secret_version_stage()
             .secret_id(secret)
-            .version_stage(PENDING)
-            .remove_from_version_id(version);
+            .version_stage(label)
+            .set_remove_from_version_id(from.map(str::to_owned))
+            .set_move_to_version_id(to.map(str::to_owned));
         let call = Box::pin(request.send());
         self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
     }

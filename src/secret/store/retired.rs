@@ -14,14 +14,6 @@ impl Store {
         from: Option<&str>,
         version: &str,
     ) -> Result<(), Error> {
-        let request = self
-            .client
-            .update_secret_version_stage()
-            .secret_id(secret)
-            .version_stage(RETIRED)
-            .set_remove_from_version_id(from.map(str::to_owned))
-            .move_to_version_id(version);
-        let call = Box::pin(request.send());
-        self.answer("UpdateSecretVersionStage", secret, call).await.map(drop)
+        self.move_label(secret, RETIRED, from, Some(version)).await
     }
 }
