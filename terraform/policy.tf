@@ -3,10 +3,12 @@
 locals {
   entries = concat(values(var.secrets), values(var.policies))
 
-  admin_secrets = distinct(compact(local.entries[*].admin_secret_arn))
-  admin_by_key = {
-    for e in local.entries : e.admin_kms_key_arn => e.admin_secret_arn... if e.admin_kms_key_arn != null
-  }
+  admins = concat(
+    [for e in local.entries : { secret_arn = e.admin_secret_arn, kms_key_arn = e.admin_kms_key_arn }],
+    var.trusted_admin_secrets,
+  )
+  admin_secrets = distinct(compact(local.admins[*].secret_arn))
+  admin_by_key  = { for a in local.admins : a.kms_key_arn => a.secret_arn... if a.kms_key_arn != null }
 
   # The function rejects null.
   policies = { for name, e in merge({ for s in var.secrets : s.secret_arn => s }, var.policies) : name => {
@@ -14,7 +16,8 @@ locals {
     field => value if value != null
   } }
   # An empty entry takes room, and would keep its secret from the entry of a prefix.
-  rotation_policy = jsonencode({
-    secrets = { for name, policy in local.policies : name => policy if length(policy) > 0 }
-  })
+  rotation_policy = jsonencode(merge(
+    { secrets = { for name, policy in local.policies : name => policy if length(policy) > 0 } },
+    length(var.trusted_admin_secrets) > 0 ? { defaults = { trust_masterarn = true } } : {},
+  ))
 }

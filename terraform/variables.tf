@@ -71,10 +71,6 @@ variable "secrets" {
     error_message = "admin_secret_arn is the rotated secret itself. It must be the secret of another role."
   }
   validation {
-    condition     = alltrue([for s in var.secrets : s.strategy != "alternating-users" || s.admin_secret_arn != null])
-    error_message = "alternating-users needs admin_secret_arn, even if the secret has a masterarn."
-  }
-  validation {
     condition = alltrue([
       for s in var.secrets : s.kms_key_arn == null ? true :
       can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", s.kms_key_arn))
@@ -167,12 +163,15 @@ variable "policies" {
     ])
     error_message = "A key of policies fits no secret: neither one of secrets nor one below secret_prefixes."
   }
-  validation {
-    condition     = alltrue([for p in var.policies : p.strategy != "alternating-users" || p.admin_secret_arn != null])
-    error_message = "alternating-users needs admin_secret_arn, even if the secret has a masterarn."
-  }
 
   # The rules below are for the same fields in secrets, too.
+  validation {
+    condition = length(var.trusted_admin_secrets) > 0 || alltrue([
+      for e in concat(values(var.secrets), values(var.policies)) :
+      e.strategy != "alternating-users" || e.admin_secret_arn != null
+    ])
+    error_message = "alternating-users needs admin_secret_arn. A masterarn counts only with trusted_admin_secrets."
+  }
   validation {
     condition = alltrue([
       for e in concat(values(var.secrets), values(var.policies)) :
@@ -240,7 +239,8 @@ variable "policies" {
     condition = alltrue([
       for e in concat(values(var.secrets), values(var.policies)) :
       e.policy.lease == null ? true : (
-        e.admin_secret_arn != null && e.strategy != "single-user" && e.policy.role != null
+        (e.admin_secret_arn != null || length(var.trusted_admin_secrets) > 0)
+        && e.strategy != "single-user" && e.policy.role != null
       )
     ])
     error_message = <<-EOT
@@ -299,5 +299,36 @@ variable "policies" {
       )
     ])
     error_message = "A secret has a policy in secrets and one by its name in policies. Keep one of them."
+  }
+}
+
+variable "trusted_admin_secrets" {
+  description = "Admin secrets that a secret may name itself, as its `masterarn`, where `admin_secret_arn` is not set."
+  default     = []
+  nullable    = false
+  type = list(object({
+    secret_arn  = string           # the full ARN of an admin secret
+    kms_key_arn = optional(string) # its KMS key, unless it is `aws/secretsmanager`
+  }))
+
+  validation {
+    condition = alltrue([
+      for s in var.trusted_admin_secrets :
+      can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[^*?]+-[A-Za-z0-9]{6}$", s.secret_arn))
+    ])
+    error_message = "secret_arn is a full ARN, including the six characters at its end, without wildcards."
+  }
+  validation {
+    condition = alltrue([
+      for s in var.trusted_admin_secrets : s.kms_key_arn == null ? true :
+      can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", s.kms_key_arn))
+    ])
+    error_message = "kms_key_arn in trusted_admin_secrets is the ARN of a key. IAM does not accept an alias."
+  }
+  validation {
+    condition = alltrue([
+      for s in var.trusted_admin_secrets : !contains(values(var.secrets)[*].secret_arn, s.secret_arn)
+    ])
+    error_message = "One of trusted_admin_secrets is a rotated secret. It must be the secret of another role."
   }
 }

@@ -120,6 +120,43 @@ run "policies_by_prefix_and_by_name" {
   }
 }
 
+run "admins_that_the_secrets_name_themselves" {
+  command = apply
+
+  variables {
+    secret_prefixes = ["prod/postgres/"]
+    policies = { "prod/postgres/*" = {
+      strategy = "alternating-users", policy = { lease = "60d", role = "app" }
+    } }
+    trusted_admin_secrets = [
+      { secret_arn = "${var.secret}rds!db-1-AbCdEf", kms_key_arn = "arn:aws:kms:eu-central-1:111122223333:key/admin" },
+      { secret_arn = "${var.secret}rds!db-2-AbCdEf" },
+    ]
+  }
+
+  assert {
+    condition = jsondecode(aws_lambda_function.this.environment[0].variables.ROTATION_POLICY) == {
+      secrets  = { "prod/postgres/*" = { strategy = "alternating-users", lease = "60d", role = "app" } }
+      defaults = { trust_masterarn = true }
+    }
+    error_message = "ROTATION_POLICY is ${aws_lambda_function.this.environment[0].variables.ROTATION_POLICY}"
+  }
+  assert {
+    condition = [
+      for s in jsondecode(aws_iam_role_policy.function.policy).Statement :
+      [s.Resource, try(s.Condition.StringEquals, {})]
+      if strcontains(s.Sid, "Admin")
+      ] == [
+      [["${var.secret}rds!db-1-AbCdEf", "${var.secret}rds!db-2-AbCdEf"], {}],
+      [["arn:aws:kms:eu-central-1:111122223333:key/admin"], {
+        "kms:ViaService"                  = "secretsmanager.eu-central-1.amazonaws.com"
+        "kms:EncryptionContext:SecretARN" = ["${var.secret}rds!db-1-AbCdEf"]
+      }],
+    ]
+    error_message = "The role may not read exactly these admin secrets: ${aws_iam_role_policy.function.policy}"
+  }
+}
+
 run "one_policy_for_many_listed_secrets" {
   command = apply
 

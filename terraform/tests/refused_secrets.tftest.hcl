@@ -87,7 +87,7 @@ run "two_users_without_an_admin" {
   variables {
     secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf", strategy = "alternating-users" } }
   }
-  expect_failures = [var.secrets]
+  expect_failures = [var.policies]
 }
 
 run "an_admin_secret_without_its_end" {
@@ -107,6 +107,35 @@ run "an_admin_that_is_the_rotated_secret" {
     } }
   }
   expect_failures = [var.secrets]
+}
+
+run "a_trusted_admin_that_is_the_rotated_secret" {
+  command = plan
+  variables {
+    secrets               = { app = { secret_arn = "${var.secret}shop/app-AbCdEf" } }
+    trusted_admin_secrets = [{ secret_arn = "${var.secret}shop/app-AbCdEf" }]
+  }
+  expect_failures = [var.trusted_admin_secrets]
+}
+
+run "a_trusted_admin_with_a_wildcard" {
+  command = plan
+  variables {
+    secrets               = { app = { secret_arn = "${var.secret}shop/app-AbCdEf" } }
+    trusted_admin_secrets = [{ secret_arn = "${var.secret}rds!*-AbCdEf" }]
+  }
+  expect_failures = [var.trusted_admin_secrets]
+}
+
+run "an_alias_of_a_trusted_admins_key" {
+  command = plan
+  variables {
+    secrets = { app = { secret_arn = "${var.secret}shop/app-AbCdEf" } }
+    trusted_admin_secrets = [{
+      secret_arn = "${var.secret}rds!db-1-AbCdEf", kms_key_arn = "arn:aws:kms:eu-central-1:111122223333:alias/admin"
+    }]
+  }
+  expect_failures = [var.trusted_admin_secrets]
 }
 
 run "a_key_without_an_admin_secret" {
