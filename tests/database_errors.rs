@@ -309,7 +309,8 @@ async fn a_failure_is_logged_with_its_fields() {
         .await;
     assert_eq!(event["level"], "ERROR");
     assert_eq!(event["secret.arn"], application.secret.as_str());
-    assert_eq!(event["rotation.step"], "setSecret");
+    assert_eq!(event["secret.name"], application.name.as_str());
+    assert_eq!((&event["rotation.step"], event.get("operation")), (&json!("setSecret"), None));
     assert_eq!(event["db.role"], application.role.as_str());
     assert!(event["db.host"].as_str().unwrap().starts_with(HOST), "{event}");
     assert_eq!(event["error.retryable"], true);

@@ -132,7 +132,7 @@ impl SecretHealth {
     /// A secret of which nothing is known but what it is called.
     pub(crate) fn unknown(id: String) -> Self {
         Self {
-            name: id.clone(),
+            name: super::secret_name(&id).to_owned(),
             secret_id: id,
             state: Health::Unknown,
             since: None,

@@ -14,7 +14,9 @@ use crate::config::LogFormat;
 use crate::error::Error;
 use crate::event::Event;
 use crate::policy::Strategy;
-use crate::report::{Answer, Details, FleetReport, Health, OldCredential, StepReport, Timestamp};
+use crate::report::{
+    Answer, Details, FleetReport, Health, OldCredential, StepReport, Timestamp, secret_name,
+};
 
 /// Starts logging. Libraries log at WARN at most: at finer levels they log requests and statements.
 pub(crate) fn start(format: LogFormat) {
@@ -169,21 +171,23 @@ pub(crate) fn failure(
 ) {
     let (role, host) = match error {
         Error::Database { role, host, .. } | Error::NoCredentialAccepted { role, host, .. } => {
-            (role.as_str(), host.as_str())
+            (Some(role.as_str()), Some(host.as_str()))
         }
-        _ => ("", ""),
+        _ => (None, None),
     };
+    // A field without a value is left out: Logs Insights takes an empty one for a value.
+    let secret = event.map(Event::secret_id).filter(|secret| !secret.is_empty());
     let (step, operation) = match event {
         Some(Event::Step(request)) => (Some(request), None),
-        Some(Event::Operation(request)) => (None, Some(request.operation.name())),
-        Some(Event::Monitor(_)) => (None, event.map(Event::name)),
+        Some(event) => (None, Some(event.name())),
         None => (None, None),
     };
     tracing::error!(
-        secret.arn = event.map_or("", Event::secret_id),
-        secret.version_id = step.map_or("", |request| request.token.as_str()),
-        rotation.step = step.map_or("", |request| request.step.name()),
-        operation = operation.unwrap_or_default(),
+        secret.arn = secret,
+        secret.name = secret.map(secret_name),
+        secret.version_id = step.map(|request| request.token.as_str()),
+        rotation.step = step.map(|request| request.step.name()),
+        operation = operation,
         db.role = role,
         db.host = host,
         error.kind = error.kind(),
