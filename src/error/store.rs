@@ -12,6 +12,11 @@ pub(crate) enum StoreFault {
     )]
     AccessDenied { action: String, detail: String },
     #[error(
+        "IAM does not allow it. Allow secretsmanager:ListSecrets on \"*\" to the function's role, \
+         or name the secrets in \"SecretIds\". [{0}]"
+    )]
+    ListDenied(String),
+    #[error(
         "the secret or version does not exist. Check the SecretId, the region and the account. \
          [{0}]"
     )]
@@ -54,7 +59,7 @@ pub(crate) enum StoreFault {
 impl StoreFault {
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Self::AccessDenied { .. } => "SecretsManagerAccessDenied",
+            Self::AccessDenied { .. } | Self::ListDenied(_) => "SecretsManagerAccessDenied",
             Self::NotFound(_) => "SecretNotFound",
             Self::Throttled(_) => "SecretsManagerThrottled",
             Self::Unavailable(_) => "SecretsManagerUnavailable",

@@ -134,10 +134,15 @@ async fn only_without_a_list_are_all_secrets_listed() {
     let chosen = monitor(&function, json!({"SecretIds": [application.name]})).await;
     assert_eq!(chosen["Secrets"][0]["State"], "unknown", "{chosen}");
     assert!(chosen["Secrets"][0]["Reason"].as_str().unwrap().contains("IAM"), "{chosen}");
+    let command = format!("tools/rotation status {} --function {}", application.name, function.name);
+    assert_eq!(chosen["Secrets"][0]["Command"], command, "{chosen}");
     proxy.fail("ListSecrets", 1, Fault::Refuse(400, "AccessDeniedException"));
     let refused = function.invoke(json!({"Operation": "monitor"})).await.unwrap_err();
     assert_eq!(refused.kind, "SecretsManagerAccessDenied");
-    assert!(refused.message.contains("secretsmanager:ListSecrets"), "{}", refused.message);
+    for said in ["Allow secretsmanager:ListSecrets on \"*\"", "\"SecretIds\""] {
+        assert!(refused.message.contains(said), "{}", refused.message);
+    }
+    assert!(!refused.message.contains("this secret"), "{}", refused.message);
     // The prefix has the other tests' secrets below it, too.
     let below = monitor(&function, json!({"NamePrefix": application.name})).await;
     assert!(ids(&below).contains(&application.secret), "{below}");

@@ -65,12 +65,7 @@ pub(super) fn command(
     wanted_here: bool,
 ) -> Option<String> {
     let secret = name_for_a_shell(described);
-    let asked = |operation: &str| {
-        let function = function_name(function_arn);
-        let function = function.filter(|name| *name != DEFAULT_FUNCTION);
-        let function = function.map(|name| format!(" --function {name}")).unwrap_or_default();
-        Some(format!("tools/rotation {operation} {secret}{function}"))
-    };
+    let asked = |operation: &str| Some(ask(operation, secret, function_arn));
     match finding.cause {
         Cause::InOrder | Cause::Managed | Cause::Expired | Cause::Expires => None,
         Cause::Refused | Cause::UnderWay | Cause::LeaseEnded => asked("recover"),
@@ -100,6 +95,17 @@ pub(super) fn command(
             ))
         }
     }
+}
+
+/// The command that shows more of a secret that could not be described.
+pub(super) fn look_again(id: &str, function_arn: &str) -> Option<String> {
+    (!id.starts_with('-')).then(|| ask("status", id, function_arn))
+}
+
+fn ask(operation: &str, secret: &str, function_arn: &str) -> String {
+    let function = function_name(function_arn).filter(|name| *name != DEFAULT_FUNCTION);
+    let function = function.map(|name| format!(" --function {name}")).unwrap_or_default();
+    format!("tools/rotation {operation} {secret}{function}")
 }
 
 /// The secret's name, or its ARN where a command would take the name for an option.
@@ -161,6 +167,8 @@ mod tests {
             (Cause::StoredByHand, Some(via)),
             (Cause::LoginFailed, Some("tools/rotation preflight shop/app")),
             (Cause::Expires, None),
+            (Cause::LeaseEnded, Some("tools/rotation recover shop/app")),
+            (Cause::LeaseDue, Some(via)),
             (Cause::SwitchedOff, Some(via)),
             (Cause::OtherFunction, None),
             (
@@ -185,6 +193,7 @@ mod tests {
         let other = HERE.replace("postgres-secret-rotation", "shop");
         let command = command_for(Cause::Refused, &described("shop/app"), &other).unwrap();
         assert_eq!(command, "tools/rotation recover shop/app --function shop");
+        assert_eq!(look_again("a", &other).unwrap(), "tools/rotation status a --function shop");
         let command = command_for(Cause::Refused, &described("-x"), HERE).unwrap();
         assert!(command.ends_with("recover arn:aws:secretsmanager:eu-central-1:1:secret:x-AbCdEf"));
         let scheduled = Description { scheduled: true, ..described("shop/app") };

@@ -104,7 +104,9 @@ fn facts(described: &Description, sight: &Sight, rotation: RotationSetting) -> F
 /// The health of a secret that Secrets Manager does not describe.
 fn not_described(context: &Context<'_>, id: &str, error: &Error) -> Looked {
     let reason = error.full_text();
-    let health = SecretHealth { reason, ..SecretHealth::unknown(id.to_owned()) };
+    let known = !matches!(error, Error::SecretsManager { fault: StoreFault::NotFound(_), .. });
+    let command = advice::look_again(id, context.function_arn).filter(|_| known);
+    let health = SecretHealth { reason, command, ..SecretHealth::unknown(id.to_owned()) };
     let complete = context.deadline.leaves(Duration::from_millis(1));
     Looked { health, place: None, may_retire: false, complete }
 }

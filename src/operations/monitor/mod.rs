@@ -56,6 +56,7 @@ pub(crate) async fn run(
     let mut next_token = None;
     let left_out = if is_part { left.len() } else { 0 };
     if is_part {
+        let without_time = |id| without_time(id, context.function_arn);
         secrets.extend(left.into_iter().map(without_time));
     } else if let Some(first) = left.first() {
         next_token = chosen.range(..first.clone()).next_back().map(|(id, _)| id.clone());
@@ -126,11 +127,12 @@ async fn look_at(
 }
 
 /// A secret of a schedule's part that the time did not suffice for.
-fn without_time(id: String) -> SecretHealth {
+fn without_time(id: String, function_arn: &str) -> SecretHealth {
     SecretHealth {
         reason: "There was no time left to look at it. Raise the number of parts, or the \
                  function's time-out or memory."
             .to_owned(),
+        command: advice::look_again(&id, function_arn),
         ..SecretHealth::unknown(id)
     }
 }

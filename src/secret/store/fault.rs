@@ -67,6 +67,10 @@ fn service_fault(
         (code, _) if CREDENTIALS.contains(&code) => StoreFault::Credentials(detail),
         ("AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation", _)
         | (_, 401 | 403) => {
+            // No secret allows this action: it is about all of them.
+            if operation == "ListSecrets" {
+                return StoreFault::ListDenied(detail);
+            }
             StoreFault::AccessDenied { action: format!("secretsmanager:{operation}"), detail }
         }
         ("ResourceNotFoundException", _) => StoreFault::NotFound(detail),
