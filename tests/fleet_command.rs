@@ -1,7 +1,5 @@
 //! `tools/rotation fleet`: the table, its colours, and the page in a real browser.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use axum::Router;
@@ -9,8 +7,10 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use crate::world::aws::REGION;
-use crate::world::{environment_variable, project, serve, temporary_folder};
+use crate::world::browser::{self, browse};
+use crate::world::{project, serve, temporary_folder};
 
+const SIZE: (u32, u32) = (1240, 1500);
 const HOSTILE: &str = "<script>document.title='run'</script>\"'&<img src=x onerror=alert(1)>";
 
 fn secret(name: &str, state: &str, more: &Value) -> Value {
@@ -162,12 +162,13 @@ fn the_page_shows_every_value_and_runs_none_of_them() {
     assert!(text.matches("&lt;script&gt;").count() >= 15, "{text}");
     assert!(!text.contains("://"), "it needs nothing from elsewhere");
 
-    if let Some(chromium) = chromium() {
-        let (dom, picture) = (browse(&chromium, &page, "--dump-dom"), folder.join("page.png"));
+    if let Some(chromium) = browser::chromium() {
+        let (dom, picture) =
+            (browse(&chromium, &page, SIZE, "--dump-dom"), folder.join("page.png"));
         let shown = String::from_utf8_lossy(&dom);
         assert!(shown.contains("<title>Rotation health of "), "{shown}");
         assert!(!shown.contains("<script") && !shown.contains("<img"), "{shown}");
-        browse(&chromium, &page, &format!("--screenshot={}", picture.display()));
+        browser::picture(&chromium, &page, SIZE, &picture);
         let picture = std::fs::read(picture).expect("a picture");
         assert!(picture.starts_with(b"\x89PNG") && picture.len() > 20_000, "{}", picture.len());
     }
@@ -186,30 +187,4 @@ fn without_the_log_the_page_says_why() {
     assert!(text.contains("Every secret is in order."), "{text}");
     assert!(text.contains("/aws/lambda/postgres-secret-rotation could not be read"), "{text}");
     std::fs::remove_dir_all(folder).unwrap();
-}
-
-/// A browser: Debian's, or that of GitHub's machines. Without it that part is not run, which CI
-/// does not accept.
-fn chromium() -> Option<PathBuf> {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let found =
-        names.map(|name| Path::new("/usr/bin").join(name)).into_iter().find(|path| path.exists());
-    if found.is_none() {
-        assert!(environment_variable("CI").is_none(), "chromium is missing: install the package");
-        // Past the capture of the tests.
-        let missing = "NOT RUN: the page was not opened in a browser. Install chromium.";
-        let _ = writeln!(std::io::stderr(), "{missing}");
-    }
-    found
-}
-
-/// What the browser prints.
-fn browse(chromium: &Path, page: &Path, wanted: &str) -> Vec<u8> {
-    let profile = page.with_file_name("profile");
-    let mut command = Command::new(chromium);
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]);
-    command.arg(format!("--user-data-dir={}", profile.display()));
-    command.args(["--window-size=1240,1500", wanted]);
-    let output = command.arg(format!("file://{}", page.display())).output();
-    output.expect("chromium runs").stdout
 }

@@ -15,7 +15,7 @@ use crate::world::lambda::Function;
 use crate::world::pair::Pair;
 use crate::world::postgres::{HOST, admin, free_port};
 use crate::world::print::Print;
-use crate::world::{environment_variable, eventually, project, random_hex, world};
+use crate::world::{browser, environment_variable, eventually, project, random_hex, world};
 
 const DAY: i64 = 24 * 60 * 60;
 const PAGE: &str = "target/fleet.html";
@@ -56,6 +56,7 @@ pub(crate) async fn demo(print: &Print) -> bool {
 
     let html = ["fleet", "--html", PAGE, "--function", &function.name];
     let (table, status) = rotation(&html);
+    browser::draw(&project().join(PAGE), (992, 1104), "docs/fleet.png");
     print.title("tools/rotation fleet", "the worst first");
     table.lines().for_each(|line| print.say(line));
     let line_of = |(role, state, _): &(&str, &str, i64)| {
@@ -81,17 +82,16 @@ pub(crate) async fn demo(print: &Print) -> bool {
     let parts = shown.map(|name| format!("{name} {}", metrics[name]));
     print.say(&format!("  {}\n  {}", parts[..6].join(", "), parts[6..].join(", ")));
 
-    print.title(
-        "Each is put right",
-        "by its command, or where there is none, by what its reason says",
-    );
+    print.title("Each is put right", "by its command, and where that only shows why, by a person");
     let answer = function.invoke(json!({"Operation": "monitor"})).await.expect("a look");
     let all = answer["Secrets"].as_array().expect("secrets").iter().map(|secret| {
         let of_it = |one: &&Application| secret["SecretId"] == one.secret.as_str();
         put_right(secret, fleet.iter().find(of_it).expect("one of ours"))
     });
     for (state, done) in futures_util::future::join_all(all).await {
-        print.line(&state, &done);
+        for (line, at) in done.iter().zip(0..) {
+            print.line(if at == 0 { &state } else { "" }, line);
+        }
     }
     eventually("order", async || {
         let answer = function.invoke(json!({"Operation": "monitor"})).await.expect("a look");
@@ -197,33 +197,46 @@ async fn superuser(sql: &str) {
     admin().await.batch_execute(sql).await.expect("the superuser may");
 }
 
-/// Runs the command of the table. Where a person has to decide, does what the reason says. The
-/// state, and what was done.
-async fn put_right(secret: &Value, application: &Application) -> (String, String) {
+/// Runs the command of the table. Where that only shows what is wrong, or there is none, does what
+/// a person has to do. The state, and what was done.
+async fn put_right(secret: &Value, application: &Application) -> (String, Vec<String>) {
     let state = secret["State"].as_str().unwrap_or_default();
-    let done = match state {
-        "expired" | "expiring" => {
+    let mut done = Vec::new();
+    let ended = match secret["Command"].as_str() {
+        None => None,
+        Some(command) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", command]);
+            let ended = tokio::task::spawn_blocking(|| run(shell)).await.expect("no panic");
+            done.push(command.to_owned());
+            Some((command, ended))
+        }
+    };
+    match (state, ended) {
+        ("expired" | "expiring", None) => {
             let role = escape_identifier(secret["Role"].as_str().unwrap_or_default());
             let sql = format!("ALTER ROLE {role} VALID UNTIL 'infinity'");
             superuser(&sql).await;
-            format!("psql --command {sql:?}")
+            done.push(
+                "a person decides how long the role may log in, and runs as an admin:".into(),
+            );
+            done.push(format!("psql --command {sql:?}"));
         }
-        "unreachable" | "unknown" => {
-            application
-                .put(&random_hex(), &application.document.to_string(), &["AWSCURRENT"])
-                .await;
-            format!("aws secretsmanager put-secret-value --secret-id {}", application.name)
+        ("unreachable" | "unknown", Some((command, (printed, 1)))) => {
+            let wrong = match state {
+                "unknown" => "the key \"host\" is missing",
+                _ => "the host refuses connections",
+            };
+            assert!(printed.contains(wrong), "{command}: {printed}");
+            let value = application.document.to_string();
+            application.put(&random_hex(), &value, &["AWSCURRENT"]).await;
+            let name = &application.name;
+            done.push(format!("it says: {wrong}. A person stores the right value:"));
+            done.push(format!("aws secretsmanager put-secret-value --secret-id {name} ..."));
         }
-        _ => {
-            let command = secret["Command"].as_str().unwrap_or_default().to_owned();
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &command]);
-            let ended = tokio::task::spawn_blocking(|| run(shell)).await;
-            let (printed, status) = ended.expect("it does not panic");
-            assert_eq!(status, 0, "{command}: {printed}");
-            command
-        }
-    };
+        (_, Some((_, (_, 0)))) => {}
+        (state, ended) => panic!("{state}: {ended:?}"),
+    }
     (state.to_owned(), done)
 }
 

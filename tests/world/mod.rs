@@ -8,12 +8,14 @@
 pub mod alarms;
 pub mod application;
 pub mod aws;
+pub mod browser;
 pub mod budget;
 pub mod documents;
 pub mod fault_rig;
 pub mod https;
 pub mod impostor;
 pub mod lambda;
+pub mod metrics;
 pub mod pair;
 pub mod pooler;
 pub mod postgres;
