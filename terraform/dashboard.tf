@@ -6,7 +6,11 @@ locals {
   dashboard_colours = merge({ ok = "#2ca02c" }, zipmap(local.worst_first, [
     "#b0084d", "#d13212", "#e07941", "#f0a35e", "#8c564b", "#dbb13b", "#7f7f7f", "#b5b5b5", "#c5b0d5",
   ]))
-  dashboard_steps = ["createSecret", "setSecret", "testSecret", "finishSecret", "rotate", "monitor"]
+  dashboard_steps = ["createSecret", "setSecret", "testSecret", "finishSecret", "rotate"]
+  dashboard_outcomes = {
+    succeeded = { metric = "RotationsSucceeded", colour = "#2ca02c" }
+    failed    = { metric = "RotationsFailed", colour = "#d13212" }
+  }
   dashboard_query = "SOURCE '${local.log_group}' | "
 
   # Each row: its height, and for each widget its width, type and properties.
@@ -17,23 +21,28 @@ locals {
     }]]],
     [7, [
       [16, "log", {
-        title = "Not in order at the last look, worst first", region = local.region, view = "table"
+        title = "Not in order, worst first (last ${local.monitor_hours} hours)", region = local.region, view = "table"
         query = join(" ", [
           local.dashboard_query, "filter ispresent(`monitor.state`)",
           "and toMillis(@timestamp) > (now() - ${local.monitor_hours * 3600}) * 1000",
-          "| fields `secret.name` as secret, ${join(" + ", [
+          "| fields `secret.name` as secret, substr(timestamp, 0, 16) as time, ${join(" + ", [
             for n, state in reverse(local.worst_first) : "strcontains('${state}', `monitor.state`) * ${n}"
-          ])} as severity",
-          "| stats latest(`monitor.state`) as state, latest(severity) as rank, latest(`monitor.since`) as since,",
-          "latest(`monitor.command`) as command, latest(@timestamp) as looked by secret",
+          ])} as severity, coalesce(`monitor.command`, message) as advice",
+          "| stats latest(severity) as rank, latest(`monitor.state`) as state, latest(`monitor.since`) as since,",
+          "latest(time) as seen, latest(advice) as to_do by secret",
           "| sort rank desc, since | limit 50",
         ])
       }],
       [8, "metric", merge(local.dashboard_own, {
-        title = "Secrets by state", stat = "Maximum", stacked = true
+        title  = "Secrets by state", stat = "Maximum", stacked = true
+        legend = { position = "right" }
         metrics = [for state in concat(local.worst_first, ["ok"]) : [
           local.namespace, join("", [for word in split("_", state) : title(word)]), "FunctionName", var.name,
-          { color = local.dashboard_colours[state] },
+          # A secret that was put right the same day counts once.
+          {
+            label = replace(state, "_", " "), color = local.dashboard_colours[state]
+            stat  = state == "ok" ? "Minimum" : "Maximum"
+          },
         ]]
       })],
     ]],
@@ -42,23 +51,28 @@ locals {
         title       = "Oldest password, in days", stat = "Maximum"
         metrics     = [[local.namespace, "OldestAgeDays", "FunctionName", var.name, { label = "oldest password" }]]
         yAxis       = { left = { min = 0, label = "days", showUnits = false } }
-        annotations = { horizontal = [{ label = "a rotation each 30 days, and a day", value = 31 }] }
+        annotations = { horizontal = [{ label = "30 days", value = 30 }] }
       })],
       [8, "metric", merge(local.dashboard_own, {
-        title = "Time left", stat = "Minimum"
+        title = "Shortest time left", stat = "Minimum"
         metrics = [
-          [local.namespace, "CertificateDaysLeft", "FunctionName", var.name, { label = "server's certificate, days" }],
-          [local.namespace, "LeaseLeftHours", "FunctionName", var.name, { label = "password, hours", yAxis = "right" }],
+          [local.namespace, "CertificateDaysLeft", "FunctionName", var.name, { label = "a certificate, in days" }],
+          [local.namespace, "LeaseLeftHours", "FunctionName", var.name, {
+            label = "a password, in hours", yAxis = "right"
+          }],
         ]
-        yAxis       = { left = { min = 0, showUnits = false }, right = { min = 0, showUnits = false } }
+        yAxis = {
+          left = { min = 0, label = "days", showUnits = false }, right = { min = 0, label = "hours", showUnits = false }
+        }
         annotations = { horizontal = [{ label = "alarm: 30 days", value = 30 }] }
       })],
       [8, "metric", merge(local.dashboard_own, {
         title = "Rotations by outcome"
-        metrics = [
-          [local.namespace, "RotationsSucceeded", "FunctionName", var.name, { label = "succeeded", color = "#2ca02c" }],
-          [local.namespace, "RotationsFailed", "FunctionName", var.name, { label = "failed", color = "#d13212" }],
-        ]
+        # A day without a rotation has no data.
+        metrics = concat([for name, outcome in local.dashboard_outcomes : [
+          [local.namespace, outcome.metric, "FunctionName", var.name, { id = name, visible = false }],
+          [{ expression = "FILL(${name}, 0)", label = name, color = outcome.colour }],
+        ]]...)
       })],
     ]],
     [6, [
@@ -72,20 +86,22 @@ locals {
       [12, "metric", merge(local.dashboard_own, {
         title = "Failures by kind"
         metrics = [[{ id = "kinds", label = "", expression = join("", [
-          "SEARCH('{${local.namespace},ErrorKind,FunctionName} MetricName=\"Failures\" FunctionName=\"${var.name}\"', ",
-          "'Sum', 86400)",
+          "FILL(SEARCH('{${local.namespace},ErrorKind,FunctionName} MetricName=\"Failures\" FunctionName=\"${var.name}\"', ",
+          "'Sum', 86400), 0)",
         ]) }]]
       })],
     ]],
     [9, [[24, "log", {
-      title = "Activity: what was rotated, by which door, with which outcome", region = local.region, view = "table"
+      title = "Activity: what was rotated, when, by which door, with which outcome", region = local.region, view = "table"
       query = join(" ", [
         local.dashboard_query, "filter `event.name` = 'rotation_finished'",
         "or (level = 'ERROR' and ispresent(`error.kind`))",
-        "| fields coalesce(`error.kind`, 'succeeded') as outcome, coalesce(`secret.name`, `secret.arn`) as secret,",
-        "coalesce(`rotation.door`, `rotation.step`, operation) as by",
-        "| display @timestamp, outcome, secret, by, `secret.old_version_id`, `secret.version_id`, `evidence.old`,",
-        "`evidence.old_sessions`, duration_ms | sort @timestamp desc | limit 100",
+        "| fields coalesce(`error.kind`, 'succeeded') as outcome, `secret.name` as secret,",
+        "coalesce(`rotation.door`, `rotation.step`, operation) as door,",
+        "substr(`secret.old_version_id`, 0, 8) as old, substr(`secret.version_id`, 0, 8) as new,",
+        "`evidence.old` as old_is, `evidence.old_sessions` as old_sessions",
+        "| display @timestamp, outcome, secret, door, old, new, old_is, old_sessions, duration_ms",
+        "| sort @timestamp desc | limit 100",
       ])
     }]]],
   ]

@@ -9,6 +9,8 @@
     reason = "it prints, and stops where it cannot go on"
 )]
 
+#[path = "deployment/dashboard.rs"]
+mod dashboard;
 #[path = "deployment/monitor.rs"]
 mod monitor;
 #[path = "deployment/notify.rs"]

@@ -146,9 +146,9 @@ run "the_dashboard_is_filled_and_no_widget_lies_on_another" {
 
   assert {
     condition = jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets[*].properties.title == [
-      "Alarms of ${var.name}", "Not in order at the last look, worst first", "Secrets by state",
-      "Oldest password, in days", "Time left", "Rotations by outcome", "Duration by step, in milliseconds",
-      "Failures by kind", "Activity: what was rotated, by which door, with which outcome",
+      "Alarms of ${var.name}", "Not in order, worst first (last 25 hours)", "Secrets by state",
+      "Oldest password, in days", "Shortest time left", "Rotations by outcome", "Duration by step, in milliseconds",
+      "Failures by kind", "Activity: what was rotated, when, by which door, with which outcome",
     ]
     error_message = "The dashboard has other widgets."
   }

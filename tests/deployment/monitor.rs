@@ -2,11 +2,12 @@
 //! has made are evaluated over the lines that the deployed function has written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use postgres_protocol::escape::escape_literal;
 use serde_json::{Value, json};
 
-use crate::rotate;
+use crate::dashboard::Moment;
+use crate::proof::operate;
 use crate::world::alarms::{Alarm, State};
 use crate::world::application::Application;
 use crate::world::lambda::arn;
@@ -14,6 +15,7 @@ use crate::world::pair::Pair;
 use crate::world::postgres::{admin, free_port};
 use crate::world::print::Print;
 use crate::world::{project, random_hex, world};
+use crate::{dashboard, rotate};
 
 /// Every alarm that the module knows.
 pub(crate) const ALARMS: [&str; 15] = [
@@ -34,6 +36,14 @@ pub(crate) const ALARMS: [&str; 15] = [
     "silent",
 ];
 const HOUR: i64 = 60 * 60;
+const DAY: i64 = 24 * HOUR;
+/// The days of the test before the dashboard is looked at.
+const DAYS: i64 = 12;
+/// The period of the alarms, in seconds.
+const PERIOD: i64 = 300;
+const NEVER: &str = "timestamptz 'infinity'";
+/// The alarms that end without a look.
+const TRANSIENT: [&str; 3] = ["errors", "failed", "throttles"];
 
 /// The answer of a look that the schedule has begun, or why there is none.
 pub(crate) async fn look(function: &str) -> Result<Value, String> {
@@ -43,17 +53,25 @@ pub(crate) async fn look(function: &str) -> Result<Value, String> {
     problem.map_or_else(|| Ok(begun.clone()), |problem| Err(problem.to_owned()))
 }
 
-/// The alarms of a function, and what they have seen.
+/// What CloudWatch sees of a function: the lines of its log and Lambda's own metrics. A test takes
+/// minutes, so each look counts as a day of its own.
 struct Watch<'a> {
     function: &'a str,
+    secrets: [&'a Application; 2],
     alarms: Vec<Alarm>,
     states: BTreeMap<String, State>,
-    /// How many lines of the log were evaluated already.
-    seen: usize,
+    /// The start of the present day, in seconds since 1970.
+    day: i64,
+    /// All lines so far, each at its time.
+    lines: Vec<Value>,
+    /// How many lines of the log, and how many invocations, are among them.
+    read: (usize, usize),
+    /// What the alarms were evaluated over, and when.
+    moments: Vec<(Vec<Value>, i64)>,
 }
 
 impl<'a> Watch<'a> {
-    async fn new(function: &'a str) -> Self {
+    async fn new(function: &'a str, secrets: [&'a Application; 2]) -> Self {
         let found = world().aws.look_up("alarms", function).await;
         let alarms: Vec<Alarm> = serde_json::from_value(found).expect("alarms");
         assert_eq!(alarms.len(), ALARMS.len(), "{alarms:?}");
@@ -62,45 +80,111 @@ impl<'a> Watch<'a> {
             assert!(runbook.contains(&format!("<a id=\"alarm-{alarm}\">")), "{alarm} has a row");
         }
         let states = alarms.iter().map(|alarm| (alarm.name.clone(), State::Ok)).collect();
-        Self { function, alarms, states, seen: 0 }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let today = i64::try_from(now).expect("a date") / DAY * DAY;
+        let (day, lines, moments) = (today - DAYS * DAY, Vec::new(), Vec::new());
+        Self { function, secrets, alarms, states, day, lines, read: (0, 0), moments }
     }
 
-    /// The lines that the function has written since the last time.
-    async fn new_lines(&mut self) -> Vec<Value> {
+    /// The lines that have come since the last time.
+    async fn news(&mut self) -> Vec<Value> {
         let log = world().aws.look_up("logs", self.function).await;
-        let lines = log.as_array().expect("lines");
-        let parsed = lines[self.seen..].iter().filter_map(|line| line.as_str());
-        let parsed = parsed.filter_map(|line| serde_json::from_str(line).ok()).collect();
-        self.seen = lines.len();
-        parsed
+        let log = log.as_array().expect("lines");
+        let counted = world().aws.look_up("counted", self.function).await;
+        let counted: Vec<u8> = serde_json::from_value(counted).expect("invocations");
+        let written = log[self.read.0..].iter().filter_map(Value::as_str);
+        let written = written.filter_map(|line| serde_json::from_str(line).ok());
+        let invocations = counted[self.read.1..].iter().map(|failed| self.counted(*failed, 0));
+        let news = written.chain(invocations).collect();
+        self.read = (log.len(), counted.len());
+        news
     }
 
-    /// Which alarms are on after these lines, at the time of the last one and some seconds more.
-    fn on(&mut self, lines: &[Value], seconds: i64) -> BTreeSet<String> {
-        let times = lines.iter().filter_map(|line| line["_aws"]["Timestamp"].as_i64());
-        let now = times.max().expect("a line with a time") / 1000 + seconds;
+    /// What Lambda itself counts of an invocation, like a line of the function.
+    fn counted(&self, errors: u8, throttles: u8) -> Value {
+        let metrics = json!({"Namespace": "AWS/Lambda", "Dimensions": [["FunctionName"]],
+            "Metrics": [{"Name": "Errors"}, {"Name": "Throttles"}]});
+        json!({"_aws": {"Timestamp": 0, "CloudWatchMetrics": [metrics]},
+            "FunctionName": self.function, "Errors": errors, "Throttles": throttles})
+    }
+
+    /// Lets the schedule look: the lines since the last look, and those of this one.
+    async fn look(&mut self) -> Vec<Value> {
+        look(self.function).await.expect("the schedule invokes the function");
+        self.news().await
+    }
+
+    /// Which alarms are on so many seconds after the start of the day, over some of its lines, too.
+    fn on(&mut self, seconds: i64, lines: &[Value]) -> BTreeSet<String> {
+        let (lines, now) = ([&self.lines, lines].concat(), self.day + seconds);
         for alarm in &self.alarms {
             let state = self.states.get_mut(&alarm.name).expect("a state");
-            *state = alarm.state(lines, now, *state);
+            *state = alarm.state(&lines, now, *state);
         }
+        self.moments.push((lines, now));
         let on = self.states.iter().filter(|(_, state)| **state == State::Alarm);
         let short = |name: &String| name[self.function.len() + 1..].to_owned();
         on.map(|(name, _)| short(name)).collect()
     }
 
-    /// Has the schedule look, and says which alarms are on then.
-    async fn look(&mut self) -> BTreeSet<String> {
-        self.new_lines().await;
-        look(self.function).await.expect("the schedule invokes the function");
-        let lines = self.new_lines().await;
-        self.on(&lines, 0)
+    /// These alarms and no others are on after these lines.
+    fn begins(&mut self, bad: &[Value], alarms: &[&str]) {
+        self.day += DAY;
+        assert_eq!(self.on(0, &at(self.day, bad)), names(alarms));
     }
 
-    /// One state has its alarm, and no other.
-    async fn expect(&mut self, alarm: &str) {
-        let on = self.look().await;
-        assert_eq!(on, BTreeSet::from([alarm.to_owned()]), "{alarm}");
+    /// They end with good lines once the period of the bad ones is over. Without any line, only
+    /// those end that look at no state.
+    fn ends(&mut self, bad: &[Value], good: &[Value], alarms: &[&str]) {
+        let bad = at(self.day, bad);
+        let both = |seconds| [bad.clone(), at(self.day + seconds, good)].concat();
+        let (early, late) = (both(PERIOD - 1), both(PERIOD));
+        assert_eq!(self.on(PERIOD - 1, &early), names(alarms), "in the same period");
+        let lasting = alarms.iter().filter(|alarm| !TRANSIENT.contains(alarm));
+        let lasting: Vec<_> = lasting.copied().collect();
+        assert_eq!(self.on(PERIOD, &bad), names(&lasting), "without a line");
+        assert_eq!(self.on(PERIOD, &late), BTreeSet::new(), "after {alarms:?}");
     }
+
+    /// A day later, a look.
+    async fn next_look(&mut self) -> Vec<Value> {
+        for secret in self.secrets {
+            secret.grow_older(Duration::from_hours(24)).await;
+        }
+        self.look().await
+    }
+
+    /// These alarms and no others are on after the next look, until the secret is put right.
+    async fn expect(&mut self, alarms: &[&str], put_right: impl Future) {
+        let bad = self.next_look().await;
+        self.begins(&bad, alarms);
+        put_right.await;
+        let good = self.look().await;
+        self.ends(&bad, &good, alarms);
+        self.keep(&bad, &good);
+    }
+
+    fn keep(&mut self, first: &[Value], second: &[Value]) {
+        self.lines.extend(at(self.day, first));
+        self.lines.extend(at(self.day + PERIOD, second));
+    }
+}
+
+/// These lines at a time in seconds since 1970, in their order.
+fn at(seconds: i64, lines: &[Value]) -> Vec<Value> {
+    let line = |(line, milliseconds): (&Value, i64)| {
+        let (mut line, time) = (line.clone(), json!(seconds * 1000 + milliseconds));
+        if line["_aws"].is_object() {
+            line["_aws"]["Timestamp"] = time.clone();
+        }
+        line["@timestamp"] = time;
+        line
+    };
+    lines.iter().zip(0..).map(line).collect()
+}
+
+fn names(alarms: &[&str]) -> BTreeSet<String> {
+    alarms.iter().map(|&name| name.to_owned()).collect()
 }
 
 pub(crate) async fn raises_the_alarms(
@@ -109,67 +193,80 @@ pub(crate) async fn raises_the_alarms(
     single: &Application,
     pair: &Pair,
 ) {
-    let mut watch = Watch::new(function).await;
-    watch.expect("never-rotated").await;
-    for secret in [&single.secret, &pair.application.secret] {
-        assert_eq!(rotate(secret).await["state"], "succeeded");
-    }
-    assert_eq!(watch.look().await, BTreeSet::new(), "all is in order");
+    let both = [single, &pair.application];
+    let watch = &mut Watch::new(function, both).await;
+    rotates(&pair.application).await;
+    watch.expect(&["never-rotated"], rotates(single)).await;
 
-    let role = &single.role;
-    let password = single.password_in("AWSCURRENT").await;
+    let (role, password) = (&single.role, single.password_in("AWSCURRENT").await);
     single.set_password(&random_hex()).await;
-    watch.expect("mismatch").await;
-    // A rotation that ends well is no look, so the alarm stays.
-    let lines = vec![json!({"_aws": {"Timestamp": 1_000_000_000_000_i64}})];
-    assert_eq!(watch.on(&lines, 0).len(), 2, "mismatch, and silent in 2001");
-    single.set_password(&password).await;
+    watch.expect(&["mismatch"], single.set_password(&password)).await;
 
     single.begin().await;
     single.name_function(&arn(function)).await;
     single.set_date("last_changed_date", -2 * HOUR).await;
-    watch.expect("stuck").await;
-    single.remove_pending_label().await;
+    watch.expect(&["stuck"], done("recover", single)).await;
 
-    single.set_date("next_rotation_date", -5 * HOUR).await;
-    watch.expect("overdue").await;
-    single.set_date("next_rotation_date", 5 * HOUR).await;
+    rotates(&pair.application).await;
+    single.grow_older(Duration::from_hours(30 * 24)).await;
+    watch.expect(&["overdue"], rotates(single)).await;
 
-    let until = async |role: &str, time: &str| {
-        let alter = format!("ALTER ROLE {role} VALID UNTIL {}", escape_literal(time));
-        admin().await.batch_execute(&alter).await.expect("the superuser may");
-    };
-    let days = async |days: i32| {
-        let time = format!("SELECT (now() + {days} * interval '1 d')::text");
-        admin().await.query_one(&time, &[]).await.expect("a time").get::<_, String>(0)
-    };
-    until(role, &days(2).await).await;
-    watch.expect("expiring").await;
-    until(role, "infinity").await;
-    let (user, _) = pair.credentials("AWSCURRENT").await;
-    until(&user, &days(-2).await).await;
-    watch.expect("expired").await;
-    until(&user, "infinity").await;
+    until(role, "now() + interval '2 d'").await;
+    watch.expect(&["expiring"], until(role, NEVER)).await;
 
-    let mut value: Value =
-        serde_json::from_str(&single.value("AWSCURRENT").await.expect("a value")).expect("JSON");
-    let good = value.to_string();
+    let good = single.value("AWSCURRENT").await.expect("a value");
+    let store = async |value: String| single.put(&random_hex(), &value, &["AWSCURRENT"]).await;
+    store(json!({"engine": "postgres"}).to_string()).await;
+    watch.expect(&["unknown"], store(good.clone())).await;
+    let mut value: Value = serde_json::from_str(&good).expect("JSON");
     value["port"] = json!(free_port());
-    for (alarm, bad) in [("unreachable", value), ("unknown", json!({"engine": "postgres"}))] {
-        single.put(&random_hex(), &bad.to_string(), &["AWSCURRENT"]).await;
-        watch.expect(alarm).await;
-    }
-    single.put(&random_hex(), &good, &["AWSCURRENT"]).await;
+    store(value.to_string()).await;
+    watch.expect(&["unreachable"], store(good.clone())).await;
 
     let client = world().aws.client();
     client.cancel_rotate_secret().secret_id(&single.secret).send().await.expect("it is off");
-    watch.expect("disabled").await;
-    let on = json!({"secret": single.secret, "rotation_enabled": true}).to_string();
-    world().aws.exchange("PUT", "secrets", "now", on).await;
-    single.set_date("next_rotation_date", 24 * HOUR).await;
-    assert_eq!(watch.look().await, BTreeSet::new(), "all is in order again");
+    let switched_on = async {
+        let on = json!({"secret": single.secret, "rotation_enabled": true}).to_string();
+        world().aws.exchange("PUT", "secrets", "now", on).await;
+        single.set_date("next_rotation_date", 30 * DAY).await;
+    };
+    watch.expect(&["disabled"], switched_on).await;
+    watch.expect(&[], done("rotate", &pair.application)).await;
 
-    thresholds(&mut watch).await;
+    // An operation that is no part of a rotation, and one that is.
+    for (operation, alarms) in [("status", &["errors"][..]), ("recover", &["errors", "failed"])] {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let event = json!({"Operation": operation, "SecretId": "no/such-secret"}).to_string();
+        world().aws.call("lambda", "testing", "POST", &path, event).await;
+        watch.expect(alarms, rotates(&pair.application)).await;
+    }
+
+    // Two at once, and a rotation that fails.
+    let (user, _) = pair.credentials("AWSCURRENT").await;
+    until(&user, "now() - interval '2 d'").await;
+    store(value.to_string()).await;
+    assert_eq!(rotate(&single.secret).await["state"], "failed");
+    let alarms = ["errors", "expired", "failed", "unreachable"];
+    // Not a day later: the rotation would be stuck.
+    let bad = watch.look().await;
+    watch.begins(&bad, &alarms);
+    let shown = [
+        (single.name.as_str(), "shop/app"),
+        (&pair.application.name, "shop/billing"),
+        (&pair.base, "billing"),
+    ];
+    let lines = [watch.lines.clone(), at(watch.day, &bad)].concat();
+    let moment = Moment { function, lines: &lines, now: watch.day, alarms: &watch.states };
+    dashboard::shows(&moment, &shown).await;
+    until(&user, NEVER).await;
+    store(good).await;
+    done("recover", single).await;
+    let good = watch.look().await;
+    watch.ends(&bad, &good, &alarms);
+    watch.keep(&bad, &good);
+
+    thresholds(watch, &good);
+    each_setting_counts(watch);
     refused(function).await;
     print.proof(
         true,
@@ -178,36 +275,96 @@ pub(crate) async fn raises_the_alarms(
             ALARMS.len()
         ),
     );
+    print.proof(true, "the dashboard: each widget shows what the function has written");
 }
 
-/// The alarms that need time: the real line of a look, at other times and with other numbers.
-async fn thresholds(watch: &mut Watch<'_>) {
-    look(watch.function).await.expect("a look");
-    let lines = watch.new_lines().await;
-    let real = lines.iter().find(|line| line["Secrets"].is_number()).expect("a look's line");
-    assert!(real["CertificateDaysLeft"].as_f64().is_some_and(|days| days > 30.0), "{real}");
-    for (days, goes_off) in [(30.0, false), (29.9, true)] {
-        let mut line = real.clone();
-        line["CertificateDaysLeft"] = json!(days);
-        assert_eq!(watch.on(&[line], 0).contains("certificate"), goes_off, "{days} days");
+async fn rotates(application: &Application) {
+    assert_eq!(rotate(&application.secret).await["state"], "succeeded");
+}
+
+async fn done(operation: &str, application: &Application) {
+    operate(operation, application).await.expect(operation);
+}
+
+/// Sets the role's `VALID UNTIL` to that expression.
+async fn until(role: &str, time: &str) {
+    let sql =
+        format!("DO $$ BEGIN EXECUTE format('ALTER ROLE {role} VALID UNTIL %L', {time}); END $$");
+    admin().await.batch_execute(&sql).await.expect("the superuser may");
+}
+
+/// The alarms that no state raises: the real lines of a look, at other times and with other
+/// numbers.
+fn thresholds(watch: &mut Watch<'_>, look: &[Value]) {
+    let with = |metric: &str, value: Value| {
+        let mut lines = look.to_vec();
+        let of_it = lines.iter_mut().filter(|line| line[metric].is_number());
+        assert_eq!(of_it.map(|line| line[metric] = value.clone()).count(), 1, "{metric}");
+        lines
+    };
+    let throttled = [look.to_vec(), vec![watch.counted(0, 1)]].concat();
+    for (alarm, bad, good) in [
+        (
+            "certificate",
+            with("CertificateDaysLeft", json!(29.9)),
+            with("CertificateDaysLeft", json!(30)),
+        ),
+        ("look", with("MonitorErrors", json!(1)), look.to_vec()),
+        ("throttles", throttled, look.to_vec()),
+    ] {
+        watch.begins(&bad, &[alarm]);
+        watch.ends(&bad, &good, &[alarm]);
     }
-    let mut incomplete = lines.clone();
-    for line in incomplete.iter_mut().filter(|line| line["MonitorErrors"].is_number()) {
-        line["MonitorErrors"] = json!(1);
+    watch.day += DAY;
+    let look = at(watch.day, look);
+    for (hours, on) in [(0, &[][..]), (24, &[]), (25, &["silent"])] {
+        assert_eq!(watch.on(hours * HOUR, &look), names(on), "after {hours} hours");
     }
-    assert!(watch.on(&incomplete, 0).contains("look"));
-    assert_eq!(watch.on(&lines, 0), BTreeSet::new());
-    for (hours, goes_off) in [(24, false), (25, true)] {
-        assert_eq!(watch.on(&lines, hours * HOUR).contains("silent"), goes_off, "{hours} hours");
+}
+
+/// With any setting of an alarm changed, something of the above would have gone another way.
+fn each_setting_counts(watch: &Watch<'_>) {
+    let course = |alarm: &Alarm| {
+        let mut state = State::Ok;
+        let mut next = |(lines, now): &(Vec<Value>, i64)| {
+            state = alarm.state(lines, *now, state);
+            state
+        };
+        watch.moments.iter().map(&mut next).collect::<Vec<_>>()
+    };
+    for alarm in &watch.alarms {
+        let changed = |change: &dyn Fn(&mut Alarm)| {
+            let mut other = alarm.clone();
+            change(&mut other);
+            other
+        };
+        let mut others = vec![
+            changed(&|it| it.threshold += 1.0),
+            changed(&|it| it.period *= 2),
+            changed(&|it| it.period /= 2),
+            changed(&|it| it.evaluation_periods += 1),
+            changed(&|it| it.metric.namespace.push('x')),
+            changed(&|it| it.metric.name.push('x')),
+            changed(&|it| *it.metric.dimensions.get_mut("FunctionName").unwrap() += "x"),
+            changed(&|it| drop(it.metric.dimensions.insert("Step".into(), "monitor".into()))),
+        ];
+        // It only counts lines. There are no fewer than none, and each metric of a look has one.
+        if !alarm.name.ends_with("silent") {
+            others.push(changed(&|it| it.threshold -= 1.0));
+            let metrics = watch.alarms.iter().map(|other| &other.metric.name);
+            for name in metrics.filter(|name| **name != alarm.metric.name) {
+                others.push(changed(&|it| it.metric.name.clone_from(name)));
+            }
+        }
+        let treatments = ["breaching", "notBreaching", "ignore", "missing"];
+        for other in treatments.into_iter().filter(|other| *other != alarm.treat_missing_data) {
+            others.push(changed(&|it| other.clone_into(&mut it.treat_missing_data)));
+        }
+        let usual = course(alarm);
+        for other in others {
+            assert_ne!(course(&other), usual, "no test would notice {other:?}");
+        }
     }
-    watch.on(&lines, 0);
-    // A step that fails.
-    let path = format!("/2015-03-31/functions/{}/invocations", watch.function);
-    let event = json!({"Operation": "recover", "SecretId": "no/such-secret"}).to_string();
-    world().aws.call("lambda", "testing", "POST", &path, event).await;
-    let lines = [lines, watch.new_lines().await].concat();
-    assert_eq!(watch.on(&lines, 0), BTreeSet::from(["failed".to_owned()]));
-    assert_eq!(watch.on(&lines, 10 * 60), BTreeSet::new(), "it ends on its own");
 }
 
 /// The schedule's role has one action, which it needs.

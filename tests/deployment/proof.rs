@@ -364,7 +364,7 @@ fn said<T, E: Debug>(result: Result<T, E>) -> String {
 }
 
 /// Invokes an operation, like `aws lambda invoke`, and returns its error.
-async fn operate(operation: &str, application: &Application) -> Result<(), String> {
+pub(crate) async fn operate(operation: &str, application: &Application) -> Result<(), String> {
     let path = format!("/2015-03-31/functions/{NAME}/invocations");
     let event = json!({"Operation": operation, "SecretId": application.secret}).to_string();
     let (_, answer) = world().aws.call("lambda", "testing", "POST", &path, event).await;

@@ -134,7 +134,8 @@ async fn only_without_a_list_are_all_secrets_listed() {
     let chosen = monitor(&function, json!({"SecretIds": [application.name]})).await;
     assert_eq!(chosen["Secrets"][0]["State"], "unknown", "{chosen}");
     assert!(chosen["Secrets"][0]["Reason"].as_str().unwrap().contains("IAM"), "{chosen}");
-    let command = format!("tools/rotation status {} --function {}", application.name, function.name);
+    let command =
+        format!("tools/rotation status {} --function {}", application.name, function.name);
     assert_eq!(chosen["Secrets"][0]["Command"], command, "{chosen}");
     proxy.fail("ListSecrets", 1, Fault::Refuse(400, "AccessDeniedException"));
     let refused = function.invoke(json!({"Operation": "monitor"})).await.unwrap_err();

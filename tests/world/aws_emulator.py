@@ -25,6 +25,8 @@ SCHEDULE = r"rate\((\d+) (hour|day)s?\)|cron\(0 \S+ \S+ \S+ \S+ \*\)"
 STATE = threading.RLock()
 OPTIONS = argparse.Namespace()
 ROTATIONS = {}
+# Of each invocation the function, and 1 if it failed.
+COUNTED = []
 # Secrets Manager limits these together. It does so here once a test has set the limit.
 WRITES = ("PutSecretValue", "UpdateSecret", "UpdateSecretVersionStage")
 
@@ -59,7 +61,14 @@ def find(arn):
 
 
 def invoke(name, event):
-    """Whether the function failed, and its answer. Invoke answers 200 then too, and says so in a header."""
+    """Whether the function failed, and its answer. Lambda counts the failures."""
+    failed, answer = called(name, event)
+    COUNTED.append((name, int(failed)))
+    return failed, answer
+
+
+def called(name, event):
+    """Invoke answers 200 also if the function failed, and says so in a header."""
     url = f"{OPTIONS.function_url}/2015-03-31/functions/{name}/invocations"
     request = urllib.request.Request(url, event.encode(), {"Content-Type": "application/json"})
     try:
@@ -401,6 +410,8 @@ class World(DomainDispatcherApplication):
             report = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
             with STATE:
                 vars(find(report.pop("secret"))).update(report)
+        elif place == "/_world/counted":
+            report = [failed for function, failed in COUNTED if function == name]
         elif place == "/_world/older":
             seconds = float(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
             with STATE:

@@ -6,6 +6,7 @@ import uuid
 
 import aws_events
 import aws_iam
+import aws_insights
 import aws_scheduler
 from aws_iam import ACCOUNT, REGION, guard
 from moto.awslambda import exceptions, models
@@ -172,6 +173,10 @@ def answer(method, kind, name, body):
         return resources()
     if kind == "alarms":
         return alarms(name)
+    if kind == "dashboards":
+        return json.loads(cloudwatch_backends[ACCOUNT][REGION].dashboards[name].body)
+    if kind == "insights":
+        return aws_insights.answer(group=f"/aws/lambda/{name}", **json.loads(body))
     if kind == "schedules":
         return aws_scheduler.start(name)
     if kind == "events":

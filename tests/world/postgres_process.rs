@@ -4,8 +4,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use time::OffsetDateTime;
 
 use super::postgres::HOST;
 use super::{environment_variable, project};
@@ -23,10 +25,10 @@ pub fn create_certificates(port: u16) -> (String, String, String) {
     let root =
         CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a root");
     let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new([HOST.to_owned()])
-        .expect("a name")
-        .signed_by(&key, &root)
-        .expect("a certificate");
+    let mut leaf = CertificateParams::new([HOST.to_owned()]).expect("a name");
+    // As long as a public authority gives one.
+    leaf.not_after = OffsetDateTime::now_utc() + Duration::from_hours(398 * 24);
+    let leaf = leaf.signed_by(&key, &root).expect("a certificate");
     (root.pem(), leaf.pem(), key.serialize_pem())
 }
 
