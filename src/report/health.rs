@@ -6,6 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::duration::milliseconds;
+use super::name::secret_name;
 use super::operation::Retirement;
 use super::time::Timestamp;
 
@@ -132,7 +133,7 @@ impl SecretHealth {
     /// A secret of which nothing is known but what it is called.
     pub(crate) fn unknown(id: String) -> Self {
         Self {
-            name: super::secret_name(&id).to_owned(),
+            name: secret_name(&id).to_owned(),
             secret_id: id,
             state: Health::Unknown,
             since: None,
