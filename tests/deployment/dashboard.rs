@@ -32,35 +32,35 @@ pub(crate) async fn shows(moment: &Moment<'_>, names: &[(&str, &str)]) {
     }
     let lines: Vec<Value> = serde_json::from_str(&text).expect("lines");
     let moment = Moment { lines: &lines, ..*moment };
-    let shown = evaluate(&body, &moment).await.unwrap_or_else(|problem| panic!("{problem}"));
-    for (name, wrong) in misspelt(&shown) {
-        assert!(evaluate(&wrong, &moment).await.is_err(), "no test would notice {name}x");
+    let mut widgets = body["widgets"].as_array().expect("widgets").clone();
+    for widget in &mut widgets {
+        let found = evaluate(widget, &moment).await;
+        widget["shown"] = found.unwrap_or_else(|problem| panic!("{problem}"));
+        for (name, wrong) in misspelt(widget) {
+            assert!(evaluate(&wrong, &moment).await.is_err(), "no test would notice {name}x");
+        }
     }
     let page = include_str!("dashboard.html");
-    let data = json!({"function": moment.function, "widgets": shown["widgets"]});
+    let data = json!({"function": moment.function, "widgets": widgets});
     let page = page.replace("DATA", &data.to_string().replace('<', "\\u003c"));
     let file = project().join(PAGE);
     std::fs::write(&file, page).expect("the page can be written");
     browser::draw(&file, SIZE, PICTURE);
 }
 
-/// The dashboard with what each widget shows.
+/// What a widget shows.
 ///
 /// # Errors
-/// A name that is in no line, or a part of a widget that shows nothing.
-async fn evaluate(body: &Value, moment: &Moment<'_>) -> Result<Value, String> {
-    let mut body = body.clone();
-    for widget in body["widgets"].as_array_mut().expect("widgets") {
-        let properties = &widget["properties"];
-        let shown = match widget["type"].as_str().expect("a type") {
-            "alarm" => alarms(properties, moment),
-            "log" => table(properties, moment).await,
-            "metric" => series(properties, moment),
-            other => panic!("the widget {other} is not known here"),
-        };
-        widget["shown"] = shown.map_err(|problem| format!("{}: {problem}", properties["title"]))?;
-    }
-    Ok(body)
+/// A name that is in no line, or a part that shows nothing.
+async fn evaluate(widget: &Value, moment: &Moment<'_>) -> Result<Value, String> {
+    let properties = &widget["properties"];
+    let shown = match widget["type"].as_str().expect("a type") {
+        "alarm" => alarms(properties, moment),
+        "log" => table(properties, moment).await,
+        "metric" => series(properties, moment),
+        other => panic!("the widget {other} is not known here"),
+    };
+    shown.map_err(|problem| format!("{}: {problem}", properties["title"]))
 }
 
 /// The names of the alarms, and whether each is on.
@@ -178,31 +178,28 @@ fn days(moment: &Moment<'_>) -> RangeInclusive<i64> {
     times.min().expect("a line") / 1000 / DAY..=moment.now / DAY
 }
 
-/// Each name of a field, a metric or a dimension, and the dashboard in which it is misspelt.
-fn misspelt(body: &Value) -> Vec<(String, Value)> {
+/// Each name of a field, a metric or a dimension, and the widget in which it is misspelt.
+fn misspelt(widget: &Value) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     let mut with = |path: &str, name: &str| {
-        let mut wrong = body.clone();
-        let place = wrong.pointer_mut(path).expect("a place");
+        let mut wrong = widget.clone();
+        let place = wrong.pointer_mut(&format!("/properties/{path}")).expect("a place");
         *place = json!(place.as_str().expect("text").replace(name, &format!("{name}x")));
         all.push((name.to_owned(), wrong));
     };
-    for (widget, at) in body["widgets"].as_array().expect("widgets").iter().zip(0..) {
-        let path = format!("/widgets/{at}/properties");
-        for field in widget["shown"]["fields"].as_array().into_iter().flatten() {
-            with(&format!("{path}/query"), field.as_str().expect("text"));
-        }
-        let metrics = widget["properties"]["metrics"].as_array().into_iter().flatten();
-        for (entry, number) in metrics.zip(0..) {
-            for (part, place) in entry.as_array().expect("an entry").iter().zip(0..) {
-                let path = format!("{path}/metrics/{number}/{place}");
-                if let Some(name) = part.as_str() {
-                    with(&path, name);
-                } else if let Some(expression) = part["expression"].as_str() {
-                    let names = ["PostgresSecretRotation", "ErrorKind", "\"Failures"];
-                    let names = names.iter().filter(|name| expression.contains(*name));
-                    names.for_each(|name| with(&format!("{path}/expression"), name));
-                }
+    for field in widget["shown"]["fields"].as_array().into_iter().flatten() {
+        with("query", field.as_str().expect("text"));
+    }
+    let metrics = widget["properties"]["metrics"].as_array().into_iter().flatten();
+    for (entry, number) in metrics.zip(0..) {
+        for (part, place) in entry.as_array().expect("an entry").iter().zip(0..) {
+            let path = format!("metrics/{number}/{place}");
+            if let Some(name) = part.as_str() {
+                with(&path, name);
+            } else if let Some(expression) = part["expression"].as_str() {
+                let names = ["PostgresSecretRotation", "ErrorKind", "\"Failures"];
+                let names = names.iter().filter(|name| expression.contains(*name));
+                names.for_each(|name| with(&format!("{path}/expression"), name));
             }
         }
     }

@@ -116,7 +116,8 @@ impl<'a> Watch<'a> {
 
     /// Which alarms are on so many seconds after the start of the day, over some of its lines, too.
     fn on(&mut self, seconds: i64, lines: &[Value]) -> BTreeSet<String> {
-        let (lines, now) = ([&self.lines, lines].concat(), self.day + seconds);
+        let metrics = self.lines.iter().chain(lines).filter(|line| line["_aws"].is_object());
+        let (lines, now): (Vec<_>, _) = (metrics.cloned().collect(), self.day + seconds);
         for alarm in &self.alarms {
             let state = self.states.get_mut(&alarm.name).expect("a state");
             *state = alarm.state(&lines, now, *state);
@@ -324,13 +325,12 @@ fn thresholds(watch: &mut Watch<'_>, look: &[Value]) {
 
 /// With any setting of an alarm changed, something of the above would have gone another way.
 fn each_setting_counts(watch: &Watch<'_>) {
-    let course = |alarm: &Alarm| {
-        let mut state = State::Ok;
-        let mut next = |(lines, now): &(Vec<Value>, i64)| {
-            state = alarm.state(lines, *now, state);
-            state
-        };
-        watch.moments.iter().map(&mut next).collect::<Vec<_>>()
+    let noticed = |alarm: &Alarm, other: &Alarm| {
+        let mut states = (State::Ok, State::Ok);
+        watch.moments.iter().any(|(lines, now)| {
+            states = (alarm.state(lines, *now, states.0), other.state(lines, *now, states.1));
+            states.0 != states.1
+        })
     };
     for alarm in &watch.alarms {
         let changed = |change: &dyn Fn(&mut Alarm)| {
@@ -360,9 +360,8 @@ fn each_setting_counts(watch: &Watch<'_>) {
         for other in treatments.into_iter().filter(|other| *other != alarm.treat_missing_data) {
             others.push(changed(&|it| other.clone_into(&mut it.treat_missing_data)));
         }
-        let usual = course(alarm);
         for other in others {
-            assert_ne!(course(&other), usual, "no test would notice {other:?}");
+            assert!(noticed(alarm, &other), "no test would notice {other:?}");
         }
     }
 }
