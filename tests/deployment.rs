@@ -19,6 +19,8 @@ mod notify;
 mod package;
 #[path = "deployment/proof.rs"]
 mod proof;
+#[path = "deployment/watch.rs"]
+mod watch;
 mod world;
 
 use std::process::ExitCode;
