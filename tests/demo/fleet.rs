@@ -56,7 +56,7 @@ pub(crate) async fn demo(print: &Print) -> bool {
 
     let html = ["fleet", "--html", PAGE, "--function", &function.name];
     let (table, status) = rotation(&html);
-    browser::draw(&project().join(PAGE), (992, 1104), "docs/fleet.png");
+    browser::draw(&project().join(PAGE), (1240, 1480), "docs/fleet.png");
     print.title("tools/rotation fleet", "the worst first");
     table.lines().for_each(|line| print.say(line));
     let line_of = |(role, state, _): &(&str, &str, i64)| {
