@@ -190,7 +190,8 @@ pub(crate) async fn apply(
 ) -> Result<(), Error> {
     let admin = transaction.session();
     let next_user = escape_identifier(names.next_user);
-    let valid_until = change.valid_until.as_deref().map(expiry::clause).unwrap_or_default();
+    let valid_until = change.valid_until.as_deref().map(expiry::of_lease);
+    let valid_until = valid_until.as_deref().map(expiry::clause).unwrap_or_default();
     let mut sql = format!(
         "{}{} ROLE {next_user} LOGIN {} {valid_until} PASSWORD {};",
         role::hash_settings(storage),

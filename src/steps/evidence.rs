@@ -25,7 +25,7 @@ pub(super) async fn of(context: &Context<'_>, rotation: &Rotation, session: &Ses
     let (old_sessions, end) = read.unwrap_or_default();
     let old = match (rotation.strategy, end) {
         (Strategy::SingleUser, _) => OldCredential::Replaced,
-        (Strategy::AlternatingUsers, Some(end)) => OldCredential::ValidUntil(end),
+        (Strategy::AlternatingUsers, Some(end)) => OldCredential::ValidUntil(end.date),
         (Strategy::AlternatingUsers, None) => OldCredential::Valid,
     };
     Evidence {

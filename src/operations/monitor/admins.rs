@@ -2,12 +2,11 @@
 //! role past its `VALID UNTIL`.
 
 use std::collections::HashSet;
-use std::time::SystemTime;
 
 use tokio::sync::Mutex;
 
 use crate::context::Context;
-use crate::database::expiry;
+use crate::database::expiry::{self, PasswordEnd};
 use crate::error::Error;
 use crate::rotation::{Rotation, admin};
 
@@ -22,7 +21,7 @@ impl Admins {
         &self,
         context: &Context<'_>,
         rotation: &Rotation,
-    ) -> Option<SystemTime> {
+    ) -> Option<PasswordEnd> {
         let id = rotation.admin_secret()?;
         // Held while the admin is asked, so that no two are asked at once.
         let mut useless = self.0.lock().await;

@@ -44,7 +44,7 @@ pub(super) fn reason(finding: &Finding, facts: &Facts, role: Option<&str>, seen:
             seen.to_owned()
         }
         Cause::Expires => {
-            let at = facts.expires.map(|at| Timestamp(at).to_string()).unwrap_or_default();
+            let at = facts.expires.map(|end| Timestamp(end.date).to_string()).unwrap_or_default();
             format!("The password of role {role:?} ends at {at}, its VALID UNTIL. {statement}")
         }
         Cause::SwitchedOff => "Rotation is switched off.".to_owned(),

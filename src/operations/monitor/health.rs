@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::database::expiry::PasswordEnd;
 use crate::report::Health;
 
 /// After the end of the window in which Secrets Manager begins a rotation.
@@ -32,7 +33,7 @@ pub(super) struct Facts {
     pub(super) pending: PendingLabel,
     pub(super) login: LoginFact,
     /// The end of the role's password: its `VALID UNTIL`, if it has one and that is known.
-    pub(super) expires: Option<SystemTime>,
+    pub(super) expires: Option<PasswordEnd>,
     /// How its lease stands, if the policy has one and that is known.
     pub(super) lease: Option<LeaseFact>,
 }
@@ -128,14 +129,14 @@ pub(super) fn decide(facts: &Facts) -> Finding {
         return found(Health::Ok, None, Cause::Managed);
     }
     let passed = |time: &SystemTime| *time <= facts.now;
-    let expired = facts.expires.filter(passed);
+    let expired = facts.expires.filter(PasswordEnd::has_passed);
     let refused = facts.login == LoginFact::Refused;
     if refused && expired.is_none() {
         return found(Health::Mismatch, None, Cause::Refused);
     }
     if let Some(expired) = expired {
         let cause = if facts.lease.is_some() { Cause::LeaseEnded } else { Cause::Expired };
-        return found(Health::Expired, Some(expired), cause);
+        return found(Health::Expired, Some(expired.date), cause);
     }
     if let PendingLabel::UnderWay { last_changed } = facts.pending
         && last_changed.is_none_or(|changed| passed(&(changed + STUCK_AFTER)))
@@ -152,7 +153,7 @@ pub(super) fn decide(facts: &Facts) -> Finding {
     let soon = facts.next_rotation.max(Some(facts.now + EXPIRING_WITHIN));
     match facts.lease {
         Some(LeaseFact::Due) => return found(Health::Expiring, None, Cause::LeaseDue),
-        None if facts.expires.is_some_and(|expires| Some(expires) < soon) => {
+        None if facts.expires.is_some_and(|end| Some(end.by_clock(facts.now)) < soon) => {
             return found(Health::Expiring, None, Cause::Expires);
         }
         None | Some(LeaseFact::Lasts) => {}
@@ -220,6 +221,15 @@ mod tests {
         }
     }
 
+    /// An end by a clock that is right.
+    fn end(date: SystemTime) -> PasswordEnd {
+        let left = match date.duration_since(now()) {
+            Ok(left) => i64::try_from(left.as_secs()).unwrap(),
+            Err(late) => -i64::try_from(late.duration().as_secs()).unwrap(),
+        };
+        PasswordEnd { date, seconds_left: left }
+    }
+
     const SETTINGS: [RotationSetting; 5] = [
         RotationSetting::Here,
         RotationSetting::Off,
@@ -248,7 +258,7 @@ mod tests {
                     under_way(Some(now() - HOUR / 2)),
                     under_way(Some(now() - 2 * HOUR)),
                 ] {
-                    for expires in [None, Some(now() - HOUR), Some(now() + 2 * DAY)] {
+                    for expires in [None, Some(end(now() - HOUR)), Some(end(now() + 2 * DAY))] {
                         for next_rotation in
                             [None, Some(now() + DAY), Some(now() - HOUR), Some(now() - 5 * HOUR)]
                         {
@@ -276,7 +286,7 @@ mod tests {
 
     /// What each state means, said once more and without an order.
     fn holds(state: Health, facts: &Facts) -> bool {
-        let expired = facts.expires.is_some_and(|expires| expires < now());
+        let expired = facts.expires.is_some_and(|end| end.date < now());
         let last_changed = match facts.pending {
             PendingLabel::AtRest => None,
             PendingLabel::UnderWay { last_changed } => Some(last_changed.unwrap_or(UNIX_EPOCH)),
@@ -331,9 +341,9 @@ mod tests {
         let due = Some(now() - 5 * HOUR);
         let changed = Some(now() - 2 * HOUR);
         let under_way = PendingLabel::UnderWay { last_changed: changed };
-        let expired = Some(now() - HOUR);
-        let soon = Some(now() + 6 * DAY);
-        let late = Some(now() + 8 * DAY);
+        let expired = Some(end(now() - HOUR));
+        let soon = Some(end(now() + 6 * DAY));
+        let late = Some(end(now() + 8 * DAY));
         let next_month = Some(now() + 30 * DAY);
         let by_hand = Some(now() - DAY);
         let long_ago = Some(now() - 40 * DAY);
@@ -344,7 +354,7 @@ mod tests {
             (
                 Facts { login: LoginFact::Refused, expires: expired, ..healthy() },
                 H::Expired,
-                expired,
+                Some(now() - HOUR),
                 C::Expired,
             ),
             (Facts { pending: under_way, ..healthy() }, H::Stuck, changed, C::UnderWay),
@@ -385,7 +395,7 @@ mod tests {
             (
                 Facts { expires: expired, lease: Some(LeaseFact::Due), ..healthy() },
                 H::Expired,
-                expired,
+                Some(now() - HOUR),
                 C::LeaseEnded,
             ),
             (

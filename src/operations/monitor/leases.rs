@@ -1,11 +1,11 @@
 //! What `monitor` does about leases: it renews that of a current user whose next turn does not
 //! come, and ends the sessions that an ended credential has left open.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::health::LeaseFact;
 use crate::context::Context;
-use crate::database::expiry::{self, Expiry};
+use crate::database::expiry::{self, Expiry, PasswordEnd};
 use crate::database::{Session, sessions};
 use crate::error::{Error, clean};
 use crate::policy::Strategy;
@@ -21,7 +21,7 @@ pub(super) struct LeaseSight {
     /// What became of a lease that needed something.
     pub(super) said: Option<String>,
     /// The end of the current user's password, where it is known better than before.
-    pub(super) expires: Option<SystemTime>,
+    pub(super) expires: Option<PasswordEnd>,
     /// Whether AWSCURRENT works again.
     pub(super) revived: bool,
     pub(super) warnings: Vec<String>,
@@ -79,8 +79,7 @@ pub(super) async fn revive(
 ) -> LeaseSight {
     let mut sight = LeaseSight::default();
     let Some(ended) = renewal::ended(context, rotation).await else { return sight };
-    let ago = Duration::from_secs(ended.seconds.unsigned_abs());
-    sight.expires = SystemTime::now().checked_sub(ago);
+    sight.expires = ended.end();
     let Some(facts) = renewal::facts(rotation, Some(&ended), every) else { return sight };
     let decision = facts.decide();
     let renewed = match decision {
@@ -100,24 +99,25 @@ fn tell(
     renewed: Option<(Result<String, Error>, Duration)>,
 ) {
     let Expiry { role, at, .. } = end;
+    let ends = if end.has_passed() { "ended" } else { "ends" };
     sight.fact = Some(LeaseFact::Due);
     let said = match (renewed, decision) {
         (Some((Ok(until), period)), _) => {
-            sight.expires = SystemTime::now().checked_add(period);
+            sight.expires = end.end().map(|end| end.renewed(period));
             format!(
                 "No rotation came in time, so the lease of role {role:?} was renewed until {until}."
             )
         }
         (Some((Err(error), _)), _) => format!(
-            "The lease of role {role:?} ends at {at}, and could not be renewed: {}",
+            "The lease of role {role:?} {ends} at {at}, and could not be renewed: {}",
             error.full_text()
         ),
         (None, Decision::Ends) => format!(
-            "The lease of role {role:?} ends at {at}. It is not renewed, as on_overdue in \
+            "The lease of role {role:?} {ends} at {at}. It is not renewed, as on_overdue in \
              ROTATION_POLICY says."
         ),
         (None, _) => format!(
-            "The lease of role {role:?} ends at {at}. It is not renewed any more, four leases \
+            "The lease of role {role:?} {ends} at {at}. It is not renewed any more, four leases \
              after its turn."
         ),
     };
@@ -137,8 +137,9 @@ async fn end_sessions(
         return Ok(None);
     }
     let ended = renewal::end_sessions(context, rotation, session).await?;
+    let sessions = if ended == 1 { "session" } else { "sessions" };
     Ok(Some(format!(
-        "{ended} sessions of role {user:?} were ended, whose password ended at {}.",
+        "{ended} {sessions} of role {user:?} ended: its password had ended at {}.",
         other.at
     )))
 }

@@ -59,7 +59,7 @@ pub(super) async fn look(
         host: sight.host.as_deref().map(clean::name),
         age_seconds: age.map(|age| facts.now.duration_since(age).unwrap_or_default().as_secs()),
         next_rotation_in_seconds: facts.next_rotation.map(|next| seconds_until(next, facts.now)),
-        expires_in_seconds: facts.expires.map(|end| seconds_until(end, facts.now)),
+        expires_in_seconds: facts.expires.map(|end| end.seconds_left),
         certificate_expires_in_seconds: sight.certificate_expires_in,
         warnings: sight.warnings,
         retirement: None,

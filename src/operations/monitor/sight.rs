@@ -7,7 +7,8 @@ use super::health::{LeaseFact, LoginFact};
 use super::leases::{self, LeaseSight};
 use crate::context::Context;
 use crate::database::authentication::Method;
-use crate::database::{Login, Purpose, expiry};
+use crate::database::expiry::{self, PasswordEnd};
+use crate::database::{Login, Purpose};
 use crate::error::{Error, RotationFault};
 use crate::rotation::Rotation;
 use crate::rotation::passwords::Origin;
@@ -31,7 +32,7 @@ pub(super) struct Sight {
     pub(super) host: Option<String>,
     /// The creation of AWSCURRENT's version.
     pub(super) current_created: Option<SystemTime>,
-    pub(super) expires: Option<SystemTime>,
+    pub(super) expires: Option<PasswordEnd>,
     pub(super) lease: Option<LeaseFact>,
     pub(super) certificate_expires_in: Option<i64>,
     pub(super) warnings: Vec<String>,

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::database::Session;
 use crate::database::expiry::{self, Expiry};
 use crate::error::Error;
+use crate::policy::Strategy;
 use crate::rotation::Rotation;
 use crate::secret::store::Description;
 
@@ -48,7 +49,11 @@ impl Rotation {
             return Vec::new();
         }
         let expiring = async {
-            let ends = expiry::read(session, &self.users()).await?;
+            let mut ends = expiry::read(session, &self.users()).await?;
+            // A turn takes over no date of a lease that the policy had before.
+            if self.strategy == Strategy::AlternatingUsers {
+                ends.retain(|end| !end.is_of_lease());
+            }
             // Most passwords never end, and cost no call.
             if ends.is_empty() {
                 return Ok(Vec::new());
@@ -138,6 +143,7 @@ mod tests {
             let end = Expiry {
                 role: "a b".to_owned(),
                 at: "2030-01-01 00:00:00 UTC".to_owned(),
+                exact: "2030-01-01 00:00:00.000000 UTC".to_owned(),
                 epoch: 0,
                 seconds: days * 86_400 - 60,
             };

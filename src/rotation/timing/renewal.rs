@@ -115,7 +115,7 @@ pub(crate) async fn revive(
             }
             Err(error) => {
                 if let Some(before) = before {
-                    set(context, rotation, changer, NewEnd::At(&before.at)).await?;
+                    set(context, rotation, changer, NewEnd::At(&before.exact)).await?;
                 }
                 Err(error)
             }
@@ -143,11 +143,15 @@ async fn set(
     let allowed = async || rotation.still_current(&context.store.describe(&rotation.secret).await?);
     changer
         .change(allowed, async |transaction| {
-            let until = match end {
-                NewEnd::After(period) => expiry::after(transaction.session(), period).await?,
-                NewEnd::At(until) => until.to_owned(),
+            let (until, date) = match end {
+                NewEnd::After(period) => {
+                    let until = expiry::after(transaction.session(), period).await?;
+                    let date = expiry::of_lease(&until);
+                    (until, date)
+                }
+                NewEnd::At(date) => (date.to_owned(), date.to_owned()),
             };
-            expiry::set(transaction, role, &until).await?;
+            expiry::set(transaction, role, &date).await?;
             Ok((until, End::Commit))
         })
         .await
