@@ -120,6 +120,8 @@ pub(crate) struct Change {
     pub(crate) attributes: Vec<String>,
     /// When the new password ends, of a lease.
     pub(crate) valid_until: Option<String>,
+    /// Whether it has no end any more, after a lease.
+    pub(crate) ends_lease: bool,
     /// The role to act as. `None` means the next user itself.
     pub(crate) act_as: Option<String>,
     /// Each without the word GRANT.
@@ -190,7 +192,8 @@ pub(crate) async fn apply(
 ) -> Result<(), Error> {
     let admin = transaction.session();
     let next_user = escape_identifier(names.next_user);
-    let valid_until = change.valid_until.as_deref().map(expiry::of_lease);
+    let no_end = || change.ends_lease.then(|| "infinity".to_owned());
+    let valid_until = change.valid_until.as_deref().map(expiry::of_lease).or_else(no_end);
     let valid_until = valid_until.as_deref().map(expiry::clause).unwrap_or_default();
     let mut sql = format!(
         "{}{} ROLE {next_user} LOGIN {} {valid_until} PASSWORD {};",

@@ -55,7 +55,11 @@ pub(super) async fn look_around(
         Ok(ends) => {
             // Under a lease, passwords end as they should.
             if rotation.policy.lease().is_none() {
-                seen.warnings = ends.iter().filter_map(|end| warning(end, next)).collect();
+                let current = &rotation.current.credentials.username;
+                // The next turn takes over no date of a lease that the policy had before.
+                let unwanted = |end: &&Expiry| end.role == *current || !end.is_of_lease();
+                let unwanted = ends.iter().filter(unwanted);
+                seen.warnings = unwanted.filter_map(|end| warning(end, next)).collect();
             }
             seen.expiry = ends;
         }

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use postgres_protocol::escape::{escape_identifier, escape_literal};
+use postgres_protocol::escape::escape_identifier;
 
 use super::rights::{next_user_role, rights_lacking, withheld, withheld_last};
 use super::warnings::warnings;
 use crate::database::advice::{self, AskedBy};
+use crate::database::expiry;
 use crate::database::pair::{Change, Facts, Membership, Names, Role};
 use crate::database::role;
 
@@ -171,10 +172,19 @@ fn change(facts: &Facts, current: &Role, next_user: &str) -> Change {
         create: facts.next_user.is_none(),
         attributes: attributes(current, &next_user_role(facts)),
         valid_until: None,
+        ends_lease: ends_lease(current, &next_user_role(facts)),
         act_as,
         grants,
         settings: !facts.settings.is_empty(),
     }
+}
+
+/// Whether the next user has the date of a lease that the policy has no more, and the current one
+/// has no other. Nothing would renew such a date, so no turn takes it over.
+fn ends_lease(current: &Role, next_user: &Role) -> bool {
+    let of_lease = |date: &String| expiry::is_of_lease(date);
+    next_user.valid_until.as_ref().is_some_and(of_lease)
+        && current.valid_until.as_ref().is_none_or(of_lease)
 }
 
 /// Only the attributes that differ: just naming some takes rights that the admin may lack.
@@ -194,8 +204,11 @@ fn attributes(current: &Role, next_user: &Role) -> Vec<String> {
         attributes.push(format!("CONNECTION LIMIT {}", current.connection_limit));
     }
     let until = |role: &Role| role.valid_until.clone().unwrap_or_else(|| "infinity".to_owned());
-    if until(current) != until(next_user) {
-        attributes.push(format!("VALID UNTIL {}", escape_literal(&until(current))));
+    if until(current) != until(next_user)
+        && !ends_lease(current, next_user)
+        && !expiry::is_of_lease(&until(current))
+    {
+        attributes.push(expiry::clause(&until(current)));
     }
     attributes
 }
@@ -282,6 +295,37 @@ mod tests {
     }
 
     #[test]
+    fn a_persons_date_is_taken_over_and_that_of_a_former_lease_is_not() {
+        let of_person = "2030-01-01 00:00:00+00";
+        let [of_lease, before] = ["2030-01-01 04:00:00", "2030-01-01 00:00:00"]
+            .map(|second| expiry::of_lease(&format!("{second} UTC")));
+        for (current, next_user, expected) in [
+            (None, None, None),
+            (Some(of_person), None, Some(of_person)),
+            (Some(of_person), Some(of_lease.as_str()), Some(of_person)),
+            (Some(of_lease.as_str()), Some(of_person), None),
+            (None, Some(of_person), Some("infinity")),
+            (Some(of_lease.as_str()), Some(before.as_str()), Some("no end")),
+            (Some(of_lease.as_str()), Some(of_lease.as_str()), Some("no end")),
+            (Some(of_lease.as_str()), None, None),
+            (None, Some(before.as_str()), Some("no end")),
+        ] {
+            let decided = decide(150_000, |facts| {
+                facts.current.as_mut().unwrap().valid_until = current.map(str::to_owned);
+                facts.next_user.as_mut().unwrap().valid_until = next_user.map(str::to_owned);
+            });
+            let Plan { change, warnings } = decided.unwrap();
+            let until = expected.filter(|date| *date != "no end");
+            let until: Vec<_> =
+                until.map(|date| format!("VALID UNTIL '{date}'")).into_iter().collect();
+            assert_eq!(change.attributes, until, "{current:?} {next_user:?}");
+            assert_eq!(change.ends_lease, expected == Some("no end"), "{current:?} {next_user:?}");
+            let told = warnings.concat().contains("has no end from now on");
+            assert_eq!(told, change.ends_lease, "{warnings:?}");
+        }
+    }
+
+    #[test]
     fn a_user_that_is_missing_is_created_as_the_current_ones_equal() {
         let make = |facts: &mut Facts| {
             absent(facts);
@@ -309,6 +353,7 @@ mod tests {
             .map(str::to_owned)
             .to_vec(),
             valid_until: None,
+            ends_lease: false,
             act_as: Some("app".to_owned()),
             grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
             settings: true,

@@ -22,6 +22,12 @@ pub(super) fn warnings(
             changed.join(", ")
         ));
     }
+    if change.ends_lease {
+        warnings.push(format!(
+            "the policy has no lease any more, so the password of role {next_user:?} has no end \
+             from now on."
+        ));
+    }
     if !facts.surplus.is_empty() {
         let revoke = facts.surplus.iter().map(|Surplus { role, grantor }| {
             // A grant can only be revoked as its grantor.
