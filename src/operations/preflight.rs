@@ -70,9 +70,9 @@ async fn check_secret(
     });
     let rotation = checks.note("value and policy", Duration::ZERO, rotation)?;
     checks.remark(rotation.warnings().join(" "));
-    if rotation.policy.lease().is_some() {
-        let fits = timing::check(&rotation, &description, SystemTime::now());
-        checks.note("lease and schedule", Duration::ZERO, fits);
+    let fits = timing::check(&rotation, &description, SystemTime::now());
+    if rotation.policy.lease.is_some() || fits.is_err() {
+        checks.note("lease and overlap", Duration::ZERO, fits);
     }
     // Writes nothing to a secret that is being rotated.
     if description.under_way().is_none() {
