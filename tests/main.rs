@@ -12,6 +12,7 @@ mod alternating_users;
 mod architecture;
 mod attacks;
 mod budgets;
+mod clock;
 mod commands;
 mod concurrency;
 mod configuration;

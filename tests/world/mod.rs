@@ -55,11 +55,16 @@ pub struct World {
 
 /// The world. The first call starts it.
 pub fn world() -> &'static World {
+    world_with(&postgres::Settings::default())
+}
+
+/// The world, with such a server if this is the first call.
+pub fn world_with(settings: &postgres::Settings) -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         let gateway = Gateway::start();
         let aws = Aws::start(&gateway.url);
-        World { postgres: Cluster::start(&postgres::Settings::default()), aws, gateway }
+        World { postgres: Cluster::start(settings), aws, gateway }
     })
 }
 

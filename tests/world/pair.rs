@@ -7,10 +7,11 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::password::scram_sha_256;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
 
 use super::application::{Application, STEPS};
 use super::lambda::Function;
-use super::postgres::{HOST, PLAINTEXT_ROLES, admin};
+use super::postgres::{Cluster, HOST, PLAINTEXT_ROLES};
 use super::wire::Wire;
 use super::{random_hex, unique, world};
 
@@ -21,6 +22,7 @@ pub struct Pair {
     admin_password: String,
     pub base: String,
     pub clone: String,
+    server: &'static Cluster,
 }
 
 impl Pair {
@@ -35,31 +37,39 @@ impl Pair {
 
     /// A pair whose two secrets lead through the wire. The policy has to allow plaintext.
     pub async fn through(wire: &Wire) -> Self {
-        let pair = Self::create(
-            &unique("pair_"),
-            wire.port,
-            |document| document["port"] = json!(wire.port),
-            false,
-        )
-        .await;
+        let edit = |document: &mut Value| document["port"] = json!(wire.port);
+        let pair = Self::create(&unique("pair_"), &world().postgres, wire.port, edit, false).await;
         pair.superuser(&format!("GRANT {PLAINTEXT_ROLES} TO :base, :admin")).await;
         pair
     }
 
     /// A pair with that base user. The admin created it, and it owns a schema of its name.
     pub async fn named(base: &str, edit: impl FnOnce(&mut Value)) -> Self {
-        Self::create(base, world().postgres.port, edit, true).await
+        let server = &world().postgres;
+        Self::create(base, server, server.port, edit, true).await
     }
 
-    async fn create(base: &str, admin_port: u16, edit: impl FnOnce(&mut Value), ssl: bool) -> Self {
+    /// A pair on another server than that of all tests.
+    pub async fn on(server: &'static Cluster) -> Self {
+        let edit = |document: &mut Value| document["port"] = json!(server.port);
+        Self::create(&unique("pair_"), server, server.port, edit, true).await
+    }
+
+    async fn create(
+        base: &str,
+        server: &'static Cluster,
+        port: u16,
+        edit: impl FnOnce(&mut Value),
+        ssl: bool,
+    ) -> Self {
         let (name, admin_password) = (unique("admin_"), random_hex());
         let verifier = |password: &str| escape_literal(&scram_sha_256(password.as_bytes()));
         let create =
             format!("CREATE ROLE {name} LOGIN CREATEROLE PASSWORD {}", verifier(&admin_password));
-        admin().await.batch_execute(&create).await.expect("the admin is created");
+        server.admin().await.batch_execute(&create).await.expect("the admin is created");
         let mut document = json!({"username": name, "password": admin_password});
         document["host"] = json!(HOST);
-        document["port"] = json!(admin_port);
+        document["port"] = json!(port);
         document["ssl"] = json!(ssl);
         let secret = Application::storing(
             &name,
@@ -72,12 +82,12 @@ impl Pair {
         .secret;
 
         let (password, quoted) = (random_hex(), escape_identifier(base));
-        let own = world().postgres.login(&name, &admin_password).await.expect("the admin logs in");
+        let own = server.login(&name, &admin_password).await.expect("the admin logs in");
         own.batch_execute(&format!("CREATE ROLE {quoted} LOGIN PASSWORD {}", verifier(&password)))
             .await
             .expect("the user is created");
         let schema = format!("CREATE SCHEMA {quoted} AUTHORIZATION {quoted}");
-        admin().await.batch_execute(&schema).await.expect("the schema is created");
+        server.admin().await.batch_execute(&schema).await.expect("the schema is created");
         let application = Application::for_role(base, &password, |document| {
             document["masterarn"] = json!(secret);
             if !ssl {
@@ -92,6 +102,7 @@ impl Pair {
             admin_password,
             base: base.to_owned(),
             clone: format!("{base}_clone"),
+            server,
         }
     }
 
@@ -129,8 +140,7 @@ impl Pair {
     /// A session of the user in the version with that label.
     pub async fn session(&self, label: &str) -> Client {
         let (user, password) = self.credentials(label).await;
-        world()
-            .postgres
+        self.server
             .login(&user, &password)
             .await
             .unwrap_or_else(|error| panic!("{label}, {user}: {error:?}"))
@@ -152,36 +162,40 @@ impl Pair {
 
     /// A session of the admin.
     pub async fn admin_session(&self) -> Client {
-        world().postgres.login(&self.admin, &self.admin_password).await.expect("the admin logs in")
+        self.server.login(&self.admin, &self.admin_password).await.expect("the admin logs in")
     }
 
     /// Runs statements as the superuser. `:base`, `:clone` and `:admin` stand for the quoted names.
     pub async fn superuser(&self, sql: &str) {
-        admin()
+        self.server
+            .admin()
             .await
             .batch_execute(&self.filled(sql))
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
-    /// Time passes: moves the dates of both users and of the secret back.
+    /// Time passes: moves the clock of the server if it has its own, else the dates of both users
+    /// back, and in any case the dates of the secret.
     pub async fn pass(&self, time: Duration) {
-        for user in [&self.base, &self.clone] {
-            let row = admin()
-                .await
-                .query_opt("SELECT rolvaliduntil::text FROM pg_roles WHERE rolname = $1", &[user])
-                .await
-                .expect("the superuser may");
-            if let Some(until) = row.and_then(|row| row.get::<_, Option<String>>(0)) {
-                let sql = "SELECT format('ALTER ROLE %I VALID UNTIL %L', $1::text, $2::text::\
-                           timestamptz - make_interval(secs => $3))";
-                let seconds = time.as_secs_f64();
-                let row = admin().await.query_one(sql, &[user, &until, &seconds]).await;
-                let sql: String = row.expect("the superuser may").get(0);
-                admin().await.batch_execute(&sql).await.expect("the date is moved");
-            }
+        if let Some(seconds_ahead) = self.server.seconds_ahead() {
+            self.server.set_clock(seconds_ahead + i64::try_from(time.as_secs()).expect("hours"));
+        } else {
+            self.move_dates_back(time).await;
         }
         self.application.grow_older(time).await;
+    }
+
+    async fn move_dates_back(&self, time: Duration) {
+        let admin = self.server.admin().await;
+        let sql = "SELECT format('ALTER ROLE %I VALID UNTIL %L', rolname, rolvaliduntil - \
+                   make_interval(secs => $2)) FROM pg_roles WHERE rolname = ANY ($1) AND \
+                   isfinite(rolvaliduntil)";
+        let parameters: [&(dyn ToSql + Sync); 2] =
+            [&vec![self.base.clone(), self.clone.clone()], &time.as_secs_f64()];
+        for row in admin.query(sql, &parameters).await.expect("the superuser may") {
+            admin.batch_execute(row.get(0)).await.expect("the date is moved");
+        }
     }
 
     /// Creates a schema with `count` tables of the superuser; the user has two privileges on each.

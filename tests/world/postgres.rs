@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use openssl::ssl::{SslConnector, SslMethod};
@@ -12,7 +13,8 @@ use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::config::SslMode;
 
 use super::postgres_process::{
-    UNPRIVILEGED, create_certificates, find_programs, is_root, run, supervise, unprivileged,
+    UNPRIVILEGED, create_certificates, find_programs, install_clock, is_root, run, set_clock,
+    supervise, unprivileged,
 };
 use super::{block_on, eventually, random_hex, temporary_folder, world};
 
@@ -32,6 +34,8 @@ pub struct Settings {
     pub prepare: String,
     /// In which form the server stores passwords that it hashes itself.
     pub password_encryption: &'static str,
+    /// Gives the server a clock of its own, so many seconds ahead of the machine's.
+    pub clock: Option<i64>,
 }
 
 impl Default for Settings {
@@ -41,6 +45,7 @@ impl Default for Settings {
             standby: None,
             prepare: String::new(),
             password_encryption: "scram-sha-256",
+            clock: None,
         }
     }
 }
@@ -63,6 +68,8 @@ pub struct Cluster {
     bin: PathBuf,
     folder: PathBuf,
     options: String,
+    /// How many seconds its own clock is ahead, if it has one.
+    clock: Option<AtomicI64>,
     // Its standard input closes when this process ends. It then ends the server.
     supervisor: Mutex<Child>,
 }
@@ -87,6 +94,9 @@ impl Cluster {
         let key = write("server.key", &key, 0o600);
         let hba = write("pg_hba.conf", HBA, 0o644);
         let bin = find_programs(&folder);
+        if let Some(seconds_ahead) = settings.clock {
+            install_clock(&folder, seconds_ahead);
+        }
         if is_root() {
             run(Command::new("chown").arg("-R").arg(UNPRIVILEGED).arg(&folder));
         }
@@ -127,6 +137,7 @@ impl Cluster {
             bin,
             folder,
             options,
+            clock: settings.clock.map(AtomicI64::new),
             supervisor,
         };
         cluster.await_log(READY, 1);
@@ -143,6 +154,25 @@ impl Cluster {
             cluster.become_standby(standby);
         }
         cluster
+    }
+
+    /// How many seconds the server's own clock is ahead of the machine's. `None` if it has none.
+    pub fn seconds_ahead(&self) -> Option<i64> {
+        self.clock.as_ref().map(|clock| clock.load(Ordering::Relaxed))
+    }
+
+    /// Sets the server's own clock.
+    pub fn set_clock(&self, seconds_ahead: i64) {
+        let clock = self.clock.as_ref().expect("the settings give it a clock");
+        clock.store(seconds_ahead, Ordering::Relaxed);
+        set_clock(&self.folder, seconds_ahead);
+    }
+
+    /// Does something while the server is stopped, such as with `data`, the folder of its data.
+    pub fn while_stopped(&self, act: impl FnOnce(&Path)) {
+        self.stop("fast");
+        act(&self.folder.join("data"));
+        self.start_again("", READY);
     }
 
     /// Crashes the server and starts it again.

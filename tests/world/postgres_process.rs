@@ -1,6 +1,8 @@
 //! What a throw-away PostgreSQL server needs to run: its programs, its user, its certificates, and
 //! a shell that ends it with the tests.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +34,27 @@ pub fn create_certificates(port: u16) -> (String, String, String) {
     (root.pem(), leaf.pem(), key.serialize_pem())
 }
 
+/// A library in the server's folder that gives it a clock of its own, and how far that is ahead.
+const CLOCK: &str = "clock.so";
+const SECONDS_AHEAD: &str = "seconds_ahead";
+
+/// Gives the server in the folder, which has not started yet, a clock that can be set.
+pub fn install_clock(folder: &Path, seconds_ahead: i64) {
+    set_clock(folder, seconds_ahead);
+    let source = project().join("tests/world/clock.c");
+    // Cargo links with it, so it is there.
+    run(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(folder.join(CLOCK)).arg(source));
+}
+
+/// Sets the clock of the server in the folder, which may be running: so far ahead of the machine's.
+pub fn set_clock(folder: &Path, seconds_ahead: i64) {
+    let file = folder.join(SECONDS_AHEAD);
+    // The server has mapped the file: it must never be empty.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(file);
+    let set = file.and_then(|mut file| file.write_all(&seconds_ahead.to_ne_bytes()));
+    set.expect("the clock is set");
+}
+
 /// Runs the server until this process ends, even by a kill. The shell then reads the end of its
 /// input, ends the server and removes the folder, unless a file `keep` is in it.
 pub fn supervise(bin: &Path, folder: &Path, options: &str) -> Child {
@@ -55,6 +78,11 @@ wait $server
     shell.arg("-D").arg(folder.join("data"));
     for option in options.split(' ') {
         shell.arg("-c").arg(option);
+    }
+    if folder.join(CLOCK).exists() {
+        shell
+            .env("LD_PRELOAD", folder.join(CLOCK))
+            .env("SECONDS_AHEAD", folder.join(SECONDS_AHEAD));
     }
     shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     shell.spawn().expect("the server starts")
