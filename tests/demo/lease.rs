@@ -9,8 +9,9 @@ use serde_json::json;
 use super::{refusals, rotate};
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
+use crate::world::postgres::Settings;
 use crate::world::print::Print;
-use crate::world::world;
+use crate::world::{world, world_with};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// Lets the hours be counted from a turn that took a while.
@@ -18,7 +19,12 @@ const A_MOMENT: Duration = Duration::from_mins(1);
 
 /// Every four hours, which is the shortest schedule.
 pub(crate) async fn leased(print: &Print, lease: &str) -> bool {
+    if lease != "6h" {
+        println!("LEASE={lease:?} is not 6h, the shortest one, which this demo shows.");
+        return false;
+    }
     let started = Instant::now();
+    world_with(&Settings { clock: Some(0), ..Settings::default() });
     let policy = json!({"defaults": {"lease": lease, "role": "shop"}}).to_string();
     let function = Function::start(&[("ROTATION_POLICY", &policy)]);
     let pair = Pair::named("shop", |_| {}).await;
@@ -44,8 +50,11 @@ pub(crate) async fn leased(print: &Print, lease: &str) -> bool {
     print.title("2 hours pass", "nobody does anything");
     let refused_before = refusals();
     pair.pass(HOUR * 2 + A_MOMENT).await;
-    let ended = !logs_in(&old).await;
-    let current_works = logs_in(&pair.credentials("AWSCURRENT").await).await;
+    let current = pair.credentials("AWSCURRENT").await;
+    let (ended, current_works) = (!logs_in(&old).await, logs_in(&current).await);
+    let said = |accepted: bool| if accepted { "accepted" } else { "refused" };
+    let (old_is, current_is) = (said(!ended), said(current_works));
+    print.line("logins", &format!("{:?} is {old_is}, {:?} is {current_is}", old.0, current.0));
 
     print.title("3 hours pass", "the rotation does not come");
     pair.pass(Duration::from_mins(3 * 60 - 2)).await;
