@@ -73,6 +73,19 @@ fn refused(answer: Answer, kind: &str, texts: &[&str]) {
     }
 }
 
+/// A membership cannot be granted by a name that cannot be sent.
+async fn refuses_a_member_of_an_odd_name(session: &Client, pair: &Pair, function: &Function) {
+    let member = unique("member_");
+    with_odd_name(session, &member, "CREATE ROLE %I").await;
+    with_odd_name(session, &member, &format!("GRANT %I TO {}", pair.clone)).await;
+    let to_admin = format!("GRANT %I TO {} WITH ADMIN OPTION", pair.admin);
+    with_odd_name(session, &member, &to_admin).await;
+    let answer = begin(pair, function, 1).await;
+    let shown = format!(r"{member}\xe4");
+    refused(answer, "NameNotUtf8", &[&shown, "psql", "SQL_ASCII"]);
+    with_odd_name(session, &member, "DROP ROLE %I").await;
+}
+
 #[tokio::test]
 async fn the_two_users_of_an_ascii_database_are_compared() {
     let (dbname, session) = ascii_database().await;
@@ -108,16 +121,7 @@ async fn the_two_users_of_an_ascii_database_are_compared() {
     refused(answer, "PrivilegesMissing", &["SELECT on table", r"g\xe4"]);
     with_odd_name(&session, "g", "DROP TABLE %I").await;
 
-    // A membership cannot be granted by that name.
-    let member = unique("member_");
-    with_odd_name(&session, &member, "CREATE ROLE %I").await;
-    with_odd_name(&session, &member, &format!("GRANT %I TO {}", pair.clone)).await;
-    let to_admin = format!("GRANT %I TO {} WITH ADMIN OPTION", pair.admin);
-    with_odd_name(&session, &member, &to_admin).await;
-    let answer = begin(&pair, &function, 1).await;
-    let shown = format!(r"{member}\xe4");
-    refused(answer, "NameNotUtf8", &[&shown, "psql", "SQL_ASCII"]);
-    with_odd_name(&session, &member, "DROP ROLE %I").await;
+    refuses_a_member_of_an_odd_name(&session, &pair, &function).await;
 
     // Nor can a session be opened in a database of such a name.
     let other = unique("other_");
@@ -144,4 +148,24 @@ async fn the_two_users_of_an_ascii_database_are_compared() {
     let drop = drop.replace("{bytes}", &bytes).replace("{other}", &other);
     session.batch_execute(&drop).await.unwrap();
     refused(answer, "DatabaseNotCompared", &texts);
+}
+
+/// Roles, databases and settings belong to the whole cluster: a session of another encoding leaves
+/// bytes there that are no text in a UTF-8 database.
+#[tokio::test]
+async fn a_utf8_database_compares_what_another_encoding_left_behind() {
+    let (_, session) = ascii_database().await;
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    // The byte E4 begins a character of three bytes, and only one more follows.
+    let cut_off = format!("ALTER ROLE {} SET application_name = %I", pair.base);
+    with_odd_name(&session, "n", &cut_off).await;
+    pair.turn(&function).await;
+    let same = "SELECT count(*) = 2 AND count(DISTINCT s) = 1 FROM pg_db_role_setting, \
+                unnest(setconfig) AS s WHERE s LIKE 'application_name=%' AND setrole IN \
+                ($1::text::regrole, $2::text::regrole)";
+    let copied = session.query_one(same, &[&pair.base, &pair.clone]).await.unwrap();
+    assert!(copied.get::<_, bool>(0), "the clone has the same bytes");
+
+    refuses_a_member_of_an_odd_name(&session, &pair, &function).await;
+    pair.turn(&function).await;
 }

@@ -12,13 +12,13 @@ use crate::error::clean::byte_as_char;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerText(pub(super) String);
 
-/// The expression that sends a text as it is: from a `SQL_ASCII` database the server sends no text
-/// that is not UTF-8, but bytes it does.
+/// The subquery that sends a text as UTF-8 where it is valid, and else its bytes. The server checks
+/// a text that it sends from a `SQL_ASCII` database, and one that `convert_to` gets from any other.
 pub(super) fn as_bytes(expression: &str) -> String {
     format!(
-        "pg_catalog.convert_to({expression}, CASE WHEN pg_catalog.getdatabaseencoding() \
-         OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII'::pg_catalog.name ELSE \
-         'UTF8'::pg_catalog.name END)"
+        "(SELECT CASE WHEN pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.=) 'SQL_ASCII' \
+         THEN pg_catalog.convert_to(t, 'SQL_ASCII') ELSE pg_catalog.textsend(t) END FROM (SELECT \
+         {expression} AS t OFFSET 0) AS text)"
     )
 }
 

@@ -77,8 +77,7 @@ impl Session {
              d.datname = pg_catalog.current_database() AND (l.classid::pg_catalog.int8 << 32) | \
              l.objid::pg_catalog.int8 = {key} LIMIT 1"
         );
-        let row = self.query_one(OPERATION, &sql, &[]).await.ok()?;
-        self.column(&row, 0).ok()
+        self.query_text(OPERATION, &sql, &[]).await.ok()?
     }
 }
 

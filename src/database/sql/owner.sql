@@ -3,10 +3,9 @@
 WITH
 -- shared: setting
 setting AS (
-    SELECT s.setrole, s.setdatabase,
-           split_part(entry, '=', 1) AS name,
-           substr(entry, strpos(entry, '=') + 1) AS value
-    FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
+    -- This splits bytes: a session of another encoding may have set what is no text here.
+    SELECT s.setrole, s.setdatabase, o.option_name AS name, o.option_value AS value
+    FROM pg_db_role_setting AS s CROSS JOIN pg_options_to_table(s.setconfig) AS o
 ),
 -- end of shared
 owner AS (

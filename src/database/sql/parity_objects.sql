@@ -5,10 +5,9 @@
 WITH
 -- shared: setting
 setting AS (
-    SELECT s.setrole, s.setdatabase,
-           split_part(entry, '=', 1) AS name,
-           substr(entry, strpos(entry, '=') + 1) AS value
-    FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
+    -- This splits bytes: a session of another encoding may have set what is no text here.
+    SELECT s.setrole, s.setdatabase, o.option_name AS name, o.option_value AS value
+    FROM pg_db_role_setting AS s CROSS JOIN pg_options_to_table(s.setconfig) AS o
 ),
 -- end of shared
 here AS (
@@ -270,10 +269,10 @@ here AS (
     ) AND r.oid NOT IN ($1::oid, $2::oid) AND r.rolname <> 'pg_database_owner'
     UNION ALL
     SELECT 7, 'path', 'pg_namespace'::regclass, n.oid, 0, NULL, false, l.rolname, NULL, here.datname,
-           regexp_replace(path, '"?\$user"?', quote_ident(a.rolname), 'g')
+           replace(replace(path, '"$user"', '$user'), '$user', quote_ident(a.rolname))
     FROM path, here, pg_roles AS l, pg_roles AS a
     JOIN pg_namespace AS n ON n.nspname = a.rolname
-    WHERE l.oid = $1::oid AND a.oid = $2::oid AND path ~ '\$user'
+    WHERE l.oid = $1::oid AND a.oid = $2::oid AND path LIKE '%$user%'
 ), example AS (
     SELECT m.*, row_number() OVER () AS place
     FROM (

@@ -3,10 +3,9 @@
 WITH
 -- shared: setting
 setting AS (
-    SELECT s.setrole, s.setdatabase,
-           split_part(entry, '=', 1) AS name,
-           substr(entry, strpos(entry, '=') + 1) AS value
-    FROM pg_db_role_setting AS s CROSS JOIN unnest(s.setconfig) AS entry
+    -- This splits bytes: a session of another encoding may have set what is no text here.
+    SELECT s.setrole, s.setdatabase, o.option_name AS name, o.option_value AS value
+    FROM pg_db_role_setting AS s CROSS JOIN pg_options_to_table(s.setconfig) AS o
 ),
 -- end of shared
 differing AS (
@@ -18,7 +17,7 @@ differing AS (
 )
 SELECT COALESCE(json_agg(d.name ORDER BY d.name), '[]')::text
 FROM differing AS d
-LEFT JOIN pg_settings AS p ON lower(p.name) = lower(d.name)
+LEFT JOIN pg_settings AS p ON lower(p.name COLLATE "C") = lower(d.name COLLATE "C")
 -- Those that a person added are in no view, nor those that only a superuser may see.
 WHERE (p.context LIKE 'superuser%' OR p.name IS NULL AND d.name NOT IN ('role', 'seed', 'session_authorization'))
   AND NOT has_parameter_privilege(d.name, 'SET')
