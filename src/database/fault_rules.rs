@@ -145,7 +145,8 @@ mod tests {
             let phases = if rule.phases.is_empty() { &PHASES } else { rule.phases };
             let decides = phases.iter().any(|phase| fault(*phase, refusal) == rule.fault);
             assert!(decides, "rule {n}, {code} {}: another one comes first", rule.routine);
-            let text = rule.fault.to_string();
+            let run = rule.fault.statement("app", "shop").map(|run| format!(" Run {run}."));
+            let text = format!("{}{}", rule.fault, run.unwrap_or_default());
             let sentences = text.matches(". ").count() + 1;
             assert!(sentences >= 2 || text.contains("A retry"), "no advice: {text}");
         }

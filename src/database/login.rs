@@ -93,6 +93,7 @@ impl Database<'_> {
             role: role.to_owned(),
             host: self.target.address(),
             fault,
+            run: fault.statement(role, &self.target.dbname).map(String::into_boxed_str),
             detail,
         };
         let mut refusal = None;

@@ -263,6 +263,7 @@ impl Session {
             role: self.role.clone(),
             host: self.host.clone(),
             fault,
+            run: None,
             detail: detail.into(),
         }
     }

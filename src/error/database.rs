@@ -1,5 +1,7 @@
 //! How the database or the connection to it can fail.
 
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
 /// How the database or the connection to it failed. Only [`LoginRejected`](Self::LoginRejected)
 /// says anything about a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -10,7 +12,7 @@ pub(crate) enum DatabaseFault {
          pg_roles."
     )]
     LoginRejected,
-    #[error("the password is right, but the role may not log in. Run ALTER ROLE ... LOGIN.")]
+    #[error("the password is right, but the role may not log in.")]
     LoginNotPermitted,
     #[error(
         "pg_hba.conf does not let this role in from the function's address. Add a hostssl entry. \
@@ -19,7 +21,7 @@ pub(crate) enum DatabaseFault {
     HostNotPermitted,
     #[error(
         "the server checks this role's password by PAM, as Amazon RDS does for members of rds_iam, \
-         so its own password does not count. Run REVOKE rds_iam FROM it, or rotate another role."
+         so its own password does not count. Take it from rds_iam, or rotate another role."
     )]
     IamLogin,
     #[error(
@@ -35,8 +37,7 @@ pub(crate) enum DatabaseFault {
     ClientCertificateWanted,
     #[error(
         "an extension (credcheck) has banned the role after refused logins, whatever its password \
-         is. Lift the ban, e.g. SELECT pg_banned_role_reset('<role>'), and set max_refused_logins \
-         in ROTATION_POLICY below its limit."
+         is. Set max_refused_logins in ROTATION_POLICY below its limit, and lift the ban."
     )]
     RoleBanned,
     #[error(
@@ -46,11 +47,10 @@ pub(crate) enum DatabaseFault {
     )]
     SessionRefused,
     #[error(
-        "the database accepts no connections. Run ALTER DATABASE ... ALLOW_CONNECTIONS true, or \
-         correct the secret's dbname."
+        "the database accepts no connections. If it is the wrong one, correct the secret's dbname."
     )]
     DatabaseClosed,
-    #[error("the role may not connect to the database. Run GRANT CONNECT ON DATABASE ... TO it.")]
+    #[error("the role may not connect to the database.")]
     ConnectNotPermitted,
     #[error("the database that the secret's dbname names does not exist. Correct dbname.")]
     DatabaseMissing,
@@ -150,10 +150,7 @@ pub(crate) enum DatabaseFault {
          PostgreSQL 13 or newer, and not another product that speaks its protocol."
     )]
     NotSupported,
-    #[error(
-        "the admin lacks the right to change this role. On PostgreSQL 16 or newer, run GRANT \
-         <role> TO <admin> WITH ADMIN OPTION. Before 16, the admin needs CREATEROLE."
-    )]
+    #[error("the admin lacks the right to change this role.")]
     AdminLacksRight,
     #[error(
         "the admin may not set this parameter for another role. On PostgreSQL 15 or newer, run \
@@ -167,8 +164,8 @@ pub(crate) enum DatabaseFault {
     )]
     ProxyInTheWay,
     #[error(
-        "another session holds a lock on the role. Look for it in pg_locks. A retry succeeds once \
-         that session ends."
+        "another session holds a lock that this needs. Look for it in pg_locks. A retry succeeds \
+         once that session ends."
     )]
     LockTimedOut,
     #[error("the statement took too long, and the server cancelled it. A retry may succeed.")]
@@ -196,6 +193,22 @@ pub(crate) enum DatabaseFault {
 }
 
 impl DatabaseFault {
+    /// What a person can run against the refusal of a login, in SQL.
+    pub(crate) fn statement(self, role: &str, database: &str) -> Option<String> {
+        let name = escape_identifier(role);
+        let database = escape_identifier(database);
+        Some(match self {
+            Self::LoginNotPermitted => format!("ALTER ROLE {name} LOGIN"),
+            Self::ConnectNotPermitted => format!("GRANT CONNECT ON DATABASE {database} TO {name}"),
+            Self::DatabaseClosed => format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true"),
+            Self::IamLogin => format!("REVOKE rds_iam FROM {name}"),
+            Self::RoleBanned => {
+                format!("SELECT pg_banned_role_reset({})", escape_literal(role).trim_start())
+            }
+            _ => return None,
+        })
+    }
+
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::LoginRejected => "LoginRejected",

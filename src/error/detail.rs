@@ -10,14 +10,17 @@ const SQLSTATE: usize = 5;
 /// What a server or a library said about a failure, cleaned and cut where it comes in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Detail {
-    sqlstate: Option<String>,
+    sqlstate: Option<Box<str>>,
     message: String,
 }
 
 impl Detail {
     /// The server's answer: five characters of SQLSTATE, and its message.
     pub(crate) fn of_server(sqlstate: &str, message: &str) -> Self {
-        Self { sqlstate: Some(line(sqlstate, SQLSTATE)), message: line(message, MOST_OF_A_MESSAGE) }
+        Self {
+            sqlstate: Some(line(sqlstate, SQLSTATE).into()),
+            message: line(message, MOST_OF_A_MESSAGE),
+        }
     }
 
     /// The SQLSTATE, if the server answered.

@@ -48,13 +48,18 @@ pub(crate) enum Error {
     #[error("{operation} on secret {secret} failed: {fault}")]
     SecretsManager { operation: &'static str, secret: String, fault: StoreFault },
 
-    /// PostgreSQL or the connection to it failed. `detail` is the server's or the library's text.
-    #[error("{operation} as role {role:?} on {host} failed: {fault} [{detail}]")]
+    /// PostgreSQL or the connection to it failed. `detail` is the server's or the library's text;
+    /// `run` is what a person can run, if a statement helps.
+    #[error(
+        "{operation} as role {role:?} on {host} failed: {fault}{} [{detail}]",
+        .run.as_ref().map(|run| format!(" Run {run}.")).unwrap_or_default()
+    )]
     Database {
         operation: &'static str,
         role: String,
         host: String,
         fault: DatabaseFault,
+        run: Option<Box<str>>,
         detail: Detail,
     },
 

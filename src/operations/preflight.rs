@@ -200,7 +200,7 @@ async fn check_single_user(
     let admin = checks.run(ADMIN, admin::session(context, rotation, proof)).await?;
     checks.remark_slow(context.slow_logins);
     let by_admin = rehearsal.run(rotation, Changer::admin(&lock, &admin));
-    let changed = async { by_admin.await.map_err(admin::lacks_right) };
+    let changed = async { by_admin.await.map_err(|error| admin::lacks_right(rotation, error)) };
     let right = "the admin's right to change the password (tried and rolled back)";
     checks.run(right, changed).await;
     admin.close().await;
@@ -226,7 +226,7 @@ async fn check_alternating_users(
         let turn = Turn { rotation, host: session.host(), password, storage };
         let rehearsed = turn.rehearse(Changer::admin(&lock, &admin), examples).await;
         let _ = lock.release().await;
-        rehearsed.map_err(admin::lacks_right)
+        rehearsed.map_err(|error| admin::lacks_right(rotation, error))
     };
     let rehearsed = checks.run(&right, changed).await;
     admin.close().await;

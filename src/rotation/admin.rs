@@ -3,6 +3,8 @@
 //! The rotated secret is not trusted here. Its writer could name a host of their own and wait there
 //! for the admin's password. They could also name a role of another team.
 
+use postgres_protocol::escape::escape_identifier;
+
 use super::lock::Changer;
 use super::{Rotation, labels};
 use crate::context::Context;
@@ -49,7 +51,7 @@ pub(crate) async fn as_admin<T>(
     let admin = session(context, rotation, Some(lock.session())).await?;
     let changed = change(Changer::admin(lock, &admin)).await;
     admin.close().await;
-    changed.map_err(lacks_right)
+    changed.map_err(|error| lacks_right(rotation, error))
 }
 
 /// Makes a change as the admin if no password of the role works.
@@ -71,7 +73,7 @@ pub(crate) async fn as_admin_alone<T>(
     };
     let changed = changed.await;
     admin.close().await;
-    changed.map_err(lacks_right)
+    changed.map_err(|error| lacks_right(rotation, error))
 }
 
 /// Logs in as the admin and checks that it may set the password of the secret's role.
@@ -153,8 +155,21 @@ fn unproven(method: Method) -> Option<&'static str> {
 }
 
 /// Turns a missing right into the admin's.
-pub(crate) fn lacks_right(error: Error) -> Error {
-    error.instead_of(DatabaseFault::PermissionDenied, DatabaseFault::AdminLacksRight)
+pub(crate) fn lacks_right(rotation: &Rotation, mut error: Error) -> Error {
+    if let Error::Database { role, fault, run, .. } = &mut error
+        && *fault == DatabaseFault::PermissionDenied
+        && *role != rotation.current.credentials.username
+    {
+        let (changed, admin) = (&rotation.next_username, escape_identifier(role));
+        *fault = DatabaseFault::AdminLacksRight;
+        let statements = format!(
+            "ALTER ROLE {admin} CREATEROLE. On PostgreSQL 16 or newer, also run GRANT {} TO \
+             {admin} WITH ADMIN OPTION",
+            escape_identifier(changed)
+        );
+        *run = Some(statements.into());
+    }
+    error
 }
 
 /// The admin's server, which the admin secret or else the policy names. If the host or port comes

@@ -242,8 +242,14 @@ async fn what_a_user_itself_owns_or_was_granted_is_reported() {
             && said[0].contains(&reassign),
         "{said:#?}"
     );
+    let advice = pair.filled("Grant them to :base, and revoke them from :clone.");
     assert!(said[1].contains("itself has privileges on 1 objects"), "{said:#?}");
-    pair.superuser(&format!("{reassign}; REVOKE USAGE ON SCHEMA :clone FROM :clone")).await;
+    assert!(said[1].ends_with(&advice), "{said:#?}");
+    pair.superuser(&format!(
+        "{reassign}; GRANT USAGE ON SCHEMA :clone TO :base; REVOKE USAGE ON SCHEMA :clone FROM \
+         :clone"
+    ))
+    .await;
     let said = warnings().await;
     assert!(said[0].contains(&format!("in databases {elsewhere} (1)")), "{said:#?}");
     admin().await.batch_execute(&format!("DROP DATABASE {elsewhere}")).await.unwrap();

@@ -140,6 +140,7 @@ async fn ask(
             role: credentials.username.clone(),
             host: server.target.address(),
             fault: DatabaseFault::NameNotUtf8,
+            run: None,
             detail: clean::name(name).into(),
         });
     }
@@ -242,8 +243,11 @@ impl Equality {
         let ineffective = self.parity.ineffective_grants.iter().map(|ineffective| {
             format!(
                 "role {:?} itself has privileges on {} objects, and its sessions cannot use them \
-                 because they act as another role. Grant them to {acts_as}.",
-                ineffective.role, ineffective.grants
+                 because they act as another role. Grant them to {acts_as}, and revoke them from \
+                 {}.",
+                ineffective.role,
+                ineffective.grants,
+                escape_identifier(&ineffective.role)
             )
         });
         owned.chain(ineffective).collect()
