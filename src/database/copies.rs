@@ -30,12 +30,19 @@ pub(crate) async fn read(session: &Session, roles: &[&str]) -> Result<Vec<Stored
     let roles: [(&(dyn ToSql + Sync), Type); 1] = [(&roles, Type::TEXT_ARRAY)];
     let mut copies: Vec<StoredCopy> =
         session.query_json(OPERATION, sql::COPIES_MAPPINGS, &roles).await?;
-    let visible = "SELECT has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')";
-    let visible = session.query_one(OPERATION, visible, &[]).await?;
-    if session.column::<bool>(&visible, 0)? {
+    // Whether it may read them is asked last: the server walks all its memberships for that.
+    let shown = "SELECT has_table_privilege('pg_stat_subscription', 'SELECT')";
+    let some = "SELECT EXISTS (SELECT FROM pg_stat_subscription)";
+    let readable = "SELECT has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')";
+    if (!ask(session, shown).await? || ask(session, some).await?) && ask(session, readable).await? {
         let subscriptions: Vec<StoredCopy> =
             session.query_json(OPERATION, sql::COPIES_SUBSCRIPTIONS, &roles).await?;
         copies.extend(subscriptions);
     }
     Ok(copies)
+}
+
+async fn ask(session: &Session, question: &str) -> Result<bool, Error> {
+    let row = session.query_one(OPERATION, question, &[]).await?;
+    session.column(&row, 0)
 }

@@ -92,11 +92,13 @@ pub(crate) async fn same_server(admin: &Session, own: &Session) -> Result<bool, 
     let key: i64 = rand::random();
     own.query_one(OPERATION, "SELECT pg_catalog.pg_advisory_lock($1)", &[(&key, Type::INT8)])
         .await?;
-    // The functions behind pg_locks and pg_stat_activity: some servers take the views from PUBLIC.
+    // Some servers take pg_locks and pg_stat_activity from PUBLIC, and the latter would walk all
+    // memberships of the admin.
     let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_lock_status() AS l, \
-        pg_catalog.pg_stat_get_activity(l.pid) AS a WHERE l.locktype = 'advisory' AND l.granted \
+        pg_catalog.pg_stat_get_backend_idset() AS b WHERE l.locktype = 'advisory' AND l.granted \
         AND l.objsubid = 1 AND (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8 = $1 \
-        AND pg_catalog.pg_get_userbyid(a.usesysid) = $2";
+        AND pg_catalog.pg_stat_get_backend_pid(b) = l.pid \
+        AND pg_catalog.pg_get_userbyid(pg_catalog.pg_stat_get_backend_userid(b)) = $2";
     let row =
         admin.query_one(OPERATION, sql, &[(&key, Type::INT8), (&own.role(), Type::TEXT)]).await?;
     Ok(admin.column::<i64>(&row, 0)? > 0)

@@ -219,6 +219,9 @@ SELECT json_build_object(
           AND m.roleid NOT IN (SELECT r.oid FROM reached AS r JOIN current ON current.oid = r.start)
     ),
     'settings', ARRAY(SELECT name || COALESCE(' in database ' || quote_ident(database), '') FROM differing ORDER BY 1),
-    -- The function behind pg_stat_activity: some servers take the view from PUBLIC.
-    'sessions', (SELECT count(*) FROM pg_stat_get_activity(NULL) AS a WHERE pg_get_userbyid(a.usesysid) = $2::text)
+    -- pg_stat_activity would walk all memberships of the admin, and some servers take it from PUBLIC.
+    'sessions', (
+        SELECT count(*) FROM pg_stat_get_backend_idset() AS b
+        WHERE pg_stat_get_backend_userid(b) = (SELECT oid FROM next_user)
+    )
 )::text

@@ -48,24 +48,24 @@ server AS (
            bool_or(may_grant) AS may_grant
     FROM reach
     GROUP BY start, oid
-)
+),
 -- end of shared
+granted AS (
+    -- Who may read the password hashes, or call a function that reaches the server's files.
+    SELECT e.grantee
+    FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS e
+    WHERE c.oid = 'pg_authid'::regclass AND e.privilege_type = 'SELECT'
+    UNION
+    SELECT e.grantee
+    FROM pg_proc AS p CROSS JOIN LATERAL aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) AS e
+    WHERE p.pronamespace = 'pg_catalog'::regnamespace
+      AND p.proname IN ('pg_read_file', 'pg_read_binary_file', 'pg_ls_dir', 'pg_stat_file', 'lo_import', 'lo_export')
+)
 SELECT bool_or(m.oid = m.start AND r.rolsuper),
        bool_or(
            r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
            OR r.rolname IN (SELECT name FROM powerful)
-           -- Direct grants: on the password hashes, and on functions that reach the server's files.
-           OR r.oid = m.start AND (
-               has_table_privilege(m.start, 'pg_authid', 'SELECT')
-               OR EXISTS (
-                   SELECT FROM pg_proc AS p
-                   WHERE p.pronamespace = 'pg_catalog'::regnamespace
-                     AND has_function_privilege(m.start, p.oid, 'EXECUTE')
-                     AND p.proname IN (
-                         'pg_read_file', 'pg_read_binary_file', 'pg_ls_dir', 'pg_stat_file', 'lo_import', 'lo_export'
-                     )
-               )
-           )
-       )
+           OR r.oid IN (SELECT grantee FROM granted)
+       ) OR 0 IN (SELECT grantee FROM granted)
 FROM reached AS m
 JOIN pg_roles AS r ON r.oid = m.oid
