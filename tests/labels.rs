@@ -40,5 +40,15 @@ async fn a_user_without_the_labels_of_the_other_does_not_take_its_turn() {
     label(&pair.clone, &provider).await;
     pair.application.remove_pending_label().await;
     pair.turn(&function).await;
-    pair.turn(&function).await;
+
+    // What is taken away after setSecret is noticed.
+    let token = pair.application.begin().await;
+    pair.application.steps(&function, &STEPS[..2], &token).await;
+    let remove = format!("DELETE FROM pg_shseclabel WHERE objoid = '{}'::regrole", pair.base);
+    pair.superuser(&remove).await;
+    let refused = pair.application.step(&function, "testSecret", &token).await.unwrap_err();
+    let expected = format!("(1 differences): the same security label of provider {provider} (the");
+    assert!(refused.message.contains(&expected), "{}", refused.message);
+    label(&pair.base, &provider).await;
+    pair.application.steps(&function, &STEPS[2..], &token).await;
 }

@@ -63,6 +63,8 @@ pub(super) enum What {
     /// An attribute that counts for the role that a session acts as, and not for the login.
     ActorAttribute,
     Setting,
+    /// A security label of the role that logs in.
+    Label,
     Absent,
     Unsupported,
     RowSecurity,
@@ -134,6 +136,7 @@ impl Missing {
             What::AdminOption => format!("ADMIN OPTION on role {name}"),
             What::Attribute | What::ActorAttribute => format!("attribute {name}"),
             What::Setting => format!("the same setting {name}"),
+            What::Label => format!("the same security label of provider {name}"),
             What::Absent => format!("{name} does not exist"),
             What::Unsupported => format!("{privilege} exists only from PostgreSQL {name} on"),
             What::RowSecurity => {

@@ -108,7 +108,7 @@ impl Missing {
                 "no statement: it gives power. A superuser can give it to {acts_as}, or take it \
                  from the current user"
             )),
-            What::Member | What::AdminOption | What::Attribute | What::Setting => {
+            What::Member | What::AdminOption | What::Attribute | What::Setting | What::Label => {
                 Advice(NEXT_ATTEMPT.to_owned())
             }
             What::RowSecurity => Advice(format!(

@@ -265,6 +265,12 @@ with_power (oid) AS (
     LEFT JOIN scope AS d ON d.oid = setdatabase
     WHERE theirs.value IS DISTINCT FROM ours.value
       AND CASE setdatabase WHEN 0 THEN COALESCE(theirs.name, ours.name) <> 'role' ELSE d.oid IS NOT NULL END
+    UNION ALL
+    SELECT 9, 'label', NULL, NULL, NULL, false, provider
+    FROM pg_shseclabel, them, us
+    WHERE classoid = 'pg_authid'::regclass AND objoid IN (them.login, us.login)
+    GROUP BY provider
+    HAVING count(*) < 2 OR count(DISTINCT label) > 1
 ), example AS (
     SELECT m.*, row_number() OVER () AS place
     FROM (SELECT * FROM missing ORDER BY rank, classid, objid, privilege, name LIMIT $6::int8) AS m
