@@ -269,6 +269,11 @@ async fn a_membership_that_the_current_user_has_granted_itself_proves_nothing() 
         "{}",
         refused.message
     );
+    pair.superuser(statements(&refused, "If it is: Run ")).await;
+    if version().await >= 160_000 {
+        pair.superuser("GRANT :clone TO :admin WITH ADMIN OPTION").await;
+    }
+    pair.turn(&function).await;
 }
 
 #[tokio::test]
@@ -350,6 +355,11 @@ async fn what_the_admin_lacks_is_named_and_what_is_named_is_enough() {
             Some("ALTER ROLE :clone BYPASSRLS"),
             Some("ALTER ROLE :admin BYPASSRLS"),
         ),
+        (
+            "ALTER ROLE :base BYPASSRLS",
+            Some("CREATE ROLE :clone BYPASSRLS; ALTER ROLE :clone SET role = ':base'"),
+            Some("ALTER ROLE :admin BYPASSRLS"),
+        ),
     ] {
         let pair = Pair::new().await;
         pair.superuser(prepare).await;
@@ -363,11 +373,71 @@ async fn what_the_admin_lacks_is_named_and_what_is_named_is_enough() {
                 refused.message
             );
             let named = statements(&refused, "run: ");
-            assert_eq!(named, pair.filled(expected));
+            let expected = expected.replace("':base'", &format!("'{}'", pair.base));
+            assert_eq!(named, pair.filled(&expected));
             pair.superuser(named).await;
         }
         pair.turn(&function).await;
         pair.turn(&function).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_current_user_lacks_is_named_and_what_is_named_is_enough() {
+    let function = Function::start(&[]);
+    // AWS's function leaves a second user that acts as itself, and here it does not inherit.
+    let pair = Pair::new().await;
+    pair.imitate_aws_function().await;
+    let option = if version().await < 160_000 { "" } else { " WITH INHERIT FALSE" };
+    pair.admin_session()
+        .await
+        .batch_execute(
+            &pair.filled(&format!("ALTER ROLE :clone NOINHERIT; GRANT :base TO :clone{option}")),
+        )
+        .await
+        .unwrap();
+    let failed = refused(&pair, &function).await;
+    assert!(failed.message.contains("does not inherit from"), "{}", failed.message);
+    pair.superuser(statements(&failed, "Run ")).await;
+    pair.turn(&function).await;
+
+    // The policy's owner role, which no user of the pair has yet.
+    let (pair, owner) = (Pair::new().await, unique("owner_"));
+    pair.superuser(&format!("CREATE ROLE {owner}; GRANT {owner} TO :admin WITH ADMIN OPTION"))
+        .await;
+    let fields = policy(&pair, &json!({"owner_role": owner}));
+    let function = Function::start(&[("ROTATION_POLICY", &fields)]);
+    for expected in ["Is this the right owner role?", "could not use what it creates"] {
+        let failed = refused(&pair, &function).await;
+        assert!(failed.message.contains(expected), "{}", failed.message);
+        pair.superuser(statements(&failed, "Run ")).await;
+    }
+    pair.turn(&function).await;
+}
+
+#[tokio::test]
+async fn what_a_turn_warns_of_is_gone_after_the_statement_in_the_warning() {
+    let function = Function::start(&[]);
+    let attempt = async |pair: &Pair| {
+        let token = pair.application.abandon_and_begin().await;
+        pair.application.steps(&function, &["createSecret"], &token).await;
+        let report = pair.application.step(&function, "setSecret", &token).await.unwrap();
+        report["Warnings"][0].as_str().map(str::to_owned)
+    };
+    let (of_aws, surplus, group) = (Pair::new().await, Pair::new().await, unique("group_"));
+    of_aws.imitate_aws_function().await;
+    let act_as = format!("ALTER ROLE :clone SET role = '{}'", surplus.base);
+    let create = surplus.filled(&format!("CREATE ROLE :clone; GRANT :base TO :clone; {act_as}"));
+    surplus.admin_session().await.batch_execute(&create).await.unwrap();
+    surplus.superuser(&format!("CREATE ROLE {group}; GRANT {group} TO :clone")).await;
+    for (pair, expected) in
+        [(of_aws, "acts as itself until its next turn"), (surplus, "is a member of roles that")]
+    {
+        let warning = attempt(&pair).await.unwrap_or_default();
+        assert!(warning.contains(expected), "{warning}");
+        let at = warning.rfind("un ").unwrap() + "un ".len();
+        pair.superuser(warning[at..].trim_end_matches('.')).await;
+        assert_eq!(attempt(&pair).await, None, "{expected}");
     }
 }
 

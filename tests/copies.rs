@@ -80,6 +80,13 @@ async fn user_mappings_and_subscriptions_are_named_before_the_change() {
         }
         assert!(!text.contains("of_another") && !text.contains("without in"), "{text}");
     }
+    for (statement, new) in [
+        (format!("ALTER USER MAPPING FOR {base} SERVER loop OPTIONS (SET password '...')"), "new"),
+        ("ALTER SUBSCRIPTION key_value CONNECTION '...'".to_owned(), "host=db dbname=x"),
+    ] {
+        assert!(preflight.contains(&statement), "{statement}: {preflight}");
+        inside.batch_execute(&statement.replace("...", new)).await.unwrap();
+    }
     for name in ["key_value", "as_url", "of_another", "without"] {
         inside.batch_execute(&format!("DROP SUBSCRIPTION {name}")).await.unwrap();
     }

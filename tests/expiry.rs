@@ -62,4 +62,9 @@ async fn a_password_that_ends_before_the_next_rotation_is_a_warning_in_every_rep
             );
         }
     }
+    let advised = format!("ALTER ROLE \"{}\" VALID UNTIL 'infinity'", one.role);
+    admin().await.batch_execute(&advised).await.unwrap();
+    let event = json!({"Operation": "preflight", "SecretId": one.secret});
+    let report = function.invoke(event).await.unwrap().to_string();
+    assert!(!report.contains("VALID UNTIL"), "{report}");
 }

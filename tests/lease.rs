@@ -299,6 +299,8 @@ async fn a_date_without_a_lease_is_named_and_nothing_else() {
     let status = function.invoke(event).await.unwrap();
     assert!(status["Versions"][0]["Reason"].as_str().unwrap().contains(&ended), "{status}");
     assert_eq!(status["Remedy"], "TryOlderPasswords", "{status}");
+    pair.superuser(&advice).await;
+    pair.application.steps(&function, &STEPS[1..], &token).await;
 }
 
 async fn monitor(leased: &Leased, more: Value) -> Value {

@@ -206,6 +206,20 @@ async fn a_policy_that_restricts_the_pending_user_alone_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_schema_that_only_the_current_users_name_leads_to_is_named() {
+    let unequal = Unequal::new().await;
+    unequal.set().await;
+    unequal.superuser("CREATE SCHEMA :current").await;
+    let schema = &unequal.pair.clone;
+    let expected = format!("schema {schema}, which \"$user\" in search_path stands for");
+    let statement = unequal.missing(&expected).await;
+    unequal.superuser(&statement).await;
+    // It is a setting of the current user, which the next attempt gives to the other one.
+    unequal.set().await;
+    unequal.passes(&statement).await;
+}
+
+#[tokio::test]
 async fn only_a_mapping_that_a_session_would_use_is_missing() {
     let unequal = Unequal::new().await;
     unequal.set().await;

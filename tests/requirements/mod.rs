@@ -119,6 +119,22 @@ impl Declared {
     }
 }
 
+impl Declared {
+    /// Runs each statement in brackets behind what is missing. The step passes if all have one.
+    async fn follow(&self, words: &str, function: &Function) {
+        let missing: Vec<_> = words.split("; ").collect();
+        let in_brackets = |one: &&str| {
+            let (_, rest) = one.strip_suffix(')')?.split_once(" (GRANT ")?;
+            Some(format!("GRANT {rest}"))
+        };
+        let grants: Vec<_> = missing.iter().filter_map(in_brackets).collect();
+        admin().await.batch_execute(&grants.join("; ")).await.expect("what is advised runs");
+        if grants.len() == missing.len() {
+            self.test(function).await.unwrap_or_else(|failure| panic!("{grants:?}: {failure:?}"));
+        }
+    }
+}
+
 /// Runs each case both ways, and prints a table of what the statement did and the check said.
 async fn judge(key: &'static str, cases: &'static [Case]) {
     let mut lines = Vec::new();
@@ -155,7 +171,9 @@ async fn judge_case(key: &str, case: &Case) -> String {
             let missing = declared.fill(missing);
             assert!(failure.message.contains(&missing), "{missing}: {}", failure.message);
             let (_, words) = failure.message.split_once("declare: ").unwrap();
-            words.rsplit_once(". AWSCURRENT").unwrap().0.to_owned()
+            let words = words.rsplit_once(". AWSCURRENT").unwrap().0;
+            declared.follow(words, &function).await;
+            words.to_owned()
         }
         _ => panic!(
             "{:?}, {statement}: the statement came to {ran:?}, the check to {said:?}",

@@ -1,5 +1,7 @@
 //! What a finding means and what puts it right, in words for a person.
 
+use postgres_protocol::escape::escape_identifier;
+
 use super::health::{Cause, Facts, Finding, RotationSetting};
 use crate::report::Timestamp;
 use crate::secret::store::Description;
@@ -11,7 +13,10 @@ const DEFAULT_FUNCTION: &str = "postgres-secret-rotation";
 pub(super) fn reason(finding: &Finding, facts: &Facts, role: Option<&str>, seen: &str) -> String {
     let since = finding.since.map(|since| Timestamp(since).to_string()).unwrap_or_default();
     let role = role.unwrap_or_default();
-    let statement = format!("As an admin, run ALTER ROLE {role:?} VALID UNTIL with a later date.");
+    let statement = format!(
+        "As an admin, run ALTER ROLE {} VALID UNTIL 'infinity', or set a later date.",
+        escape_identifier(role)
+    );
     match finding.cause {
         Cause::InOrder => "It is in order.".to_owned(),
         Cause::Managed => "Another service manages and rotates it.".to_owned(),

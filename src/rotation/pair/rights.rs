@@ -2,8 +2,8 @@
 
 use postgres_protocol::escape::escape_identifier;
 
-use crate::database::advice;
 use crate::database::pair::{Change, Facts, Role};
+use crate::database::{advice, role};
 
 /// Parameters by which a role can run code as the server.
 const LOADS_CODE: [&str; 4] = [
@@ -77,6 +77,9 @@ pub(super) fn rights_lacking(
             escape_identifier(next_user),
             if current.bypass_rls { "" } else { "NO" }
         ));
+        // This shows the next attempt that it is the second user.
+        let owner = change.act_as.as_ref().filter(|_| change.create);
+        lacking.extend(owner.map(|owner| role::act_as(next_user, owner)));
     }
     lacking.extend(facts.settings_not_permitted.iter().map(|setting| {
         if LOADS_CODE.contains(&setting.as_str()) {
