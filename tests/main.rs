@@ -7,6 +7,7 @@
 mod world;
 
 mod admin_fallback;
+mod advice;
 mod alternating_refusals;
 mod alternating_users;
 mod architecture;
@@ -27,6 +28,7 @@ mod fallbacks;
 mod faults;
 mod fleet_command;
 mod inputs;
+mod kinds;
 mod labels;
 mod lease;
 mod logins;
