@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::database::authentication::Method;
 use crate::database::expiry::Expiry;
 use crate::database::{Login, Purpose, Session};
-use crate::error::{Error, RotationFault, clean};
+use crate::error::{DatabaseFault, Error, RotationFault, clean};
 use crate::policy::Strategy;
 use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
 use crate::rotation::passwords::{ALLOW, LoginAttempts, Origin, find_older_login};
@@ -212,7 +212,7 @@ async fn pending_state(
         Err(error) => return Err(error),
     };
     let reported = |verdict, reason: Option<String>| {
-        TriedLogin { verdict, session: None, reason }.report(&pending, store::PENDING)
+        TriedLogin { verdict, session: None, reason, let_in: true }.report(&pending, store::PENDING)
     };
     if pending.same_login(&rotation.current) {
         let report = reported(current.verdict, Some("a copy of AWSCURRENT".to_owned()));
@@ -233,6 +233,10 @@ async fn pending_state(
         }
         Verdict::Accepted | Verdict::Rejected => {
             let mut tried = try_login(context, rotation, &pending, Origin::Pending).await?;
+            // pg_hba.conf may let in a group, and a user that does not exist yet is in none.
+            if !tried.let_in && current.verdict == Verdict::Accepted {
+                tried.verdict = Verdict::Rejected;
+            }
             sessions.pending = tried.session.take();
             let report = tried.report(&pending, store::PENDING);
             rotation.pending = Some(pending);
@@ -247,6 +251,8 @@ struct TriedLogin {
     session: Option<Session>,
     /// Why the verdict is unknown.
     reason: Option<String>,
+    /// Whether `pg_hba.conf` lets the role in.
+    let_in: bool,
 }
 
 impl TriedLogin {
@@ -267,6 +273,8 @@ async fn try_login(
     origin: Origin,
 ) -> Result<TriedLogin, Error> {
     let login = rotation.login(context, version, origin, Purpose::Administer).await;
+    let refused = |error: &Error| error.is_database(DatabaseFault::HostNotPermitted);
+    let let_in = !login.as_ref().is_err_and(refused);
     let (verdict, session, reason) = match login {
         Ok(Login::Accepted(session)) if session.authentication().method == Method::NoPassword => {
             session.close().await;
@@ -279,7 +287,7 @@ async fn try_login(
         Err(error @ Error::Database { .. }) => (Verdict::Unknown, None, Some(error.full_text())),
         Err(error) => return Err(error),
     };
-    Ok(TriedLogin { verdict, session, reason })
+    Ok(TriedLogin { verdict, session, reason, let_in })
 }
 
 fn unread(id: &str, label: &'static str, age_seconds: Option<u64>) -> VersionReport {

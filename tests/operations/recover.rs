@@ -6,7 +6,7 @@ use super::{assert_in_order, operate};
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
-use crate::world::postgres::{ADMIN, HOST};
+use crate::world::postgres::{ADMIN, HOST, REFUSED_ROLES};
 use crate::world::proxy::{AwsProxy, Fault};
 use crate::world::world;
 
@@ -47,6 +47,19 @@ async fn every_state_that_a_rotation_may_leave_is_recovered_from() {
         assert!(application.accepts(&application.password_in("AWSCURRENT").await).await, "{done}");
         assert_in_order(&function, &application).await;
     }
+}
+
+/// As where `pg_hba.conf` lets in a group, and the second user does not exist yet.
+#[tokio::test]
+async fn a_second_user_that_is_not_let_in_yet_stops_no_recovery() {
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    pair.superuser(&format!("CREATE ROLE :clone; GRANT {REFUSED_ROLES} TO :clone")).await;
+    let token = pair.application.begin().await;
+    pair.application.steps(&function, &STEPS[..1], &token).await;
+    let report = operate(&function, "recover", &pair.application, json!({})).await.unwrap();
+    assert_eq!(report["Done"], json!(["RemovePendingLabel"]), "{report}");
+    pair.superuser("DROP ROLE :clone").await;
+    assert_in_order(&function, &pair.application).await;
 }
 
 #[tokio::test]
