@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
+use crate::world::postgres::{admin, version};
 use crate::world::{random_hex, unique, world};
 
 #[tokio::test]
@@ -152,10 +153,13 @@ async fn a_password_is_refused_only_if_the_server_would_store_it_unchanged() {
     let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let digits = "0123456789abcdef0123456789abcdef";
     let scram = format!("SCRAM-SHA-256$4096:AAAA${key}:{key}");
+    // From PostgreSQL 18 on, a row of separators does not count once. The function cannot know.
+    let row = format!("$${scram}");
+    let older = version().await < 180_000;
     let candidates = [
         (scram.clone(), true),
         (scram.replace("4096", "1"), true),
-        (format!("$${scram}"), true),
+        (row.clone(), older),
         (scram.replacen(':', "::", 1), false),
         (scram.replace("4096", " 4096"), true),
         (scram.replace("4096", "many"), false),
@@ -172,7 +176,7 @@ async fn a_password_is_refused_only_if_the_server_would_store_it_unchanged() {
         (format!("MD5{digits}"), false),
         ("md5 and more".to_owned(), false),
     ];
-    let admin = crate::world::postgres::admin().await;
+    let admin = admin().await;
     for (candidate, unchanged) in candidates {
         let literal = postgres_protocol::escape::escape_literal(&candidate);
         let sql = format!("ALTER ROLE {} PASSWORD {literal}", application.role);
@@ -181,11 +185,11 @@ async fn a_password_is_refused_only_if_the_server_would_store_it_unchanged() {
         assert_eq!(stored == candidate, unchanged, "the server stores {candidate} as {stored}");
         let token = application.abandon_and_begin().await;
         application.put(&token, &application.document_with(&candidate), &["AWSPENDING"]).await;
-        let answer = application.step(&function, "createSecret", &token).await;
-        match answer {
-            Ok(kept) => assert!(!unchanged && kept["Outcome"] == "Kept", "{candidate}: {kept}"),
+        let expected = unchanged || candidate == row;
+        match application.step(&function, "createSecret", &token).await {
+            Ok(kept) => assert!(!expected && kept["Outcome"] == "Kept", "{candidate}: {kept}"),
             Err(refused) => {
-                assert!(unchanged && refused.kind == "InvalidSecret", "{candidate}: {refused:?}");
+                assert!(expected && refused.kind == "InvalidSecret", "{candidate}: {refused:?}");
             }
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn scram_sha_256(password: &str, iterations: u32) -> String {
     salted(password, salt, iterations)
 }
 
-/// Whether the server takes this string for a hash, and would store it unchanged.
+/// Whether a server takes this string for a hash, and would store it unchanged.
 pub(super) fn is_verifier(text: &str) -> bool {
     is_md5(text) || is_scram(text).unwrap_or(false)
 }
@@ -35,7 +35,8 @@ fn is_md5(text: &str) -> bool {
     })
 }
 
-/// As PostgreSQL reads it: a row of the same separator counts once, and blanks count nowhere.
+/// As PostgreSQL reads it: blanks count nowhere and, before 18, a row of the same separator counts
+/// once.
 fn is_scram(text: &str) -> Option<bool> {
     fn next<'a>(rest: &mut &'a str, separator: char) -> Option<&'a str> {
         let (part, left) = rest.trim_start_matches(separator).split_once(separator)?;
