@@ -124,7 +124,7 @@ run "a_trusted_admin_with_a_wildcard" {
     secrets               = { app = { secret_arn = "${var.secret}shop/app-AbCdEf" } }
     trusted_admin_secrets = [{ secret_arn = "${var.secret}rds!*-AbCdEf" }]
   }
-  expect_failures = [var.trusted_admin_secrets]
+  expect_failures = [var.policies]
 }
 
 run "an_alias_of_a_trusted_admins_key" {
@@ -135,7 +135,7 @@ run "an_alias_of_a_trusted_admins_key" {
       secret_arn = "${var.secret}rds!db-1-AbCdEf", kms_key_arn = "arn:aws:kms:eu-central-1:111122223333:alias/admin"
     }]
   }
-  expect_failures = [var.trusted_admin_secrets]
+  expect_failures = [var.policies]
 }
 
 run "a_key_without_an_admin_secret" {
