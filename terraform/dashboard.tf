@@ -35,8 +35,11 @@ locals {
       }],
       [8, "metric", merge(local.dashboard_own, {
         # Each part of a look writes its own numbers.
-        title  = "Secrets by state${local.monitor_parts > 1 ? ", in the worst of ${local.monitor_parts} parts" : ""}", stacked = true
-        legend = { position = "right" }
+        title = join("", [
+          "Secrets by state", local.monitor_parts > 1 ? ", in the worst of ${local.monitor_parts} parts" : "",
+        ])
+        stacked = true
+        legend  = { position = "right" }
         metrics = [for state in concat(local.worst_first, ["ok"]) : [
           local.namespace, join("", [for word in split("_", state) : title(word)]), "FunctionName", var.name,
           # A secret that was put right the same day counts once.
