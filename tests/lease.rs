@@ -1,7 +1,7 @@
 //! A lease: the database itself ends a password, and never one that the application needs.
 //!
-//! Time passes by moving dates back: those of the roles and those of Secrets Manager. clock.rs moves
-//! the server's clock.
+//! Time passes by moving dates back: those of the roles and those of Secrets Manager. `clock.rs`
+//! moves the server's clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

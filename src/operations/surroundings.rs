@@ -57,9 +57,9 @@ pub(super) async fn look_around(
             if rotation.policy.lease().is_none() {
                 let current = &rotation.current.credentials.username;
                 // The next turn takes over no date of a lease that the policy had before.
-                let unwanted = |end: &&Expiry| end.role == *current || !end.is_of_lease();
-                let unwanted = ends.iter().filter(unwanted);
-                seen.warnings = unwanted.filter_map(|end| warning(end, next)).collect();
+                let stays = |end: &&Expiry| end.role == *current || !end.is_of_lease();
+                let staying = ends.iter().filter(stays);
+                seen.warnings = staying.filter_map(|end| warning(end, next)).collect();
             }
             seen.expiry = ends;
         }
