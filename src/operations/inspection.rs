@@ -211,24 +211,24 @@ async fn pending_state(
         }
         Err(error) => return Err(error),
     };
-    let reported = |verdict, reason: Option<String>| {
-        TriedLogin { verdict, session: None, reason, let_in: true }.report(&pending, store::PENDING)
+    let reported = |database: Option<Verdict>, reason: &str| VersionReport {
+        role: Some(pending.credentials.username.clone()),
+        database,
+        reason: Some(reason.to_owned()),
+        ..unread(&pending.id, store::PENDING, age(pending.created))
     };
     if pending.same_login(&rotation.current) {
-        let report = reported(current.verdict, Some("a copy of AWSCURRENT".to_owned()));
-        return Ok((Pending::Copy, report));
+        return Ok((Pending::Copy, reported(Some(current.verdict), "a copy of AWSCURRENT")));
     }
     let single_user = rotation.strategy == Strategy::SingleUser;
     match current.verdict {
         Verdict::Unknown => {
-            let report = reported(Verdict::Unknown, current.reason.clone());
+            let report = reported(None, "not tried: see the reason beside AWSCURRENT");
             Ok((Pending::Value(Verdict::Unknown), report))
         }
         // A role has only one password.
         Verdict::Accepted if single_user => {
-            let reason = "not tried: the database accepts AWSCURRENT".to_owned();
-            let report =
-                VersionReport { database: None, ..reported(current.verdict, Some(reason)) };
+            let report = reported(None, "not tried: the database accepts AWSCURRENT");
             Ok((Pending::Value(Verdict::Rejected), report))
         }
         Verdict::Accepted | Verdict::Rejected => {
