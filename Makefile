@@ -40,7 +40,7 @@ test: check package world ## run everything that needs no cloud account (PG_BIN=
 # It mostly waits for Terraform and AWS's emulator.
 test-module:
 	terraform/check
-	$(PACKAGED) cargo test --test deployment --test applications --test soak
+	$(PACKAGED) cargo test --test deployment --test day_one --test applications --test soak
 
 test-function:
 	$(PACKAGED) cargo test --lib --test demo --test drill --test outages --test fleet --test scale --test integration

@@ -1,6 +1,6 @@
 //! `make day-one`: a first day with the module, as a platform engineer would spend it, on an
-//! emulated AWS with a real PostgreSQL. It prints each command, what it says, and the clock. With
-//! `WRITE_DOCUMENTS=1` it writes them into `docs/day-one.md`.
+//! emulated AWS with a real PostgreSQL. It prints each command, what it says, and the clock, and
+//! holds `docs/day-one.md` against them. With `WRITE_DOCUMENTS=1` it rewrites that page.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use world::aws::REGION;
+use world::documents;
 use world::postgres::{HOST, admin};
 use world::terraform::{self, Module};
 use world::{environment_variable, eventually, project, random_hex, world};
@@ -87,9 +88,7 @@ async fn main() -> ExitCode {
     day.deploy(&place, &arn, ZIP).await;
     day.rotation(&["rotate", SECRET], 0).await;
     day.say("The end.");
-    if environment_variable("WRITE_DOCUMENTS").is_some() {
-        day.write();
-    }
+    day.hold();
     let destroy = ["destroy", "-auto-approve", "-no-color", "-input=false"];
     day.module.must(NAME, &destroy, &[]).await;
     day.module.must(PLATFORM, &destroy, &[]).await;
@@ -107,13 +106,22 @@ impl Day {
         self.print(&format!("\n```console\n$ {command}\n{output}```"));
     }
 
-    /// The page keeps its introduction.
-    fn write(&self) {
+    /// Holds the page against this day, or rewrites it. The page keeps its introduction.
+    fn hold(&self) {
         let page = project().join("docs/day-one.md");
         let text = std::fs::read_to_string(&page).expect("the page");
-        let (introduction, _) = text.split_once("\n**0:00**").expect("a transcript");
-        std::fs::write(page, introduction.to_owned() + &self.transcript.borrow())
-            .expect("the page");
+        let (introduction, shown) = text.split_at(text.find("\n**0:00**").expect("a transcript"));
+        let printed = self.transcript.borrow();
+        if environment_variable("WRITE_DOCUMENTS").is_some() {
+            std::fs::write(page, introduction.to_owned() + &printed).expect("the page");
+        } else if let Some((shown, printed)) =
+            documents::difference(&steady(shown), &steady(&printed))
+        {
+            panic!(
+                "docs/day-one.md is not this day\n  shown:   {shown}\n  printed: {printed}\nIf \
+                 the new output is right: WRITE_DOCUMENTS=1 make day-one"
+            );
+        }
     }
 
     fn say(&self, text: &str) {
@@ -181,6 +189,24 @@ impl Day {
         self.module.write_file(NAME, "main.tf", &configuration(place, arn, package));
         self.terraform(&["apply"]).await;
     }
+}
+
+/// The lines without the ids that AWS gives, and with each age in seconds.
+fn steady(transcript: &str) -> Vec<String> {
+    let given = |word: &str| {
+        ["subnet-", "sg-", "arn:"]
+            .iter()
+            .any(|start| word.trim_matches(['[', '"']).starts_with(start))
+    };
+    let line = |line: &str| {
+        let words = line.split([' ', ',']).map(|word| match word {
+            "min" => "s",
+            word if given(word) => "#",
+            word => word,
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    transcript.lines().map(line).collect()
 }
 
 /// The database's side: a role, and a secret with its password; the secret's ARN.

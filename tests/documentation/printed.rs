@@ -28,25 +28,17 @@ const COMMANDS: [&str; 11] = [
     "an error of declared rights",
 ];
 
-/// What prints a transcript that is recorded by hand: it takes minutes, or needs more than the
-/// tests have.
-const RECORDED: [&str; 1] = ["make day-one"];
-
 #[test]
 fn every_block_of_output_says_what_prints_it() {
     let mut shown = BTreeSet::new();
     for (name, text) in documents::all() {
         let blocks = Block::all(&text);
         let fences = text.lines().filter(|line| *line == "```text").count();
-        let recorded = transcripts(&text);
         assert_eq!(
             fences,
-            blocks.len() + recorded.len(),
+            blocks.len(),
             "{name}: a block of text without a comment that says which command prints it"
         );
-        for command in recorded {
-            assert!(RECORDED.contains(&command), "{name}: nothing records {command:?}");
-        }
         for block in blocks {
             assert!(
                 COMMANDS.contains(&block.command.as_str()),
@@ -59,15 +51,6 @@ fn every_block_of_output_says_what_prints_it() {
     for command in COMMANDS {
         assert!(shown.contains(command), "no document shows {command}");
     }
-}
-
-/// The commands of the blocks that were recorded once.
-fn transcripts(text: &str) -> Vec<&str> {
-    let lines: Vec<_> = text.lines().collect();
-    let marked = lines.windows(2).filter(|pair| pair[1] == "```text");
-    marked
-        .filter_map(|pair| pair[0].strip_prefix("<!-- transcript of ")?.strip_suffix(" -->"))
-        .collect()
 }
 
 #[test]
