@@ -120,56 +120,73 @@ fn modules_import_downwards_only() {
     }
 }
 
-/// The files of a folder that one file of it imports, by `super::`, `self::` or the crate's path.
-fn imports_within(folder: &str, file: &str, source: &str, files: &[String]) -> Vec<String> {
-    let own = if file == "mod" { "self::" } else { "super::" };
-    let absolute = format!("crate::{}::", folder.replace('/', "::"));
+/// The members of a folder that a file in it or below it imports. A member is a file or a folder.
+/// `file` is its path from the folder: `lock`, `pair/plan`, `pair/mod`.
+fn imports_within(folder: &str, file: &str, source: &str, members: &[String]) -> Vec<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-    let imports = code.flat_map(|line| {
-        line.split(own).skip(1).chain(line.split(absolute.as_str()).skip(1)).map(str::to_owned)
-    });
-    let named = imports.flat_map(|path| match path.strip_prefix('{') {
-        Some(list) => {
-            let list = list.split('}').next().unwrap_or_default();
-            list.split(", ").map(str::to_owned).collect()
-        }
-        None => vec![path],
-    });
-    let targets = named.map(|name| {
-        let word = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_');
-        let word: String = word.collect();
-        // What is no file of the folder stands in its mod.rs.
-        if files.contains(&word) { word } else { "mod".to_owned() }
-    });
-    targets.filter(|target| target != file && files.contains(target)).collect()
+    let code = code.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+    let depth = file.split('/').count() - usize::from(file.ends_with("mod"));
+    let up = if depth == 0 { "self::".to_owned() } else { "super::".repeat(depth) };
+    let absolute = format!("crate::{}::", folder.replace('/', "::"));
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    // A path that goes on or has begun with `super::` is of another folder.
+    let relative = code.match_indices(&up).filter(|(at, _)| !code[..*at].ends_with("super::"));
+    let relative = relative.map(|(at, _)| &code[at + up.len()..]);
+    let paths = relative.filter(|path| !path.starts_with("super::"));
+    let mut targets: Vec<&str> = Vec::new();
+    for path in paths.chain(code.split(&absolute).skip(1)) {
+        let names: Vec<&str> = match path.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap_or_default().split(", ").collect(),
+            None => vec![path],
+        };
+        targets.extend(names.into_iter().map(|name| {
+            let word = name.trim().split(|c| !is_word(c)).next().unwrap_or_default();
+            // What is no member of the folder stands in its mod.rs.
+            if members.iter().any(|member| member == word) { word } else { "mod" }
+        }));
+    }
+    // A mod.rs can call the modules that it declares without an import.
+    let calls = |member: &&String| {
+        code.match_indices(&format!("{member}::"))
+            .any(|(at, _)| !code[..at].ends_with(|c| is_word(c) || c == ':'))
+    };
+    if file == "mod" {
+        targets.extend(members.iter().filter(calls).map(String::as_str));
+    }
+    let own = file.split('/').next().unwrap_or_default();
+    let targets = targets.into_iter().filter(|target| *target != own);
+    targets.filter(|target| members.iter().any(|m| m == target)).map(str::to_owned).collect()
 }
 
 #[test]
 fn no_folder_holds_a_circle() {
     let sources = sources();
-    let folders: std::collections::BTreeSet<&str> =
-        sources.iter().filter_map(|(name, _)| Some(name.rsplit_once('/')?.0)).collect();
+    let folders: std::collections::BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|(name, _)| name.match_indices('/').map(|(at, _)| &name[..at]))
+        .collect();
     for folder in folders {
-        let inside: Vec<(String, &str)> = sources
+        let inside: Vec<(&str, &str)> = sources
             .iter()
             .filter_map(|(name, source)| {
-                let (of, file) = name.rsplit_once('/')?;
-                (of == folder).then(|| (file.to_owned(), source.as_str()))
+                Some((name.strip_prefix(folder)?.strip_prefix('/')?, source.as_str()))
             })
             .collect();
-        let files: Vec<String> = inside.iter().map(|(file, _)| file.clone()).collect();
-        let graph: std::collections::BTreeMap<String, Vec<String>> = inside
-            .iter()
-            .map(|(file, source)| (file.clone(), imports_within(folder, file, source, &files)))
-            .collect();
-        for start in &files {
+        let member = |file: &str| file.split('/').next().unwrap_or_default().to_owned();
+        let members: Vec<String> = inside.iter().map(|(file, _)| member(file)).collect();
+        let mut graph = std::collections::BTreeMap::<String, Vec<String>>::new();
+        for (file, source) in inside {
+            let imports = imports_within(folder, file, source, &members);
+            graph.entry(member(file)).or_default().extend(imports);
+        }
+        for start in graph.keys() {
             let (mut open, mut seen) = (graph[start].clone(), Vec::new());
             while let Some(file) = open.pop() {
                 assert!(
                     file != *start,
-                    "src/{folder}/{start}.rs imports itself by way of {seen:?}: move what both \
-                     need into a file below both"
+                    "src/{folder}/{start} imports itself by way of {seen:?}: move what both need \
+                     into a file below both, or pass it as an argument"
                 );
                 if !seen.contains(&file) {
                     open.extend(graph[&file].clone());

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use serde::Serializer;
 
-/// A duration as whole milliseconds.
-pub(super) fn milliseconds<S: Serializer>(
+/// A duration in whole milliseconds.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Writes a duration in whole milliseconds.
+pub(super) fn in_milliseconds<S: Serializer>(
     duration: &Duration,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    serializer.serialize_u64(milliseconds(*duration))
 }
 
 /// The duration in its largest unit, rounded down.

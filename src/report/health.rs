@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::duration::milliseconds;
+use super::duration::in_milliseconds;
 use super::name::secret_name;
 use super::operation::Retirement;
 use super::time::Timestamp;
@@ -170,7 +170,7 @@ pub(crate) struct FleetReport {
     pub(crate) next_token: Option<String>,
     /// The number of failed logins that the look caused.
     pub(crate) refused_logins: u32,
-    #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
+    #[serde(rename = "DurationMs", serialize_with = "in_milliseconds")]
     pub(crate) duration: Duration,
     /// Whether the event named no secrets, so that the numbers are those of the fleet.
     #[serde(skip)]

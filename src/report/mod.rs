@@ -11,7 +11,7 @@ mod time;
 use serde::{Serialize, Serializer};
 
 pub(crate) use self::diagnosis::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
-pub(crate) use self::duration::period;
+pub(crate) use self::duration::{milliseconds, period};
 pub(crate) use self::health::{Counts, FleetReport, Health, SecretHealth};
 pub(crate) use self::name::secret_name;
 pub(crate) use self::operation::{
@@ -28,6 +28,21 @@ pub(crate) enum Answer {
     Step(StepReport),
     Operation(OperationReport),
     Fleet(FleetReport),
+}
+
+impl Answer {
+    /// The steps of a rotation that ran.
+    pub(crate) fn steps(&self) -> &[StepReport] {
+        match self {
+            Self::Step(step) => std::slice::from_ref(step),
+            Self::Operation(operation) => match &operation.details {
+                Details::Diagnosis(diagnosis) => &diagnosis.steps,
+                Details::Rotation { steps } => steps,
+                Details::Preflight { .. } | Details::Retirement(_) => &[],
+            },
+            Self::Fleet(_) => &[],
+        }
+    }
 }
 
 impl Serialize for Strategy {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::diagnosis::Diagnosis;
-use super::duration::milliseconds;
+use super::duration::in_milliseconds;
 use super::step::StepReport;
 use crate::policy::Strategy;
 
@@ -25,7 +25,7 @@ pub(crate) struct OperationReport {
     pub(crate) details: Details,
     /// The number of failed logins that the operation caused.
     pub(crate) refused_logins: u32,
-    #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
+    #[serde(rename = "DurationMs", serialize_with = "in_milliseconds")]
     pub(crate) duration: Duration,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Details {
 pub(crate) struct PreflightCheck {
     pub(crate) check: String,
     pub(crate) passed: bool,
-    #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
+    #[serde(rename = "DurationMs", serialize_with = "in_milliseconds")]
     pub(crate) duration: Duration,
     /// What to do after a failure, or what to know after a success.
     #[serde(skip_serializing_if = "Option::is_none")]

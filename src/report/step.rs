@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::duration::milliseconds;
+use super::duration::in_milliseconds;
 use crate::event::Step;
 use crate::policy::Strategy;
 
@@ -32,7 +32,7 @@ pub(crate) struct StepReport {
     pub(crate) valid_until: Option<String>,
     /// The number of failed logins that the invocation caused so far.
     pub(crate) refused_logins: u32,
-    #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
+    #[serde(rename = "DurationMs", serialize_with = "in_milliseconds")]
     pub(crate) duration: Duration,
     /// Only of a `finishSecret` that moved AWSCURRENT. It is for the log.
     #[serde(skip)]
@@ -68,7 +68,7 @@ pub(crate) enum OldCredential {
 pub(crate) struct RequirementsReport {
     pub(crate) grants: usize,
     pub(crate) probes: usize,
-    #[serde(rename = "DurationMs", serialize_with = "milliseconds")]
+    #[serde(rename = "DurationMs", serialize_with = "in_milliseconds")]
     pub(crate) duration: Duration,
 }
 

@@ -112,7 +112,9 @@ impl Rotation {
 
     /// Sentences about what the secret asks for and does not get, and about keys that are not read.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        trust::warnings(self).into_iter().chain(self.lookalikes()).collect()
+        let masterarn = self.current.credentials.masterarn.as_deref();
+        let in_vain = trust::warnings(&self.policy, self.strategy, masterarn);
+        in_vain.into_iter().chain(self.lookalikes()).collect()
     }
 
     /// The error of a problem with the current value.

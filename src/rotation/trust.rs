@@ -1,9 +1,8 @@
-//! The limits of a secret's own word: its role, its strategy and its admin secret under the policy.
+//! What a secret may decide: its role, strategy and admin secret, held against the policy.
 
-use super::Rotation;
 use super::strategy::is_of_pair;
 use crate::error::Problem;
-use crate::policy::Policy;
+use crate::policy::{Policy, Strategy};
 
 /// Separates the account from the name in a secret's ARN.
 const BEFORE_NAME: &str = ":secret:";
@@ -26,19 +25,23 @@ pub(super) fn bind(policy: &Policy, username: &str, next_username: &str) -> Resu
     .into())
 }
 
-/// Sentences about what the secret asks for in vain. A person should remove it.
-pub(super) fn warnings(rotation: &Rotation) -> Vec<String> {
-    let strategy = rotation.policy.overruled.map(|own| {
+/// Sentences about what the secret asks for and does not get. A person should remove it.
+/// `strategy` is the one that counts.
+pub(super) fn warnings(
+    policy: &Policy,
+    strategy: Strategy,
+    masterarn: Option<&str>,
+) -> Vec<String> {
+    let overruled = policy.overruled.map(|asked_for| {
         format!(
             "the secret asks for the strategy {}, but ROTATION_POLICY sets {}. Remove \"strategy\" \
              from the secret's \"rotation\".",
-            own.name(),
-            rotation.strategy.name()
+            asked_for.name(),
+            strategy.name()
         )
     });
-    let masterarn = rotation.current.credentials.masterarn.as_deref();
-    let other = masterarn
-        .zip(rotation.policy.admin_secret.as_deref())
+    let unused_masterarn = masterarn
+        .zip(policy.admin_secret.as_deref())
         .filter(|(masterarn, admin)| !same_secret(masterarn, admin))
         .map(|(_, admin)| {
             format!(
@@ -46,7 +49,7 @@ pub(super) fn warnings(rotation: &Rotation) -> Vec<String> {
                  which is used. Correct \"masterarn\"."
             )
         });
-    strategy.into_iter().chain(other).collect()
+    overruled.into_iter().chain(unused_masterarn).collect()
 }
 
 /// Whether two ids name the same secret: an ARN, an ARN without its random suffix, or a name. This

@@ -5,11 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use super::milliseconds;
 use crate::config::{self, LogFormat};
 use crate::error::Error;
 use crate::event::{Event, Operation};
-use crate::report::{Answer, Details, FleetReport, Health, SecretHealth, StepReport};
+use crate::report::{Answer, FleetReport, Health, SecretHealth, milliseconds};
 
 const NAMESPACE: &str = "PostgresSecretRotation";
 const DAY: f64 = 24.0 * 60.0 * 60.0;
@@ -142,20 +141,7 @@ fn rotates(event: Option<&Event>) -> bool {
 
 /// Whether AWSCURRENT moved to a new version in this invocation.
 fn ends_a_rotation(answer: &Answer) -> bool {
-    steps(answer).iter().any(|step| step.evidence.is_some())
-}
-
-/// The steps that ran.
-pub(super) fn steps(answer: &Answer) -> &[StepReport] {
-    match answer {
-        Answer::Step(step) => std::slice::from_ref(step),
-        Answer::Operation(operation) => match &operation.details {
-            Details::Diagnosis(diagnosis) => &diagnosis.steps,
-            Details::Rotation { steps } => steps,
-            Details::Preflight { .. } | Details::Retirement(_) => &[],
-        },
-        Answer::Fleet(_) => &[],
-    }
+    answer.steps().iter().any(|step| step.evidence.is_some())
 }
 
 /// The numbers of the fleet.

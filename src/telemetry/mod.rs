@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::policy::Strategy;
 use crate::report::{
-    Answer, Details, FleetReport, Health, OldCredential, StepReport, Timestamp, secret_name,
+    Answer, Details, FleetReport, Health, OldCredential, StepReport, Timestamp, milliseconds,
+    secret_name,
 };
 
 /// Starts logging. Libraries log at WARN at most: at finer levels they log requests and statements.
@@ -40,24 +41,14 @@ pub(crate) fn start(format: LogFormat) {
 
 /// Logs what was done: one event per step, one for an operation, and the evidence of a rotation.
 pub(crate) fn answer(event: Option<&Event>, answer: &Answer, duration: Duration) {
-    work(answer);
-    for step in metrics::steps(answer) {
-        evidence(event, step, duration);
-    }
-}
-
-fn work(answer: &Answer) {
+    answer.steps().iter().for_each(report);
     match answer {
-        Answer::Step(step) => report(step),
+        Answer::Step(_) => {}
         Answer::Operation(operation) => {
-            let (steps, remedy) = match &operation.details {
-                Details::Diagnosis(diagnosis) => {
-                    (diagnosis.steps.as_slice(), Some(diagnosis.remedy))
-                }
-                Details::Rotation { steps } => (steps.as_slice(), None),
-                Details::Preflight { .. } | Details::Retirement(_) => (&[][..], None),
+            let remedy = match &operation.details {
+                Details::Diagnosis(diagnosis) => Some(diagnosis.remedy),
+                _ => None,
             };
-            steps.iter().for_each(report);
             tracing::info!(
                 secret.arn = operation.secret,
                 operation = operation.operation,
@@ -70,6 +61,9 @@ fn work(answer: &Answer) {
             );
         }
         Answer::Fleet(fleet) => monitored(fleet),
+    }
+    for step in answer.steps() {
+        evidence(event, step, duration);
     }
 }
 
@@ -197,8 +191,4 @@ pub(crate) fn failure(
         "{}",
         error.full_text()
     );
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
