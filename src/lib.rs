@@ -36,7 +36,7 @@ mod steps;
 mod telemetry;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
@@ -57,6 +57,7 @@ use crate::secret::store::{self, Store};
 /// The exit status is 0 after Lambda ended the process, 1 if the Runtime API failed, and 2 outside
 /// Lambda.
 pub async fn serve() -> ExitCode {
+    let started = Instant::now();
     let log = LogFormat::from_env();
     telemetry::start(log);
     if config::runtime_api().is_none() {
@@ -69,10 +70,10 @@ pub async fn serve() -> ExitCode {
     last_words::prepare();
     let app = Config::from_env().and_then(App::new);
     if let Err(error) = &app {
-        telemetry::failure(None, error, 0, Duration::ZERO);
+        telemetry::failure(None, error, 0, started.elapsed());
     }
     let app = &app;
-    // Not parsed by the runtime: an event of 6 MB would become some hundred.
+    // The runtime does not parse the event: 6 MB of JSON would take some 100 MB as a `Value`.
     let handler = |event: LambdaEvent<Box<RawValue>>| async move {
         let deadline = Deadline::from_lambda(event.context.deadline());
         let _unanswered = Unanswered::begin(&event.context.request_id);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::fault::Failure;
+use super::fault::DatabaseFailure;
 use super::progress::{Part, Progress};
 use super::target::Target;
 use crate::deadline::Deadline;
@@ -32,13 +32,15 @@ pub(super) async fn dial(
     target: &Target,
     until: Deadline,
     progress: &Progress,
-) -> Result<(TcpStream, SocketAddr), Failure> {
+) -> Result<(TcpStream, SocketAddr), DatabaseFailure> {
     let (mut race, started) = (Race::default(), Instant::now());
     let resolved = until.limit(Duration::MAX, addresses(target)).await.map_err(|_| {
         let text = format!("the name server: no answer {}", within(started.elapsed()));
-        (DatabaseFault::TimedOut, text.into())
+        DatabaseFailure::new(DatabaseFault::TimedOut, text)
     })?;
-    race.add(resolved.map_err(|error| (DatabaseFault::NameNotResolved, error.to_string().into()))?);
+    race.add(resolved.map_err(|error| {
+        DatabaseFailure::new(DatabaseFault::NameNotResolved, error.to_string())
+    })?);
     progress.reached(Part::Dns);
     loop {
         match until.limit(RESOLVE_AGAIN, race.winner()).await {
@@ -128,7 +130,7 @@ impl Race {
     }
 
     /// The fault with what happened at each address, and how long that took.
-    fn failure(&self, fault: DatabaseFault, within: &str) -> Failure {
+    fn failure(&self, fault: DatabaseFault, within: &str) -> DatabaseFailure {
         let of_each = self.tried.iter().map(|(address, cause)| match cause {
             Some(error) => format!("{address}: {error}"),
             None => format!("{address}: no answer"),
@@ -136,7 +138,7 @@ impl Race {
         let causes = of_each.collect::<Vec<_>>().join("; ");
         let text = if causes.is_empty() { "the name has no address" } else { &causes };
         let fault = if causes.is_empty() { DatabaseFault::NameNotResolved } else { fault };
-        (fault, format!("{text}{within}").into())
+        DatabaseFailure::new(fault, format!("{text}{within}"))
     }
 }
 

@@ -7,18 +7,27 @@ pub(super) use super::fault_rules::Phase;
 use super::fault_rules::{self, Refusal};
 use crate::error::{DatabaseFault, Detail, chain};
 
-/// A fault and the message that may be shown with it.
-pub(super) type Failure = (DatabaseFault, Detail);
+/// A fault, and the message that may be shown with it.
+pub(super) struct DatabaseFailure {
+    pub(super) fault: DatabaseFault,
+    pub(super) detail: Detail,
+}
 
-/// The fault, and the message that may be shown with it.
-pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> Failure {
+impl DatabaseFailure {
+    pub(super) fn new(fault: DatabaseFault, detail: impl Into<Detail>) -> Self {
+        Self { fault, detail: detail.into() }
+    }
+}
+
+/// Tells what an error of the driver means. The phase decides about some codes.
+pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> DatabaseFailure {
     if let Some(error) = error.as_db_error() {
         let refusal = Refusal {
             code: error.code().code(),
             routine: error.routine().unwrap_or_default(),
             message: error.message(),
         };
-        return (fault_rules::fault(phase, refusal), server_detail(error));
+        return DatabaseFailure::new(fault_rules::fault(phase, refusal), server_detail(error));
     }
     let text = chain(error);
     let fault = if text.contains("server does not support TLS") {
@@ -39,7 +48,7 @@ pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> Failure {
     } else {
         DatabaseFault::Other
     };
-    (fault, text.into())
+    DatabaseFailure::new(fault, text)
 }
 
 /// Code and message, and for a missing right also the detail, which names it. Other details may

@@ -29,16 +29,17 @@ impl Label {
     }
 }
 
-/// The labels in which the second role differs from the first.
+/// The labels in which the next user differs from the current one.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub(crate) async fn differing(
     session: &Session,
-    role: &str,
-    other: &str,
+    current: &str,
+    next_user: &str,
 ) -> Result<Vec<Label>, Error> {
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&role, Type::TEXT), (&other, Type::TEXT)];
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&current, Type::TEXT), (&next_user, Type::TEXT)];
     session.query_json("comparing the security labels", sql::LABELS, &parameters).await
 }
 

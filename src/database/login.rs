@@ -9,7 +9,7 @@ use tokio_postgres::{Config, Connection, NoTls};
 
 use super::allowance;
 use super::dial::{dial, within};
-use super::fault::{self, Failure, Phase};
+use super::fault::{self, DatabaseFailure, Phase};
 use super::progress::{Part, Progress, Watched};
 use super::session::{Opened, Session};
 use super::settings::{APPLICATION_NAME, Purpose, startup_options};
@@ -17,7 +17,7 @@ use super::slow_logins::SlowLogins;
 use super::target::Target;
 use super::tls::Tls;
 use crate::deadline::{Deadline, Elapsed};
-use crate::error::{DatabaseFault, Detail, Error};
+use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Password;
 
 /// PostgreSQL's own number. A false server could ask for one, and guess at the proof.
@@ -88,7 +88,7 @@ impl Database<'_> {
         purpose: Purpose,
     ) -> (Result<Login, Error>, Progress) {
         let started = Instant::now();
-        let failed = |(fault, detail): Failure| Error::Database {
+        let failed = |DatabaseFailure { fault, detail }: DatabaseFailure| Error::Database {
             operation,
             role: role.to_owned(),
             host: self.target.address(),
@@ -105,12 +105,13 @@ impl Database<'_> {
                     refusal = Some(failure);
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err((fault, detail)) if refusal.is_some() => {
+                Err(DatabaseFailure { fault, detail }) if refusal.is_some() => {
                     let waited = format!(
                         ". The server was starting up or shutting down, and was asked for {:.1} s",
                         started.elapsed().as_secs_f32()
                     );
-                    break (Err((fault, detail.with_addition(&waited))), progress);
+                    let detail = detail.with_addition(&waited);
+                    break (Err(DatabaseFailure { fault, detail }), progress);
                 }
                 opened => break (opened, progress),
             }
@@ -137,8 +138,8 @@ impl Database<'_> {
                     }
                 }
             }
-            Err(refusal @ (DatabaseFault::LoginRejected, _)) => {
-                Ok(Login::Rejected(failed(refusal)))
+            Err(failure) if failure.fault == DatabaseFault::LoginRejected => {
+                Ok(Login::Rejected(failed(failure)))
             }
             Err(failure) => Err(failed(failure)),
         };
@@ -148,8 +149,9 @@ impl Database<'_> {
     /// Whether to ask again. A server that says that it starts or stops is waited for. A refused
     /// connection counts as that only afterwards: before, it is a wrong port or a server that is
     /// switched off.
-    fn comes_up(&self, (fault, _): &Failure, was_seen: bool) -> bool {
-        let comes_up = *fault == DatabaseFault::NotAccepting
+    fn comes_up(&self, failure: &DatabaseFailure, was_seen: bool) -> bool {
+        let fault = failure.fault;
+        let comes_up = fault == DatabaseFault::NotAccepting
             || was_seen
                 && matches!(fault, DatabaseFault::Unreachable | DatabaseFault::ConnectionLost);
         comes_up && self.login_until.leaves(PAUSE)
@@ -161,7 +163,7 @@ impl Database<'_> {
         role: &str,
         password: &Password,
         progress: &Progress,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<Opened, DatabaseFailure> {
         let (target, until) = (&self.target, self.login_until);
         let marker = format!("{:016x}", rand::random::<u64>());
         let mut config = Config::new();
@@ -179,7 +181,7 @@ impl Database<'_> {
         }
         let failed = |error| match fault::classify(&error, Phase::Login) {
             _ if progress.allowance.exceeded() => {
-                (DatabaseFault::Other, allowance::TOO_MUCH.to_owned().into())
+                DatabaseFailure::new(DatabaseFault::Other, allowance::TOO_MUCH.to_owned())
             }
             failure => failure,
         };
@@ -196,7 +198,7 @@ impl Database<'_> {
         let connector = self
             .tls
             .connector_for(server_name, &progress.certificate)
-            .map_err(|reason| (DatabaseFault::TlsRootsMissing, Detail::from(reason)))?;
+            .map_err(|reason| DatabaseFailure::new(DatabaseFault::TlsRootsMissing, reason))?;
         let (stream, peer) = dial(target, until, progress).await?;
         let login = Box::pin(config.connect_raw(stream, Watched { connector, progress }));
         let (client, connection) = self.in_time(peer, login).await?.map_err(failed)?;
@@ -209,12 +211,12 @@ impl Database<'_> {
         &self,
         peer: SocketAddr,
         login: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, DatabaseFailure> {
         let answer = self.login_until.limit(Duration::MAX, login).await;
         answer.map_err(|Elapsed { waited, .. }| {
             let text =
                 format!("{peer} accepted the connection, and then no answer {}", within(waited));
-            (DatabaseFault::TimedOut, text.into())
+            DatabaseFailure::new(DatabaseFault::TimedOut, text)
         })
     }
 }

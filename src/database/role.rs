@@ -81,17 +81,17 @@ pub(crate) async fn power(session: &Session, role: &str) -> Result<Option<Power>
         .map(|(superuser, more_than_its_own)| Power { superuser, more_than_its_own }))
 }
 
-/// Whether two sessions are on the same server, and `own` really belongs to its role: `own` takes a
-/// lock with a random number, and the admin has to see that role hold it. The system identifier
-/// proves less: every copy of a cluster has the same.
+/// Whether the admin and the secret's role are on the same server. The secret's session takes a lock
+/// with a random number, and the admin must see that role hold it. The system identifier would prove
+/// less: every copy of a cluster has the same.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub(crate) async fn same_server(admin: &Session, own: &Session) -> Result<bool, Error> {
+pub(crate) async fn same_server(admin: &Session, secret_session: &Session) -> Result<bool, Error> {
     const OPERATION: &str = "comparing the servers";
     let key: i64 = rand::random();
-    own.query_one(OPERATION, "SELECT pg_catalog.pg_advisory_lock($1)", &[(&key, Type::INT8)])
-        .await?;
+    let lock = "SELECT pg_catalog.pg_advisory_lock($1)";
+    secret_session.query_one(OPERATION, lock, &[(&key, Type::INT8)]).await?;
     // Some servers take pg_locks and pg_stat_activity from PUBLIC, and the latter would walk all
     // memberships of the admin.
     let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_lock_status() AS l, \
@@ -99,8 +99,8 @@ pub(crate) async fn same_server(admin: &Session, own: &Session) -> Result<bool, 
         AND l.objsubid = 1 AND (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8 = $1 \
         AND pg_catalog.pg_stat_get_backend_pid(b) = l.pid \
         AND pg_catalog.pg_get_userbyid(pg_catalog.pg_stat_get_backend_userid(b)) = $2";
-    let row =
-        admin.query_one(OPERATION, sql, &[(&key, Type::INT8), (&own.role(), Type::TEXT)]).await?;
+    let role = secret_session.role();
+    let row = admin.query_one(OPERATION, sql, &[(&key, Type::INT8), (&role, Type::TEXT)]).await?;
     Ok(admin.column::<i64>(&row, 0)? > 0)
 }
 

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Row};
 
 use super::allowance::{Allowance, OF_AN_ANSWER, OF_TYPES, TOO_MUCH};
 use super::authentication::Authentication;
-use super::fault::{self, Phase};
+use super::fault::{self, DatabaseFailure, Phase};
 use super::text::{self, ServerText};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Detail, Error};
@@ -242,7 +242,7 @@ impl Session {
                 Err(self.error(operation, DatabaseFault::Other, TOO_MUCH.to_owned()))
             }
             Ok(answer) => answer.map_err(|error| {
-                let (fault, detail) = fault::classify(&error, phase);
+                let DatabaseFailure { fault, detail } = fault::classify(&error, phase);
                 self.error(operation, fault, detail)
             }),
             Err(elapsed) => {

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::fault::Failure;
+use super::fault::DatabaseFailure;
 
 /// A login that takes this long is worth a warning. It usually takes a few hundredths of a second.
 const LONG: Duration = Duration::from_secs(3);
@@ -20,13 +20,13 @@ impl SlowLogins {
         operation: &str,
         host: &str,
         took: Duration,
-        refusal: Option<&Failure>,
+        refusal: Option<&DatabaseFailure>,
     ) {
         if took < LONG {
             return;
         }
         let why = match refusal {
-            Some((_, detail)) => format!("The server said until then: {detail}."),
+            Some(refusal) => format!("Until then the server said: {}.", refusal.detail),
             None => "The server did not answer sooner.".to_owned(),
         };
         let text = format!(

@@ -29,6 +29,7 @@ impl Checks {
         self.note(check, started.elapsed(), result)
     }
 
+    /// Adds a check that took this long; the value if it passed.
     pub(super) fn note<T>(
         &mut self,
         check: &str,
@@ -56,9 +57,14 @@ impl Checks {
         result.ok()
     }
 
+    /// Adds a check that asks nothing and so takes no time; the value if it passed.
+    pub(super) fn decide<T>(&mut self, check: &str, result: Result<T, Error>) -> Option<T> {
+        self.note(check, Duration::ZERO, result)
+    }
+
     /// Adds a check only if the result is an error; the value otherwise.
     pub(super) fn need<T>(&mut self, check: &str, result: Result<T, Error>) -> Option<T> {
-        if result.is_err() { self.note(check, Duration::ZERO, result) } else { result.ok() }
+        if result.is_err() { self.decide(check, result) } else { result.ok() }
     }
 
     /// Adds a remark to the last check, which passed, if its login took long.

@@ -1,6 +1,6 @@
 //! `preflight`: tries everything that a rotation needs, check by check, and changes nothing.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use super::checks::Checks;
 use super::operation_result::OperationResult;
@@ -54,7 +54,7 @@ async fn check_secret(
     let store = &context.store;
     let description = checks.run("secretsmanager:DescribeSecret", store.describe(secret)).await?;
     let ready = labels::may_rotate(&description).and_then(|()| labels::at_rest(&description));
-    checks.note("labels", Duration::ZERO, ready.map_err(|fault| fault.of(secret)));
+    checks.decide("labels", ready.map_err(|fault| fault.of(secret)));
     let current = async {
         let current = store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
         current.ok_or_else(|| RotationFault::NoCurrent.of(secret))
@@ -68,11 +68,11 @@ async fn check_secret(
         rotation.next_value(&rotation.new_password(context)?)?;
         Ok(rotation)
     });
-    let rotation = checks.note("value and policy", Duration::ZERO, rotation)?;
+    let rotation = checks.decide("value and policy", rotation)?;
     checks.remark(rotation.warnings().join(" "));
     let fits = timing::check(&rotation, &description, SystemTime::now());
     if rotation.policy.lease.is_some() || fits.is_err() {
-        checks.note("lease and overlap", Duration::ZERO, fits);
+        checks.decide("lease and overlap", fits);
     }
     // Writes nothing to a secret that is being rotated.
     if description.under_way().is_none() {
@@ -184,13 +184,13 @@ async fn check_single_user(
     let (storage, lock) = checks.need(right, prepared.await)?;
     // AWSCURRENT's own password is not sent: with `cleartext`, the server's log could hold it.
     let rehearsal = Rehearsal { throwaway: &password, storage, way_back: false };
-    let own = rehearsal.run(rotation, Changer::role(&lock)).await;
+    let by_role = rehearsal.run(rotation, Changer::role(&lock)).await;
     let has_admin = rotation.admin_secret().is_some();
-    let denied = matches!(&own, Err(error) if error.is_database(DatabaseFault::PermissionDenied));
+    let denied =
+        matches!(&by_role, Err(error) if error.is_database(DatabaseFault::PermissionDenied));
     // The admin sets the password if the role may not, and if it is lost (`admin_reset`).
     let by_admin = denied && has_admin;
-    let own = if by_admin { Ok(()) } else { own };
-    checks.note(right, started.elapsed(), own)?;
+    checks.note(right, started.elapsed(), if by_admin { Ok(()) } else { by_role })?;
     if by_admin {
         checks.remark("The role may not change its own password, so the admin does it.".to_owned());
     } else if !has_admin || !rotation.policy.admin_reset {

@@ -52,17 +52,25 @@ async fn retire(
     let previous = previous.and_then(|version| SecretVersion::parse(version, store::PREVIOUS).ok());
     // Nothing is retired unless AWSCURRENT works.
     let (version, purpose) = (&rotation.current, Purpose::Administer);
-    let own = rotation.login(context, version, Origin::Current, purpose).await?.accepted()?;
+    let current_user =
+        rotation.login(context, version, Origin::Current, purpose).await?.accepted()?;
     // The latest of all dates: neither a label's move nor the change in the database has its own.
     let changed = rotation.current.created.max(description.last_rotated);
     let age = since(changed.max(description.last_changed));
     let marked = description.holder(store::RETIRED).map(str::to_owned);
-    let retiring = Retiring { context, rotation: &rotation, own: &own, age, terminate, marked };
+    let retiring = Retiring {
+        context,
+        rotation: &rotation,
+        current_user: &current_user,
+        age,
+        terminate,
+        marked,
+    };
     let retired = match rotation.strategy {
         Strategy::SingleUser => retiring.single_user(previous.as_ref()).await,
         Strategy::AlternatingUsers => retiring.alternating_users(previous.as_ref()).await,
     };
-    own.close().await;
+    current_user.close().await;
     let (message, retirement) = retired?;
     let details = Details::Retirement(retirement);
     Ok(OperationResult { strategy: Some(rotation.strategy), message, details })
@@ -81,7 +89,7 @@ struct Retiring<'a> {
     context: &'a Context<'a>,
     rotation: &'a Rotation,
     /// A session of the current user.
-    own: &'a Session,
+    current_user: &'a Session,
     /// The time since the last change of the secret.
     age: Duration,
     terminate: bool,
@@ -107,10 +115,10 @@ impl Retiring<'_> {
             );
             return Ok((message, retirement(user, true, 0, Vec::new())));
         }
-        let clients = sessions::clients(self.own, user, Some(self.age)).await?;
+        let clients = sessions::clients(self.current_user, user, Some(self.age)).await?;
         let open = total(&clients);
         let ended = if self.terminate && open > 0 {
-            sessions::terminate(self.own, user, Some(self.age)).await?
+            sessions::terminate(self.current_user, user, Some(self.age)).await?
         } else {
             0
         };
@@ -140,12 +148,8 @@ impl Retiring<'_> {
         previous: Option<&SecretVersion>,
     ) -> Result<(String, Retirement), Error> {
         let (rotation, user) = (self.rotation, self.rotation.next_username.as_str());
-        let server = &rotation.current.credentials.server;
         let of_the_pair = |version: &&SecretVersion| {
-            let credentials = &version.credentials;
-            credentials.username == user
-                && credentials.server.host == server.host
-                && credentials.server.port == server.port
+            version.credentials.username == user && version.same_server(&rotation.current)
         };
         let Some(previous) = previous.filter(of_the_pair) else {
             let message = format!(
@@ -163,7 +167,7 @@ impl Retiring<'_> {
                 period(self.age),
                 period(wait)
             );
-            return Ok(kept(user, &why, sessions::clients(self.own, user, None).await?));
+            return Ok(kept(user, &why, sessions::clients(self.current_user, user, None).await?));
         }
         let (origin, purpose) = (Origin::Previous, Purpose::Administer);
         let session = match rotation.login(self.context, previous, origin, purpose).await? {
@@ -173,7 +177,7 @@ impl Retiring<'_> {
                     "The database no longer accepts the password of AWSPREVIOUS for role {user:?}: \
                      it is already retired."
                 );
-                let clients = sessions::clients(self.own, user, None).await?;
+                let clients = sessions::clients(self.current_user, user, None).await?;
                 self.mark(previous).await;
                 return Ok((message, retirement(user, true, 0, clients)));
             }
@@ -205,8 +209,8 @@ impl Retiring<'_> {
         let rotation = self.rotation;
         let allowed =
             async || rotation.still_current(&settled(self.context, &rotation.secret).await?);
-        let lock = self.own.lock(rotation.lock_name()).await?;
-        let (in_use, clients) = Changer::other(&lock, session)
+        let lock = self.current_user.lock(rotation.lock_name()).await?;
+        let (in_use, clients) = Changer::previous_user(&lock, session)
             .change(&allowed, async |transaction| {
                 role::drop_own_password(transaction).await?;
                 // Checked again, since the statement may have waited: a client may have connected,

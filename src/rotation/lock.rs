@@ -18,30 +18,30 @@ const PAUSE_MS: std::ops::Range<u64> = 20..120;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Changer<'a> {
     lock: &'a Lock<'a>,
-    /// The changing session, if it is not the one that holds the lock.
-    other: Option<&'a Session>,
+    /// The session that makes the change, if it is not the one that holds the lock.
+    apart: Option<&'a Session>,
     by_admin: bool,
 }
 
 impl<'a> Changer<'a> {
     /// The role changes itself, and its session holds the lock.
     pub(crate) fn role(lock: &'a Lock<'a>) -> Self {
-        Self { lock, other: None, by_admin: false }
+        Self { lock, apart: None, by_admin: false }
     }
 
-    /// Another role makes the change. The current role's session holds the lock.
-    pub(crate) fn other(lock: &'a Lock<'a>, session: &'a Session) -> Self {
-        Self { lock, other: Some(session), by_admin: false }
+    /// The previous user changes itself. The current user's session holds the lock.
+    pub(crate) fn previous_user(lock: &'a Lock<'a>, session: &'a Session) -> Self {
+        Self { lock, apart: Some(session), by_admin: false }
     }
 
     /// The admin makes the change. The role's session holds the lock.
     pub(crate) fn admin(lock: &'a Lock<'a>, session: &'a Session) -> Self {
-        Self { lock, other: Some(session), by_admin: true }
+        Self { lock, apart: Some(session), by_admin: true }
     }
 
     /// The admin makes the change and holds the lock.
     pub(crate) fn admin_alone(lock: &'a Lock<'a>) -> Self {
-        Self { lock, other: None, by_admin: true }
+        Self { lock, apart: None, by_admin: true }
     }
 
     /// The session that holds the lock.
@@ -51,7 +51,7 @@ impl<'a> Changer<'a> {
 
     /// The session that makes the change.
     pub(crate) fn session(self) -> &'a Session {
-        self.other.unwrap_or(self.lock.session())
+        self.apart.unwrap_or(self.lock.session())
     }
 
     /// Whether the admin makes the change.
@@ -85,7 +85,7 @@ impl<'a> Changer<'a> {
         let mut attempt = 1;
         loop {
             allowed().await?;
-            let transaction = match self.other {
+            let transaction = match self.apart {
                 Some(session) => session.begin().await?,
                 None => self.lock.transaction(),
             };

@@ -45,14 +45,14 @@ pub(super) async fn keep(
             return sight;
         }
     };
-    let other = Expiry::of(&ends, &rotation.next_username).filter(|end| end.has_passed());
-    if let Some(other) = other
+    let next_user = Expiry::of(&ends, &rotation.next_username).filter(|end| end.has_passed());
+    if let Some(ended) = next_user
         .filter(|_| policy.terminate_on_retire && rotation.strategy == Strategy::AlternatingUsers)
     {
-        let told = end_sessions(context, rotation, session, other).await;
+        let told = end_sessions(context, rotation, session, ended).await;
         sight.warnings.extend(told.unwrap_or_else(|error| {
             let error = clean::whole(error.to_string());
-            Some(format!("the sessions of role {:?} were not ended: {error}", other.role))
+            Some(format!("the sessions of role {:?} were not ended: {error}", ended.role))
         }));
     }
     let current = Expiry::of(&ends, &rotation.current.credentials.username);
@@ -124,22 +124,23 @@ fn tell(
     sight.said = Some(said);
 }
 
-/// Ends what the other user has open. Asks the admin only where there is something.
+/// Ends the open sessions of the next user, whose password has ended. Asks the admin only if there
+/// are any.
 async fn end_sessions(
     context: &Context<'_>,
     rotation: &Rotation,
     session: &Session,
-    other: &Expiry,
+    ended: &Expiry,
 ) -> Result<Option<String>, Error> {
-    let user = other.role.as_str();
+    let user = ended.role.as_str();
     let open = sessions::count(session, &[user]).await?;
     if open.get(user).copied().unwrap_or_default() == 0 {
         return Ok(None);
     }
-    let ended = renewal::end_sessions(context, rotation, session).await?;
-    let sessions = if ended == 1 { "session" } else { "sessions" };
+    let count = renewal::end_sessions(context, rotation, session).await?;
+    let sessions = if count == 1 { "session" } else { "sessions" };
     Ok(Some(format!(
-        "{ended} {sessions} of role {user:?} ended: its password had ended at {}.",
-        other.at
+        "{count} {sessions} of role {user:?} ended: its password had ended at {}.",
+        ended.at
     )))
 }

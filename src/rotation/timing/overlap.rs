@@ -42,11 +42,9 @@ async fn takes_password(context: &Context<'_>, rotation: &Rotation) -> Result<bo
     let selector = VersionSelector::Stage(store::PREVIOUS);
     let previous = context.store.read(&rotation.secret, selector).await?;
     let previous = previous.and_then(|version| SecretVersion::parse(version, store::PREVIOUS).ok());
-    let server = &rotation.current.credentials.server;
-    Ok(previous.is_some_and(|SecretVersion { credentials, .. }| {
-        credentials.username == rotation.next_username
-            && credentials.server.host == server.host
-            && credentials.server.port == server.port
+    Ok(previous.is_some_and(|previous| {
+        previous.credentials.username == rotation.next_username
+            && previous.same_server(&rotation.current)
     }))
 }
 

@@ -27,7 +27,7 @@ const CREDENTIALS: [&str; 7] = [
 ];
 
 /// The error of a failed operation.
-pub(super) fn of<E>(
+pub(super) fn classify<E>(
     operation: &'static str,
     secret: &str,
     error: &SdkError<E, HttpResponse>,

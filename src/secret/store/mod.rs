@@ -10,11 +10,6 @@ mod version;
 
 use std::time::Duration;
 
-pub(crate) use self::client::{Access, Keys, client};
-pub(crate) use self::version::{
-    CURRENT, Description, EarlierVersion, PENDING, PREVIOUS, PutOutcome, RETIRED, RotationRules,
-    Value, Version, VersionSelector,
-};
 pub(crate) use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
@@ -22,6 +17,11 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
 use secrecy::{ExposeSecret, SecretString};
 
+pub(crate) use self::client::{Access, Keys, client};
+pub(crate) use self::version::{
+    CURRENT, Description, EarlierVersion, PENDING, PREVIOUS, PutOutcome, RETIRED, RotationRules,
+    Value, Version, VersionSelector,
+};
 use crate::deadline::Deadline;
 use crate::error::{Error, StoreFault};
 
@@ -79,20 +79,20 @@ impl Store {
     pub(crate) async fn read(
         &self,
         secret: &str,
-        which: VersionSelector<'_>,
+        selector: VersionSelector<'_>,
     ) -> Result<Option<Version>, Error> {
         let request = self.client.get_secret_value().secret_id(secret);
-        let request = match which {
+        let request = match selector {
             VersionSelector::Stage(stage) => request.version_stage(stage),
             VersionSelector::Id(id) => request.version_id(id),
             VersionSelector::IdAtStage(id, stage) => request.version_id(id).version_stage(stage),
         };
         let call = Box::pin(request.send());
         let output = match self.limit("GetSecretValue", secret, call).await? {
-            Err(SdkError::ServiceError(refusal)) if is_absent(refusal.err(), which) => {
+            Err(SdkError::ServiceError(refusal)) if is_absent(refusal.err(), selector) => {
                 return Ok(None);
             }
-            output => output.map_err(|error| fault::of("GetSecretValue", secret, &error))?,
+            output => output.map_err(|error| fault::classify("GetSecretValue", secret, &error))?,
         };
         Ok(Some(Version {
             arn: output.arn.unwrap_or_else(|| secret.to_owned()),
@@ -113,15 +113,15 @@ impl Store {
     pub(crate) async fn read_again(
         &self,
         secret: &str,
-        which: VersionSelector<'_>,
+        selector: VersionSelector<'_>,
     ) -> Result<Option<Version>, Error> {
         for pause in READ_AGAIN_AFTER {
-            if let Some(version) = self.read(secret, which).await? {
+            if let Some(version) = self.read(secret, selector).await? {
                 return Ok(Some(version));
             }
             tokio::time::sleep(self.deadline.remaining(pause)).await;
         }
-        self.read(secret, which).await
+        self.read(secret, selector).await
     }
 
     /// Stores the value of the rotation's version with the label AWSPENDING only.
@@ -151,7 +151,7 @@ impl Store {
             {
                 Ok(PutOutcome::HadValue)
             }
-            Err(error) => Err(fault::of("PutSecretValue", secret, &error)),
+            Err(error) => Err(fault::classify("PutSecretValue", secret, &error)),
         }
     }
 
@@ -249,7 +249,7 @@ impl Store {
     {
         self.limit(operation, secret, call)
             .await?
-            .map_err(|error| fault::of(operation, secret, &error))
+            .map_err(|error| fault::classify(operation, secret, &error))
     }
 
     async fn limit<T>(
@@ -270,11 +270,11 @@ impl Store {
 
 /// Whether the version has no value, or the label is on another version. AWS answers the latter
 /// with `InvalidRequestException`.
-fn is_absent(refusal: &GetSecretValueError, which: VersionSelector<'_>) -> bool {
+fn is_absent(refusal: &GetSecretValueError, selector: VersionSelector<'_>) -> bool {
     match refusal {
         GetSecretValueError::ResourceNotFoundException(_) => true,
         GetSecretValueError::InvalidRequestException(_) => {
-            matches!(which, VersionSelector::IdAtStage(..))
+            matches!(selector, VersionSelector::IdAtStage(..))
         }
         _ => false,
     }

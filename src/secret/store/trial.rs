@@ -33,7 +33,9 @@ impl Store {
             {
                 Ok(())
             }
-            answer => answer.map(drop).map_err(|error| fault::of("PutSecretValue", secret, &error)),
+            answer => {
+                answer.map(drop).map_err(|error| fault::classify("PutSecretValue", secret, &error))
+            }
         }
     }
 

@@ -20,9 +20,9 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     rotation.pending()?;
     match find_working_login(context, rotation, Purpose::Application).await? {
         WorkingLogin::CurrentUser { session, origin: Origin::Current } => {
-            let rehearsed = check_and_rehearse(context, rotation, &session).await;
+            let result = check_and_rehearse(context, rotation, &session).await;
             session.close().await;
-            Ok(result(rotation, rehearsed?))
+            result
         }
         WorkingLogin::CurrentUser { session, origin } => {
             let restored = restore_as_role(context, rotation, &session).await;
@@ -64,9 +64,9 @@ async fn after_restoration(
 ) -> Result<StepResult, Error> {
     let (current, purpose) = (&rotation.current, Purpose::Application);
     let session = rotation.login(context, current, Origin::Current, purpose).await?.accepted()?;
-    let rehearsed = check_and_rehearse(context, rotation, &session).await;
+    let result = check_and_rehearse(context, rotation, &session).await;
     session.close().await;
-    let mut result = result(rotation, rehearsed?);
+    let mut result = result?;
     let role = &rotation.current.credentials.username;
     result.warnings.push(format!(
         "the database refused AWSCURRENT's password, so it was set again for role {role:?}, with \
@@ -76,25 +76,28 @@ async fn after_restoration(
     Ok(result)
 }
 
-/// What was found before the change.
-struct Checked {
-    rehearsed: Rehearsed,
-    /// Warnings of copies of the password on the server.
-    copies: Vec<String>,
-}
-
 /// Tries all that the later steps need: the declared rights and the change.
 async fn check_and_rehearse(
     context: &Context<'_>,
     rotation: &Rotation,
     session: &Session,
-) -> Result<Checked, Error> {
+) -> Result<StepResult, Error> {
     let standing = session.standing().await?;
     requirements::ensure_direct(session, &standing)?;
     requirements::check(rotation, session, &standing).await?.complete(session)?;
     session.apply_admin_settings().await?;
     let copies = rotation.copies(session).await;
-    Ok(Checked { rehearsed: rehearse(context, rotation, session).await?, copies })
+    let Rehearsed { storage, by_admin } = rehearse(context, rotation, session).await?;
+    let role = &rotation.next_username;
+    let by = if by_admin { " by the role of the admin secret" } else { "" };
+    let message = format!(
+        "Role {role:?} has what it needs, and its password can be changed{by} (tried and rolled \
+         back). finishSecret changes it."
+    );
+    let mut result = StepResult::new(Outcome::Rehearsed, message);
+    result.warnings.extend(warnings::of_storage(storage));
+    result.warnings.extend(copies);
+    Ok(result)
 }
 
 async fn restore_as_role(
@@ -119,17 +122,4 @@ async fn restore(
 ) -> Result<(), Error> {
     let allowed = async || rotation.still_pending(context).await;
     restoration::restore(rotation, changer, storage, allowed).await
-}
-
-fn result(rotation: &Rotation, Checked { rehearsed, copies }: Checked) -> StepResult {
-    let role = &rotation.next_username;
-    let by = if rehearsed.by_admin { " by the role of the admin secret" } else { "" };
-    let message = format!(
-        "Role {role:?} has what it needs, and its password can be changed{by} (tried and rolled \
-         back). finishSecret changes it."
-    );
-    let mut result = StepResult::new(Outcome::Rehearsed, message);
-    result.warnings.extend(warnings::of_storage(rehearsed.storage));
-    result.warnings.extend(copies);
-    result
 }
