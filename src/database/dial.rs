@@ -210,7 +210,7 @@ mod tests {
         let (one, two) = (closed().await, closed().await);
         let mut refused = race(&[one, two]);
         assert!(refused.winner().await.is_none());
-        let (fault, detail) = refused.failure(DatabaseFault::Unreachable, "");
+        let DatabaseFailure { fault, detail } = refused.failure(DatabaseFault::Unreachable, "");
         let text = detail.to_string();
         assert_eq!(fault, DatabaseFault::Unreachable);
         assert_eq!(text.matches("refused").count(), 2, "{text}");
@@ -220,7 +220,7 @@ mod tests {
         let mut mixed = race(&[one, silent]);
         let waited = tokio::time::timeout(HEAD_START, mixed.winner()).await;
         assert!(waited.is_err());
-        let text = mixed.failure(DatabaseFault::TimedOut, "").1.to_string();
+        let text = mixed.failure(DatabaseFault::TimedOut, "").detail.to_string();
         assert!(text.contains(&format!("{silent}: no answer")), "{text}");
         assert!(text.contains(&format!("{one}: Connection refused")), "{text}");
     }
@@ -243,7 +243,7 @@ mod tests {
             pinned_to: None,
         };
         let until = Deadline::after(Duration::from_secs(30));
-        let (fault, _) = dial(&target, until, &Progress::start()).await.unwrap_err();
+        let fault = dial(&target, until, &Progress::start()).await.unwrap_err().fault;
         assert_eq!(fault, DatabaseFault::NameNotResolved);
         let (_listener, address) = listening().await;
         let pinned = target.pinned_to(address);

@@ -8,6 +8,7 @@ use super::fault_rules::{self, Refusal};
 use crate::error::{DatabaseFault, Detail, chain};
 
 /// A fault, and the message that may be shown with it.
+#[derive(Debug)]
 pub(super) struct DatabaseFailure {
     pub(super) fault: DatabaseFault,
     pub(super) detail: Detail,

@@ -13,7 +13,7 @@ use openssl::x509::store::X509StoreBuilder;
 use postgres_openssl::TlsConnector;
 
 use super::certificate::CertificateLifetime;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// The roots, each under a line `# region`. `make roots` writes the file.
 const RDS_ROOTS: &str = include_str!("rds_roots.pem");
@@ -42,8 +42,7 @@ impl Tls {
     /// # Errors
     /// [`Error::Configuration`] if the file cannot be read or holds no certificate.
     pub(crate) fn new(bundle: Option<&Path>, region: Option<String>) -> Result<Self, Error> {
-        let invalid =
-            |problem: String| Error::Configuration { variable: VARIABLE, problem: problem.into() };
+        let invalid = |problem| Error::Configuration { variable: VARIABLE, problem };
         let bundle = bundle.map(Bundle::read).transpose().map_err(invalid)?;
         Ok(Self { bundle, region, connectors: Mutex::default() })
     }
@@ -101,12 +100,13 @@ impl fmt::Debug for Tls {
 
 impl Bundle {
     /// Checks that the file holds a certificate, without the cost of parsing it.
-    fn read(path: &Path) -> Result<Self, String> {
+    fn read(path: &Path) -> Result<Self, Problem> {
         let name = path.display().to_string();
         let pem = std::fs::read_to_string(path)
             .map_err(|error| format!("{name} cannot be read: {error}."))?;
         if !pem.contains(PEM_CERTIFICATE) {
-            return Err(format!("{name} is not a PEM file of certificates: there is none in it."));
+            let problem = format!("{name} is not a PEM file of certificates: there is none in it.");
+            return Err(problem.into());
         }
         Ok(Self { path: name, pem })
     }

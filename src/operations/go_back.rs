@@ -22,9 +22,7 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<Operation
     labels::not_managed(&description)
         .and_then(|()| labels::at_rest(&description))
         .map_err(|fault| fault.of(secret))?;
-    let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
-    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
-    let rotation = Rotation::of(context.config, current, "")?;
+    let rotation = Rotation::read(context, secret, "").await?;
     let previous = context.store.read(secret, VersionSelector::Stage(store::PREVIOUS)).await?;
     let previous = previous.ok_or_else(|| RotationFault::NoPrevious.of(secret))?;
     let previous = rotation.admit_previous(previous)?;

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::database::authentication::Method;
 use crate::database::expiry::Expiry;
 use crate::database::{Login, Purpose, Session};
-use crate::error::{DatabaseFault, Error, RotationFault, clean};
+use crate::error::{DatabaseFault, Error, clean};
 use crate::policy::Strategy;
 use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
 use crate::rotation::passwords::{ALLOW, LoginAttempts, Origin, find_older_login};
@@ -73,11 +73,9 @@ pub(super) async fn inspect(
 ) -> Result<Inspection, Error> {
     let description = context.store.describe(secret).await?;
     labels::not_managed(&description).map_err(|fault| fault.of(secret))?;
-    let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
-    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
     let pending_id = description.under_way().map(str::to_owned);
     let token = pending_id.as_deref().unwrap_or_default();
-    let mut rotation = Rotation::of(context.config, current, token)?;
+    let mut rotation = Rotation::read(context, secret, token).await?;
     let mut sessions = Sessions::default();
 
     let mut current = try_login(context, &rotation, &rotation.current, Origin::Current).await?;

@@ -9,7 +9,7 @@ use super::operation_result::OperationResult;
 use crate::context::Context;
 use crate::database::sessions::{self, Client};
 use crate::database::{End, Login, Purpose, Session, role};
-use crate::error::{Error, RotationFault, clean};
+use crate::error::{Error, clean};
 use crate::policy::Strategy;
 use crate::report::{ClientReport, Details, Retirement, period};
 use crate::rotation::lock::Changer;
@@ -45,9 +45,7 @@ async fn retire(
     terminate: bool,
     description: Description,
 ) -> Result<OperationResult, Error> {
-    let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
-    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
-    let rotation = Rotation::of(context.config, current, "")?;
+    let rotation = Rotation::read(context, secret, "").await?;
     let previous = context.store.read(secret, VersionSelector::Stage(store::PREVIOUS)).await?;
     let previous = previous.and_then(|version| SecretVersion::parse(version, store::PREVIOUS).ok());
     // Nothing is retired unless AWSCURRENT works.

@@ -6,13 +6,12 @@ use super::operation_result::OperationResult;
 use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
 use crate::database::{Login, Purpose};
-use crate::error::{Error, RotationFault};
+use crate::error::Error;
 use crate::event::{Step, StepRequest};
 use crate::report::Details;
 use crate::rotation::passwords::Origin;
 use crate::rotation::timing::{self, overlap, renewal};
 use crate::rotation::{Rotation, labels};
-use crate::secret::store::{self, VersionSelector};
 use crate::steps::{self, create_secret};
 
 /// If a step fails, AWSPENDING stays on the new version, and `recover` ends the rotation.
@@ -25,10 +24,8 @@ pub(super) async fn run(
     labels::may_rotate(&description)
         .and_then(|()| labels::at_rest(&description))
         .map_err(|fault| fault.of(secret))?;
-    let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
-    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
     let token = new_token();
-    let rotation = Rotation::of(context.config, current, &token)?;
+    let rotation = Rotation::read(context, secret, &token).await?;
     timing::check(&rotation, &description, SystemTime::now())?;
     if !force {
         overlap::check(context, &rotation, &description).await?;

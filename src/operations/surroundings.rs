@@ -8,7 +8,7 @@ use super::inspected_sessions::Sessions;
 use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
 use crate::database::sessions;
-use crate::report::Schedule;
+use crate::report::{Schedule, seconds_until};
 use crate::rotation::Rotation;
 use crate::rotation::timing::expiry::{NextRotation, warning};
 use crate::rotation::timing::renewal;
@@ -77,10 +77,7 @@ impl Surroundings {
 
 pub(super) fn schedule(description: &Description) -> Schedule {
     let now = SystemTime::now();
-    let next = description.next_rotation.map(|next| match next.duration_since(now) {
-        Ok(left) => i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        Err(late) => -i64::try_from(late.duration().as_secs()).unwrap_or(i64::MAX),
-    });
+    let next = description.next_rotation.map(|next| seconds_until(next, now));
     Schedule {
         rotation_enabled: description.rotation_enabled,
         last_rotated_seconds_ago: age(description.last_rotated),

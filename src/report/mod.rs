@@ -18,7 +18,7 @@ pub(crate) use self::operation::{
     ClientReport, Details, OperationReport, PreflightCheck, Retirement,
 };
 pub(crate) use self::step::{Evidence, OldCredential, Outcome, RequirementsReport, StepReport};
-pub(crate) use self::time::Timestamp;
+pub(crate) use self::time::{Timestamp, seconds_until};
 use crate::policy::Strategy;
 
 /// The answer of an invocation.

@@ -1,6 +1,6 @@
 //! Points in time in JSON.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
@@ -12,10 +12,7 @@ pub(crate) struct Timestamp(pub(crate) SystemTime);
 
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = match self.0.duration_since(UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_secs()).unwrap_or_default(),
-            Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or_default(),
-        };
+        let seconds = seconds_until(self.0, UNIX_EPOCH);
         let (year, month, day) = date(seconds.div_euclid(DAY));
         let second = seconds.rem_euclid(DAY);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
@@ -26,6 +23,15 @@ impl std::fmt::Display for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// The seconds from now until then, negative if that has passed.
+pub(crate) fn seconds_until(then: SystemTime, now: SystemTime) -> i64 {
+    let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    match then.duration_since(now) {
+        Ok(left) => whole(left),
+        Err(late) => -whole(late.duration()),
     }
 }
 
@@ -44,8 +50,6 @@ fn date(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -27,7 +27,7 @@ use crate::error::{Error, Problem, RotationFault};
 use crate::policy::{Policy, Strategy};
 use crate::secret::credentials::Credentials;
 use crate::secret::document::Document;
-use crate::secret::store::{self, Description, Value, Version};
+use crate::secret::store::{self, Description, Value, Version, VersionSelector};
 
 /// A rotation under way: the token names a version that carries AWSPENDING and not AWSCURRENT.
 #[derive(Debug)]
@@ -66,6 +66,21 @@ pub(crate) enum Admission {
 }
 
 impl Rotation {
+    /// Reads AWSCURRENT: a rotation from it to the version that `token` names. Without a rotation
+    /// under way, the token is empty.
+    ///
+    /// # Errors
+    /// [`Error::Rotation`] if no version is current, those of the call and of [`of`](Self::of).
+    pub(crate) async fn read(
+        context: &Context<'_>,
+        secret: &str,
+        token: &str,
+    ) -> Result<Self, Error> {
+        let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
+        let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
+        Self::of(context.config, current, token)
+    }
+
     /// A rotation from that current value to the version that `token` names.
     ///
     /// # Errors

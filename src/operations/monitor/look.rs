@@ -10,7 +10,7 @@ use super::listing::is_of;
 use super::sight::{Sight, see};
 use crate::context::Context;
 use crate::error::{Error, StoreFault, clean};
-use crate::report::{SecretHealth, Timestamp};
+use crate::report::{SecretHealth, Timestamp, seconds_until};
 use crate::secret::store::{CURRENT, Description, PENDING};
 
 /// A secret with its health, and what the comparison with the others needs.
@@ -113,11 +113,4 @@ fn not_described(context: &Context<'_>, id: &str, error: &Error) -> Looked {
 
 fn is_denied(error: &Error) -> bool {
     matches!(error, Error::SecretsManager { fault: StoreFault::AccessDenied { .. }, .. })
-}
-
-fn seconds_until(time: SystemTime, now: SystemTime) -> i64 {
-    match time.duration_since(now) {
-        Ok(left) => i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        Err(late) => -i64::try_from(late.duration().as_secs()).unwrap_or(i64::MAX),
-    }
 }

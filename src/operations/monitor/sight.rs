@@ -9,10 +9,10 @@ use crate::context::Context;
 use crate::database::authentication::Method;
 use crate::database::expiry::{self, PasswordEnd};
 use crate::database::{Login, Purpose};
-use crate::error::{Error, RotationFault};
+use crate::error::Error;
 use crate::rotation::Rotation;
 use crate::rotation::passwords::Origin;
-use crate::secret::store::{self, CURRENT, Description, VersionSelector};
+use crate::secret::store::{CURRENT, Description};
 
 /// Longer than the window in which a single user's rotation has changed the password and not yet
 /// moved AWSCURRENT.
@@ -99,7 +99,7 @@ pub(super) async fn see(
     every: Option<Duration>,
 ) -> (Description, Sight) {
     let secret = described.arn.clone();
-    let first = match read(context, &secret).await {
+    let first = match Rotation::read(context, &secret, "").await {
         Ok(rotation) => rotation,
         Err(error) => return (described, Sight::untried(&error.full_text())),
     };
@@ -126,7 +126,7 @@ async fn again(
 ) -> Result<(Description, Sight), Error> {
     let described = context.store.describe(secret).await?;
     let same = described.holder(CURRENT) == Some(first.current.id.as_str());
-    let newer = if same { None } else { Some(read(context, secret).await?) };
+    let newer = if same { None } else { Some(Rotation::read(context, secret, "").await?) };
     let second = newer.as_ref().unwrap_or(first);
     let sight = log_in(context, second, every).await;
     if sight.login != LoginFact::Refused {
@@ -145,13 +145,6 @@ async fn again(
         sight.add(leases::revive(context, first, every).await);
     }
     Ok((described, sight))
-}
-
-/// AWSCURRENT with its policy.
-async fn read(context: &Context<'_>, secret: &str) -> Result<Rotation, Error> {
-    let current = context.store.read(secret, VersionSelector::Stage(store::CURRENT)).await?;
-    let current = current.ok_or_else(|| RotationFault::NoCurrent.of(secret))?;
-    Rotation::of(context.config, current, "")
 }
 
 /// One login with AWSCURRENT, and a look at the role's `VALID UNTIL`.

@@ -1,6 +1,6 @@
 //! The warning that a password ends before the next rotation. No rotation changes that date.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use postgres_protocol::escape::escape_identifier;
 
@@ -9,6 +9,7 @@ use crate::database::Session;
 use crate::database::expiry::{self, Expiry};
 use crate::error::Error;
 use crate::policy::Strategy;
+use crate::report::seconds_until;
 use crate::rotation::Rotation;
 use crate::secret::store::Description;
 
@@ -23,7 +24,9 @@ pub(crate) enum NextRotation {
 impl NextRotation {
     /// The date in Secrets Manager.
     pub(crate) fn scheduled(description: &Description) -> Self {
-        description.next_rotation.map_or(Self::NotScheduled, |next| Self::In(seconds_until(next)))
+        let now = SystemTime::now();
+        let until = |next| Self::In(seconds_until(next, now));
+        description.next_rotation.map_or(Self::NotScheduled, until)
     }
 
     /// The rotation after the one that is under way. Until a rotation has ended, the date in
@@ -33,8 +36,7 @@ impl NextRotation {
         let interval = description
             .next_rotation
             .zip(description.last_rotated)
-            .and_then(|(next, last)| next.duration_since(last).ok())
-            .map_or(0, whole);
+            .map_or(0, |(next, last)| seconds_until(next, last));
         Self::In(scheduled.max(interval))
     }
 }
@@ -94,19 +96,10 @@ pub(crate) fn warning(end: &Expiry, next: NextRotation) -> Option<String> {
     ))
 }
 
-fn seconds_until(time: SystemTime) -> i64 {
-    match time.duration_since(SystemTime::now()) {
-        Ok(left) => whole(left),
-        Err(late) => -whole(late.duration()),
-    }
-}
-
-fn whole(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn description(last: Option<i64>, next: Option<i64>) -> Description {

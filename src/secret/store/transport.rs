@@ -23,7 +23,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, RootCertStore};
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// The roots of Amazon Trust Services, which sign for the endpoints of all public regions. `make
 /// roots` writes the file.
@@ -64,8 +64,7 @@ impl Transport {
     /// # Errors
     /// [`Error::Configuration`] if the file cannot be read or holds no usable root.
     pub(super) fn new(bundle: Option<&Path>) -> Result<Self, Error> {
-        let invalid =
-            |problem: String| Error::Configuration { variable: VARIABLE, problem: problem.into() };
+        let invalid = |problem| Error::Configuration { variable: VARIABLE, problem };
         let others_only = AtomicBool::new(bundle.is_some());
         let others = bundle.map(read).transpose().map_err(invalid)?.unwrap_or_default();
         let amazons = TrustStore::empty().with_pem_certificate(AMAZONS_ROOTS);
@@ -122,7 +121,7 @@ impl Connectors {
 }
 
 impl Lazy {
-    fn new(roots: TrustStore) -> Result<Self, String> {
+    fn new(roots: TrustStore) -> Result<Self, Problem> {
         let tls = TlsContext::builder().with_trust_store(roots).build();
         let tls = tls.map_err(|error| error.to_string())?;
         Ok(Self { tls, connector: OnceLock::new() })
@@ -142,7 +141,7 @@ impl Lazy {
 
 /// The usable roots of a PEM file. Others are left out: the connector would end the process, and
 /// system bundles hold some.
-fn read(path: &Path) -> Result<TrustStore, String> {
+fn read(path: &Path) -> Result<TrustStore, Problem> {
     let name = path.display();
     let pem = std::fs::read_to_string(path)
         .map_err(|error| format!("{name} cannot be read: {error}."))?;
@@ -155,7 +154,7 @@ fn read(path: &Path) -> Result<TrustStore, String> {
         }
     }
     if roots.is_empty() {
-        return Err(format!("{name} holds no usable root certificate in PEM format."));
+        return Err(format!("{name} holds no usable root certificate in PEM format.").into());
     }
     Ok(trusted)
 }
