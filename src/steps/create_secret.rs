@@ -68,8 +68,7 @@ pub(crate) async fn run(
             let message = format!("A new password for role {username:?} is stored as AWSPENDING.");
             Ok(StepResult::new(Outcome::Created, message))
         }
-        // Another invocation was faster, or this one lost an answer. The stored value stays if it
-        // is valid.
+        // Another invocation was faster, or an earlier answer was lost. A valid stored value stays.
         PutOutcome::HadValue => {
             let selector = VersionSelector::Id(&rotation.token);
             let pending = context.store.read_again(&rotation.secret, selector).await?;

@@ -8,7 +8,7 @@ use crate::policy::Strategy;
 use crate::report::{Evidence, OldCredential};
 use crate::rotation::Rotation;
 
-/// What cannot be read in this time stays unknown, and fails nothing.
+/// What cannot be read in this time stays unknown. The step does not fail.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Reads it over an open session of one of the users.

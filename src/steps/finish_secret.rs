@@ -31,10 +31,11 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     Ok(StepResult { evidence, ..StepResult::new(Outcome::Finished, message) })
 }
 
-/// Tries AWSCURRENT's password, and the pending one, which the database has after a cut.
+/// Tries AWSCURRENT's password, then the pending one: the database has that one if an earlier call
+/// was cut off.
 ///
-/// The evidence is read before the lock is taken. After the move the session still holds the lock,
-/// and a server that falls silent then would keep it.
+/// The evidence is read before the lock is taken. After the move, the session still holds the lock.
+/// If the server stopped answering then, the lock would stay.
 async fn single_user(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -50,8 +51,8 @@ async fn single_user(
         }
         Ok(state)
     };
-    // A rotation that was switched off changes nothing more. Once the database has the pending
-    // password it is finished all the same: AWSCURRENT would be refused for ever.
+    // If rotation was switched off, nothing changes any more. But once the database has the pending
+    // password, the move still happens. Otherwise AWSCURRENT would be refused for ever.
     let before_change = async || look(labels::state).await;
     let after_change = async || look(labels::progress).await;
     let (current, purpose) = (&rotation.current, Purpose::Administer);
@@ -94,7 +95,7 @@ async fn alternating_users(
         Ok(()) => Ok(Promoted::Moved),
         Err(error) => settle(context, rotation, error).await,
     };
-    // This session holds no lock: whatever becomes of it is no matter.
+    // This session holds no lock, so it may fail now.
     let evidence = evidence::of(context, rotation, &session).await;
     session.close().await;
     promoted.map(|promoted| with(promoted, evidence))

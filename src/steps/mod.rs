@@ -36,7 +36,7 @@ pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<
         }
         Step::SetSecret => set_secret::run(context, &rotation).await,
         Step::TestSecret => {
-            // Alone and without a value, when a rotation is set up.
+            // Without a value, this step came alone: a rotation is being set up.
             if let Some(description) = description.filter(|_| rotation.pending.is_none()) {
                 timing::check(&rotation, &description, SystemTime::now())?;
             }

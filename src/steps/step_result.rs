@@ -16,7 +16,7 @@ pub(crate) struct StepResult {
     pub(super) warnings: Vec<String>,
     pub(super) checks: Option<RequirementsReport>,
     pub(super) evidence: Option<Evidence>,
-    /// When the new password ends, of a lease.
+    /// When the new password ends, under a lease.
     pub(super) valid_until: Option<String>,
 }
 

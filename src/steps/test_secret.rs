@@ -58,7 +58,7 @@ struct Subject {
 }
 
 /// Alternating users: tests the pending user. Single user: tests the current password, which stays
-/// until `finishSecret`, or the pending one if an earlier `finishSecret` was cut off.
+/// until `finishSecret`. If an earlier `finishSecret` was cut off, tests the pending one.
 ///
 /// `RotateImmediately=false` sends a version that is empty or a copy of AWSCURRENT.
 async fn subject(context: &Context<'_>, rotation: &Rotation) -> Result<Subject, Error> {

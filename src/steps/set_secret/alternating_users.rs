@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<St
     }
 }
 
-/// `session` belongs to the current user, if one of its passwords works.
+/// `session` belongs to the current user. It is absent if none of that user's passwords works.
 async fn by_admin(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -118,7 +118,7 @@ fn result(rotation: &Rotation, plan: Plan, storage: Storage) -> StepResult {
     result
 }
 
-/// The change of the next user: it becomes the current user's equal and gets that password.
+/// The change that makes the next user the current one's equal and sets its password.
 pub(crate) struct Turn<'a> {
     pub(crate) rotation: &'a Rotation,
     pub(crate) host: &'a str,

@@ -7,7 +7,7 @@ use crate::rotation::passwords::{LoginAttempts, Origin};
 use crate::rotation::timing::renewal;
 use crate::secret::password::{Hash, Storage};
 
-/// What may have changed the password.
+/// What to do if another rotation changed the password.
 pub(super) const OTHER_SECRET: &str = "If another secret holds the same role, rotate only one of \
     them, and let the other applications read that one.";
 
@@ -53,8 +53,8 @@ pub(super) fn none_accepted(
         "Set admin_reset and role in ROTATION_POLICY, so that the admin sets the password. Or \
          store the database's password in the secret with `aws secretsmanager put-secret-value`."
     } else {
-        "Store the database's password in the secret with `aws secretsmanager put-secret-value`, \
-         or set AWSCURRENT's password in the database with psql's \\password."
+        "Store the database's password in the secret with `aws secretsmanager put-secret-value`. \
+         Or set AWSCURRENT's password in the database with psql's \\password."
     };
     Error::NoCredentialAccepted {
         role: rotation.current.credentials.username.clone(),
