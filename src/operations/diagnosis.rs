@@ -1,5 +1,5 @@
-//! What is wrong with a secret and what repairs it: one pure decision over its labels and the
-//! passwords that the database accepts.
+//! What repairs a secret: one pure decision over its labels and the passwords that the database
+//! accepts.
 
 use crate::event::Prefer;
 use crate::policy::Strategy;
@@ -26,8 +26,8 @@ pub(crate) struct Findings {
     pub(crate) older: Option<Verdict>,
     /// Whether the admin may set a lost password.
     pub(crate) admin_reset: bool,
-    /// Whether AWSCURRENT's lease can and should be renewed. If the password is refused, that is
-    /// because it has ended.
+    /// Whether AWSCURRENT's lease can and should be renewed. A refused password then means that the
+    /// lease has ended.
     pub(crate) renewable: bool,
 }
 

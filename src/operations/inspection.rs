@@ -1,5 +1,4 @@
-//! The present state of a secret and its database: the labels, and a login with each password that
-//! matters.
+//! The state of a secret and its database: the labels, and a login with each password that matters.
 
 use std::time::Duration;
 

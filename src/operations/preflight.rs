@@ -61,8 +61,8 @@ async fn check_secret(
     };
     let current = checks.run("secretsmanager:GetSecretValue", current).await?;
     let rotation = Rotation::of(context.config, current.clone(), "");
-    // This fails if the policy forbids what the value asks for, such as plaintext, and if the value
-    // holds the password twice.
+    // This fails if the policy forbids what the value asks for, such as plaintext. It also fails if
+    // the value holds the password twice.
     let rotation = rotation.and_then(|rotation| {
         rotation.database(context, &rotation.current)?;
         rotation.next_value(&rotation.new_password(context)?)?;

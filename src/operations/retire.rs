@@ -25,7 +25,7 @@ pub(super) async fn run(
     retire(context, secret, terminate, settled(context, secret).await?).await
 }
 
-/// The same without terminating sessions. `None` if our label says that it is retired already: a
+/// Retires without terminating sessions. `None` if our label says that it is retired already: a
 /// login would only fail.
 pub(super) async fn unless_retired(
     context: &Context<'_>,
@@ -52,7 +52,8 @@ async fn retire(
     let (version, purpose) = (&rotation.current, Purpose::Administer);
     let current_user =
         rotation.login(context, version, Origin::Current, purpose).await?.accepted()?;
-    // The latest of all dates: neither a label's move nor the change in the database has its own.
+    // The latest of all dates: neither the move of a label nor the change in the database has one
+    // of its own.
     let changed = rotation.current.created.max(description.last_rotated);
     let age = since(changed.max(description.last_changed));
     let marked = description.holder(store::RETIRED).map(str::to_owned);
@@ -157,7 +158,7 @@ impl Retiring<'_> {
             return Ok((message, retirement(user, false, 0, Vec::new())));
         };
         let wait = rotation.policy.retire_after;
-        // Our label is the last change of a secret that is retired.
+        // On a retired secret, our own label was the last change.
         let marked = self.marked.as_deref() == Some(previous.id.as_str());
         if self.age < wait && !marked {
             let why = format!(

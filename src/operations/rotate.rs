@@ -58,8 +58,8 @@ pub(super) async fn run(
     Ok(OperationResult { strategy, message, details: Details::Rotation { steps: reports } })
 }
 
-/// The application keeps AWSCURRENT after a failed rotation, so its lease must not end soon. What
-/// fails here as well is not reported: the error of the rotation is, and `monitor` renews again.
+/// After a failed rotation the application keeps AWSCURRENT, so its lease must not end soon. A
+/// failure here is not reported: the rotation's own error is, and `monitor` tries again.
 async fn renew_if_due(context: &Context<'_>, rotation: &Rotation) {
     if rotation.policy.lease().is_none() {
         return;

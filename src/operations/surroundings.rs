@@ -1,5 +1,4 @@
-//! What stands around a secret and its roles, and nothing rests on: what cannot be seen is
-//! reported, and stops no operation.
+//! Facts about a secret and its roles on which no decision rests.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -14,8 +13,7 @@ use crate::rotation::timing::expiry::{NextRotation, warning};
 use crate::rotation::timing::renewal;
 use crate::secret::store::Description;
 
-/// Facts for a person, on which no decision rests. What cannot be read is reported and stops
-/// nothing.
+/// Facts for a person. A fact that cannot be read is reported, and the operation continues.
 #[derive(Default)]
 pub(super) struct Surroundings {
     pub(super) sessions: BTreeMap<String, u64>,
@@ -26,9 +24,9 @@ pub(super) struct Surroundings {
     pub(super) not_visible: BTreeMap<&'static str, String>,
 }
 
-/// The open sessions, forms of storage and ends of the passwords, as far as the first open session
-/// may read them. Without any, the admin is asked whether a password has ended: the server refuses
-/// that like a wrong one.
+/// Reads the open sessions, how the passwords are stored and when they end, over the first open
+/// session. If there is none, the admin is asked whether a password has ended. The server refuses
+/// an ended one like a wrong one.
 pub(super) async fn look_around(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -53,10 +51,10 @@ pub(super) async fn look_around(
     let next = NextRotation::scheduled(description);
     match expiry::read(session, &users).await {
         Ok(ends) => {
-            // Under a lease, passwords end as they should.
+            // Under a lease, it is right that passwords end.
             if rotation.policy.lease().is_none() {
                 let current = &rotation.current.credentials.username;
-                // The next turn takes over no date of a lease that the policy had before.
+                // The next turn does not copy the date of a former lease.
                 let stays = |end: &&Expiry| end.role == *current || !end.is_of_lease();
                 let staying = ends.iter().filter(stays);
                 seen.warnings = staying.filter_map(|end| warning(end, next)).collect();

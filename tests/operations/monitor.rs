@@ -96,7 +96,7 @@ async fn a_fleet_is_looked_at_part_by_part_and_page_by_page() {
         (&json!(3), &Value::Null),
         "{part}"
     );
-    assert!(part["Message"].as_str().unwrap().contains("did not suffice for 3"), "{part}");
+    assert!(part["Message"].as_str().unwrap().contains("No time was left for 3"), "{part}");
     function
         .await_log_event("the metric", |event| {
             event["MonitorErrors"] == 1 && event["FunctionName"] == function.name

@@ -1,5 +1,5 @@
-//! Asks an admin why a role is refused: the server answers the same to a wrong password and to a
-//! role past its `VALID UNTIL`.
+//! Asks an admin why a role is refused. The server gives the same answer for a wrong password and
+//! for a role past its `VALID UNTIL`.
 
 use std::collections::HashSet;
 
@@ -10,8 +10,8 @@ use crate::database::expiry::{self, PasswordEnd};
 use crate::error::Error;
 use crate::rotation::{Rotation, admin};
 
-/// The admin secrets that did not work in this run. An admin whose password is wrong is asked once
-/// and not for each secret: each time would be a failed login.
+/// The admin secrets that did not work in this run. An admin with a wrong password is asked only
+/// once: each time would be a failed login.
 #[derive(Default)]
 pub(super) struct Admins(Mutex<HashSet<String>>);
 
@@ -35,7 +35,7 @@ impl Admins {
                 session.close().await;
                 end
             }
-            // It works, and may not be used on this role.
+            // The admin works, but may not be used on this role.
             Err(Error::AdminRefused { .. }) => None,
             Err(_) => {
                 useless.insert(id.to_owned());

@@ -6,10 +6,10 @@ use super::health::{Cause, Facts, Finding, RotationSetting};
 use crate::report::Timestamp;
 use crate::secret::store::Description;
 
-/// The function's name unless the module was told another; `tools/rotation` asks it by default.
+/// The module's default name for the function. `tools/rotation` asks it by default.
 const DEFAULT_FUNCTION: &str = "postgres-secret-rotation";
 
-/// Why the secret is in its state, and what to do. `seen` is what the look itself has to say.
+/// Why the secret is in its state, and what to do. `seen` is the look's own reason.
 pub(super) fn reason(finding: &Finding, facts: &Facts, role: Option<&str>, seen: &str) -> String {
     let since = finding.since.map(|since| Timestamp(since).to_string()).unwrap_or_default();
     let role = role.unwrap_or_default();
@@ -84,7 +84,7 @@ pub(super) fn command(
             // Secrets Manager calls the secret's own function.
             Some(format!("tools/rotation rotate {secret} --via secrets-manager"))
         }
-        // Never advises to take a secret away from a function that rotates it, unasked.
+        // Another function rotates it. Only the policy can want it here.
         Cause::OtherFunction if !wanted_here => None,
         Cause::OtherFunction | Cause::NoFunction => {
             let arn = function_arn.split(':').take(7).collect::<Vec<_>>().join(":");

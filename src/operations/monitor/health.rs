@@ -1,5 +1,5 @@
-//! How a secret is: one pure decision over what Secrets Manager says of it and one login with
-//! AWSCURRENT.
+//! The health of a secret: one pure decision over what Secrets Manager says of it and one login
+//! with AWSCURRENT.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,11 +22,11 @@ pub(super) struct Facts {
     pub(super) rotation: RotationSetting,
     /// The creation of the secret.
     pub(super) created: Option<SystemTime>,
-    /// The end of the last rotation. A value that a person stored is none.
+    /// The end of the last rotation. Storing a value by hand is no rotation.
     pub(super) last_rotation: Option<SystemTime>,
     /// When a person stored the present value, if no rotation did.
     pub(super) stored_by_hand: Option<SystemTime>,
-    /// The end of the window of the next rotation. A value that a person stores moves it, too.
+    /// The end of the window of the next rotation. Storing a value by hand moves it, too.
     pub(super) next_rotation: Option<SystemTime>,
     /// The time between two rotations, if the schedule says it plainly.
     pub(super) interval: Option<Duration>,
@@ -41,9 +41,9 @@ pub(super) struct Facts {
 /// How a lease stands. `monitor` has renewed what it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LeaseFact {
-    /// Enough is left of it for the next turn.
+    /// It lasts until the next turn.
     Lasts,
-    /// Too little was left of it: the next turn is late.
+    /// It would not last until the next turn, which is late.
     Due,
 }
 
@@ -108,11 +108,11 @@ pub(super) enum Cause {
     /// A person stored the value, and no rotation came in the time of the schedule.
     StoredByHand,
     LoginFailed,
-    /// A lease has passed, and could not be renewed.
+    /// A lease has ended and could not be renewed.
     LeaseEnded,
     /// `VALID UNTIL` comes soon.
     Expires,
-    /// Too little was left of a lease.
+    /// A lease would not have lasted until the next turn.
     LeaseDue,
     SwitchedOff,
     OtherFunction,
@@ -185,7 +185,7 @@ fn overdue(facts: &Facts) -> Option<(SystemTime, Cause)> {
     if let Some(end) = window {
         return Some((end, Cause::WindowPassed));
     }
-    // Secrets Manager takes a value that a person stores for a rotation. Nobody should.
+    // Secrets Manager counts a value stored by hand as a rotation. It is none.
     let (last, interval, _) = (facts.last_rotation?, facts.interval?, facts.stored_by_hand?);
     let due = last + interval;
     passed(&due, LONGEST_WINDOW + OVERDUE_AFTER).then_some((due, Cause::StoredByHand))

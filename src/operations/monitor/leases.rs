@@ -1,5 +1,5 @@
-//! What `monitor` does about leases: it renews that of a current user whose next turn does not
-//! come, and ends the sessions that an ended credential has left open.
+//! What `monitor` does about leases. It renews the current user's lease if the next turn does not
+//! come. It ends sessions that were opened with an ended password.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::rotation::Rotation;
 use crate::rotation::timing::lease::Decision;
 use crate::rotation::timing::renewal;
 
-/// What was seen of a lease, and done about it.
+/// How a lease was found, and what was done about it.
 #[derive(Debug, Default)]
 pub(super) struct LeaseSight {
     /// `None` if the policy has no lease, or its end is unknown.
     pub(super) fact: Option<LeaseFact>,
     /// What became of a lease that needed something.
     pub(super) said: Option<String>,
-    /// The end of the current user's password, where it is known better than before.
+    /// The end of the current user's password, if this look found a newer one.
     pub(super) expires: Option<PasswordEnd>,
     /// Whether AWSCURRENT works again.
     pub(super) revived: bool,

@@ -7,9 +7,9 @@ use crate::error::Error;
 use crate::event::{Choice, MonitorRequest, Portion};
 use crate::secret::store::Description;
 
-/// The secrets to look at, by ARN, or by what the event or the policy calls them. Those that name
-/// another function, or none, come with what the list says of them: a role that IAM binds to the
-/// function's own secrets may not describe them.
+/// The secrets to look at, by ARN, or by what the event or the policy calls them. A secret that
+/// does not name this function comes with its description from the list: IAM may not let the
+/// function describe it.
 pub(super) type Chosen = BTreeMap<String, Option<Box<Description>>>;
 
 /// The secrets of the request, less those that another invocation looks at.
@@ -74,8 +74,8 @@ fn same_function(a: &str, b: &str) -> bool {
 
 /// The part, from 1 to `of`, that a secret belongs to.
 ///
-/// FNV-1a: each schedule runs in a process of its own, so the hash has to be the same in every
-/// process and every release. The standard library promises neither.
+/// FNV-1a: each part runs in its own process, so the hash must be the same in every process and
+/// release. The standard library promises neither.
 fn part_of(id: &str, of: u64) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;

@@ -26,8 +26,9 @@ pub(super) struct Looked {
 
 /// Looks at a secret. A failure is its state: no secret keeps the others from being looked at.
 ///
-/// `listed` is what the list says of a secret that names another function. It has to do where the
-/// function's role may not describe the secret. `every` is the time between two runs of `monitor`.
+/// `listed` is the list's description of a secret that does not name this function. It is used if
+/// IAM does not let the function describe the secret. `every` is the time between two runs of
+/// `monitor`.
 pub(super) async fn look(
     context: &Context<'_>,
     admins: &Admins,
@@ -68,7 +69,7 @@ pub(super) async fn look(
         name: described.name.clone(),
     };
     let at_rest = facts.pending == PendingLabel::AtRest && sight.login == LoginFact::Accepted;
-    // Nobody asked this function to end the credentials of a secret that another one rotates.
+    // If another function rotates the secret, only the policy can ask this one to retire.
     let ours = facts.rotation == RotationSetting::Here || wanted;
     let complete = time_left || sight.login == LoginFact::Accepted;
     Looked { may_retire: sight.retires && at_rest && ours, place: sight.place, complete, health }
@@ -77,7 +78,7 @@ pub(super) async fn look(
 /// The facts of the decision, from what was seen.
 fn facts(described: &Description, sight: &Sight, rotation: RotationSetting) -> Facts {
     let current = described.holder(CURRENT);
-    // A value that a person stores takes AWSPENDING off; our rotations leave it.
+    // Storing a value by hand removes AWSPENDING. Our rotations leave it.
     let by_rotation = current.is_some() && described.holder(PENDING) == current;
     let stored = sight.current_created;
     let last_rotation = described.last_rotated.max(stored.filter(|_| by_rotation));

@@ -81,7 +81,7 @@ pub(crate) async fn run(
 }
 
 /// Looks at the first `most` of these secrets, in order and some at a time. The second value has
-/// those that the time did not suffice for.
+/// those that no time was left for.
 async fn look_at(
     context: &Context<'_>,
     request: &MonitorRequest,
@@ -97,7 +97,7 @@ async fn look_at(
     loop {
         while running.len() < AT_ONCE {
             let Some((number, (id, listed))) = waiting.next() else { break };
-            // The first ones always begin, so that each invocation comes further.
+            // The first ones always begin, so that each invocation makes progress.
             let is_first = number < AT_ONCE;
             if !is_first && !context.deadline.leaves(TIME_FOR_A_LOOK) {
                 left.insert(id.clone());
@@ -119,14 +119,14 @@ async fn look_at(
             left.insert(id.clone());
         }
     }
-    // The next invocation begins at the first that is left: what comes after it is looked at again.
+    // The next invocation begins at the first that is left, and looks at all later ones again.
     let first_left = left.first().filter(|_| !matches!(request.portion, Portion::Part { .. }));
     let before = |id: &String| first_left.is_none_or(|first| id < first);
     let looked = looked.into_iter().filter(|(id, _)| before(id));
     (looked.map(|(_, looked)| looked).collect(), left)
 }
 
-/// A secret of a schedule's part that the time did not suffice for.
+/// A secret of a schedule's part that no time was left for.
 fn without_time(id: String, function_arn: &str) -> SecretHealth {
     SecretHealth {
         reason: "There was no time left to look at it. Raise the number of parts, or the \
@@ -162,7 +162,7 @@ fn message(counts: &Counts, not_shown: &[SecretHealth], left_out: usize, more: b
             .push(format!("Warnings for {} in order; \"All\": true shows them.", secrets(warned)));
     }
     if left_out > 0 {
-        sentences.push(format!("The time did not suffice for {}.", secrets(left_out)));
+        sentences.push(format!("No time was left for {}.", secrets(left_out)));
     }
     if more {
         sentences.push("There are more: send \"NextToken\".".to_owned());

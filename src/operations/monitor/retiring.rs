@@ -5,7 +5,7 @@ use crate::error::clean;
 use crate::operations::retire;
 use crate::report::{ClientReport, Details, SecretHealth};
 
-/// Retires the previous credential if nothing uses it any more, and otherwise reports what does.
+/// Retires the previous credential if nothing uses it any more. Otherwise reports who uses it.
 ///
 /// A failure is a warning: the secret itself is in order.
 pub(super) async fn retire(context: &Context<'_>, health: &mut SecretHealth) {

@@ -43,7 +43,7 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    /// Nothing, for this reason.
+    /// No login was tried, for this reason.
     pub(super) fn untried(reason: &str) -> Self {
         Self {
             login: LoginFact::Untried,
@@ -88,10 +88,10 @@ impl Sight {
     }
 }
 
-/// Looks at the value and logs in with it. After a refusal the labels are read again, and the same
-/// password is tried once more: a rotation may have ended in between. So a secret costs two failed
-/// logins at most. Then the admin is asked for the role's `VALID UNTIL`. The description is the
-/// last that was read.
+/// Reads the value and logs in with it. A rotation may have ended in between, so after a refusal
+/// the labels are read again and the login is repeated. A secret costs at most two failed logins.
+/// After the second, the admin is asked for the role's `VALID UNTIL`. Returns the newest
+/// description.
 pub(super) async fn see(
     context: &Context<'_>,
     admins: &Admins,
@@ -162,7 +162,7 @@ async fn log_in(context: &Context<'_>, rotation: &Rotation, every: Option<Durati
         }
         Ok(Login::Accepted(session)) => {
             sight.login = LoginFact::Accepted;
-            // Nothing else of the look depends on it.
+            // If this is unknown, the look continues without it.
             let role = &current.credentials.username;
             sight.expires = expiry::of(&session, role).await.unwrap_or_default();
             sight.add(leases::keep(context, rotation, &session, every).await);
