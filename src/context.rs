@@ -9,7 +9,7 @@ use crate::database::{Database, SlowLogins, Target};
 use crate::deadline::Deadline;
 use crate::secret::store::Store;
 
-/// The time that a change of a password keeps for its proof and its way back.
+/// The time that must be left for a change of the password, its proof and its way back.
 pub(crate) const TIME_TO_CHANGE: Duration = Duration::from_secs(10);
 /// The longest wait for a login. A paused database wakes up within half of it.
 const LONGEST_LOGIN: Duration = Duration::from_mins(1);
@@ -29,7 +29,7 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// The database at `target`. A login waits as long as the invocation allows, but leaves the
-    /// time of a change.
+    /// time for a change.
     pub(crate) fn database(&self, target: Target) -> Database<'a> {
         Database {
             tls: self.tls,

@@ -37,8 +37,8 @@ impl Deadline {
         Self(self.0.checked_sub(duration).unwrap_or(self.0))
     }
 
-    /// A deadline that keeps this much time for what has to follow, and at most half of what is
-    /// left. If less than that is left, nothing will follow, and nothing is kept.
+    /// A deadline that keeps this much time for what has to follow, at most half of what is left.
+    /// With less time left than that, nothing can follow, and the deadline stays.
     pub(crate) fn keeping(self, duration: Duration) -> Self {
         if !self.leaves(duration) {
             return self;

@@ -1,5 +1,5 @@
-//! The answer of an invocation that ends in a panic: the process aborts, and Lambda would otherwise
-//! wait for an answer until its time-out.
+//! Answers for an invocation that ends in a panic. The process aborts, and without an answer Lambda
+//! would wait until the time-out.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -32,8 +32,8 @@ impl Drop for Unanswered {
     }
 }
 
-/// From now on, a panic is logged by its place alone, answers the invocation and ends the process.
-/// What it says is not shown: it may quote what was being worked on.
+/// From now on, a panic logs only its place, answers the invocation and ends the process. Its
+/// message is not shown, because it may quote a secret.
 pub(crate) fn prepare() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -52,7 +52,7 @@ pub(crate) fn prepare() {
     }));
 }
 
-/// Tells the Runtime API that the invocation has failed, without the runtime that has just ended.
+/// Tells the Runtime API that the invocation failed. The runtime itself can no longer do it.
 fn answer(api: &str, request: &str, message: &str) -> io::Result<()> {
     let body = json!({"errorType": KIND, "errorMessage": message}).to_string();
     let mut stream = TcpStream::connect(api)?;

@@ -9,9 +9,9 @@ use crate::error::{Error, clean};
 
 const KEYS: [&str; 8] =
     ["Operation", "SecretIds", "NamePrefix", "NextToken", "Part", "EveryHours", "Retire", "All"];
-/// Enough for every secret of an account with a second for each.
+/// With so many parts, each has at most some 50 of an account's 500,000 secrets.
 const MOST_PARTS: u64 = 10_000;
-/// A schedule of `monitor` runs at least once in six days.
+/// Far more than any schedule of `monitor`.
 const MOST_HOURS: u64 = 1000;
 
 /// What `monitor` looks at.
@@ -19,7 +19,7 @@ const MOST_HOURS: u64 = 1000;
 pub(crate) struct MonitorRequest {
     pub(crate) choice: Choice,
     pub(crate) portion: Portion,
-    /// The time between two runs of a schedule, where it says so. Leases outlast two of them.
+    /// The time between two runs of the schedule, if the event says it. A lease outlasts two runs.
     pub(crate) every: Option<Duration>,
     /// Whether to end previous credentials where the policy names `retire_after`.
     pub(crate) retire: bool,

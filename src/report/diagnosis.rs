@@ -14,8 +14,8 @@ pub(crate) struct Diagnosis {
     pub(crate) remedy: Remedy,
     /// What was done, in order.
     pub(crate) done: Vec<Remedy>,
-    /// What a person should know: what the secret asks for and the policy overrules, keys that are
-    /// not read, and passwords that end soon.
+    /// What a person should know: wishes of the secret that the policy overrules, unread keys, and
+    /// passwords that end soon.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
     /// The versions with a label at the start.
@@ -72,7 +72,7 @@ pub(crate) struct VersionReport {
     pub(crate) reason: Option<String>,
 }
 
-/// Whether the database accepts a password. Nothing is ever decided on `Unknown`.
+/// Whether the database accepts a password. `Unknown` never leads to a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {

@@ -24,7 +24,7 @@ pub(crate) enum Health {
     Expiring,
     /// The login failed, and not because of the password.
     Unreachable,
-    /// The time for the next rotation has passed.
+    /// The next rotation is late.
     Overdue,
     /// A rotation began and does not end.
     Stuck,
@@ -130,7 +130,7 @@ pub(crate) struct SecretHealth {
 }
 
 impl SecretHealth {
-    /// A secret of which nothing is known but what it is called.
+    /// A secret of which only the ARN or the name is known.
     pub(crate) fn unknown(id: String) -> Self {
         Self {
             name: secret_name(&id).to_owned(),
@@ -175,7 +175,7 @@ pub(crate) struct FleetReport {
     /// Whether the event named no secrets, so that the numbers are those of the fleet.
     #[serde(skip)]
     pub(crate) whole_fleet: bool,
-    /// How many secrets of a schedule's part were left out for lack of time.
+    /// The number of secrets in a schedule's part that no time was left for.
     #[serde(skip)]
     pub(crate) left_out: usize,
 }

@@ -1,7 +1,7 @@
 //! The name of a secret, whatever an event calls it.
 
-/// The name of a secret that an event calls by its ARN or its name. An ARN ends with `-` and six
-/// random characters behind the name.
+/// The name of a secret, from its ARN or its name. In an ARN, `-` and six random characters follow
+/// the name.
 pub(crate) fn secret_name(id: &str) -> &str {
     const RANDOM: usize = 6;
     let Some((_, name)) = id.split_once(":secret:") else { return id };

@@ -27,19 +27,19 @@ pub(crate) struct StepReport {
     /// Only for `testSecret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checks: Option<RequirementsReport>,
-    /// When the new password ends, of a lease. Only for `setSecret`.
+    /// When the new password ends, under a lease. Only for `setSecret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) valid_until: Option<String>,
     /// The number of failed logins that the invocation caused so far.
     pub(crate) refused_logins: u32,
     #[serde(rename = "DurationMs", serialize_with = "in_milliseconds")]
     pub(crate) duration: Duration,
-    /// Only of a `finishSecret` that moved AWSCURRENT. It is for the log.
+    /// For the log. Only for a `finishSecret` that moved AWSCURRENT.
     #[serde(skip)]
     pub(crate) evidence: Option<Evidence>,
 }
 
-/// What an auditor asks about a rotation that has ended.
+/// What an auditor asks about a finished rotation.
 #[derive(Debug)]
 pub(crate) struct Evidence {
     /// The secret's ARN.

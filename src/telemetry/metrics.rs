@@ -102,7 +102,7 @@ fn invocation(event: Option<&Event>, result: Result<&Answer, &Error>, duration: 
     line.set("Step", event.map_or("none", Event::name));
     line.set("Duration", milliseconds(duration));
     if let Some(Event::Monitor(_)) = event {
-        // Its errors and its time are not those of a rotation.
+        // They must not count as errors and times of rotations.
         let incomplete = matches!(result, Ok(Answer::Fleet(report)) if report.left_out > 0);
         line.set("MonitorErrors", u8::from(result.is_err() || incomplete));
         line.group(&[&["Step"], &[FUNCTION, "Step"]], vec![took]);
@@ -170,7 +170,7 @@ fn fleet(report: &FleetReport) -> Line {
     line
 }
 
-/// The numbers of one secret, for whose name CloudWatch asks a price.
+/// The numbers of one secret. CloudWatch charges for each name.
 fn one_secret(secret: &SecretHealth) -> Line {
     let mut line = Line::default();
     line.set("SecretName", secret.name.as_str());

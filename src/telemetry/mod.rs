@@ -1,5 +1,5 @@
-//! The function's own log: one log event per step and operation with all its fields, one per
-//! finished rotation, and one per secret that is not in order.
+//! The function's own log. Each step and operation has one log event with all its fields. So has
+//! each finished rotation, and each secret that is not in order.
 
 pub(crate) mod metrics;
 
@@ -169,7 +169,7 @@ pub(crate) fn failure(
         }
         _ => (None, None),
     };
-    // A field without a value is left out: Logs Insights takes an empty one for a value.
+    // A field without a value is left out: Logs Insights would count an empty one as a value.
     let secret = event.map(Event::secret_id).filter(|secret| !secret.is_empty());
     let (step, operation) = match event {
         Some(Event::Step(request)) => (Some(request), None),
