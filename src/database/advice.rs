@@ -1,4 +1,4 @@
-//! What a person is told to do about a missing right, and which statements are never shown.
+//! What a person can do about a missing right, and which statements are never shown.
 
 use super::role::grant;
 
@@ -23,7 +23,7 @@ impl Remedy {
     }
 }
 
-/// What reaches beyond a role's own data, as far as its name tells. `power.sql` has the same rule.
+/// Whether a role reaches beyond its own data, by its name. `power.sql` has the same rule.
 pub(crate) fn is_powerful(name: &str) -> bool {
     const HARMLESS: [&str; 6] = [
         "pg_database_owner",
@@ -62,8 +62,8 @@ pub(crate) enum AskedBy {
 }
 
 impl AskedBy {
-    /// The statement that gives a role, or why it is not shown: a person would run it at 2 a.m. No
-    /// statement gives a powerful role, or one that only an untrusted side named.
+    /// The statement that gives a role, or why it is not shown. A tired person may run it unread.
+    /// So none gives a powerful role, or one that only an untrusted side named.
     pub(crate) fn advise(self, role: &str, statement: String) -> Remedy {
         let reason = match self {
             _ if is_powerful(role) => "it is a powerful role",
@@ -77,8 +77,8 @@ impl AskedBy {
         Remedy::Advice(format!("{WITHHELD}: {reason}"))
     }
 
-    /// The statement that gives a right on an object of that type. A secret does not ask for the
-    /// server's own functions, catalogs and parameters: by these a role becomes more than its
+    /// The statement that gives a right on an object of that type. For a secret's own grants, none
+    /// is shown for the server's functions, catalogs and parameters. They make a role more than its
     /// application.
     pub(super) fn advise_right(self, kind: &str, object: &str, statement: String) -> Remedy {
         let of_the_server = kind == "parameter ACL"

@@ -1,4 +1,4 @@
-//! How much a server may send: its certificate is verified, and its answers are not trusted.
+//! Limits what a server may send: its certificate is verified, but its answers are not trusted.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) const OF_A_LOGIN: usize = 64 * 1024;
 /// An answer: our queries ask for one row, whose examples are limited.
 pub(super) const OF_AN_ANSWER: usize = 4 * 1024 * 1024;
-/// The types of parameters, which the driver asks for one by one: a type may be made of another.
+/// The types of parameters. The driver asks for them one by one, since a type may contain others.
 pub(super) const OF_TYPES: usize = 256 * 1024;
 
 /// The bytes that a connection may still receive.
@@ -22,17 +22,17 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Allows so many from now.
+    /// Allows this many bytes from now on.
     pub(super) fn renew(&self, bytes: usize) {
         self.0.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether all was used up.
+    /// Whether nothing is left.
     pub(super) fn exceeded(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes what was received.
+    /// Subtracts what was received.
     ///
     /// # Errors
     /// An error that ends the connection, when nothing is left.
@@ -43,7 +43,7 @@ impl Allowance {
     }
 }
 
-/// What is wrong when the allowance is used up.
+/// The problem of a server that uses up its allowance.
 pub(super) const TOO_MUCH: &str = "the server sends more than any answer needs";
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
 use super::allowance::Allowance;
 
-/// What is wrong with a server that asks for too few iterations.
+/// The problem of a server that asks for too few iterations.
 pub(super) const FEW_ITERATIONS: &str = "the server asks for too few iterations of SCRAM";
 /// The longest message that is read. Longer ones do not belong to the authentication.
 const LONGEST_MESSAGE: usize = 4096;
@@ -35,8 +35,8 @@ pub(crate) enum Method {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Authentication {
     pub(crate) method: Method,
-    /// The server sent `AuthenticationOk`: it accepted the password, whatever it refused
-    /// afterwards.
+    /// The server sent `AuthenticationOk`: it accepted the password, even if it refused the session
+    /// later.
     pub(crate) accepted: bool,
     /// `in_hot_standby`, which PostgreSQL 14 and newer report.
     pub(crate) hot_standby: Option<bool>,
@@ -70,14 +70,14 @@ impl AuthenticationWatch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ready
     }
 
-    /// Requires so many iterations of SCRAM at least, before anything is sent that depends on the
-    /// password.
+    /// Requires at least this many iterations of SCRAM before anything that depends on the password
+    /// is sent.
     pub(super) fn require(&self, iterations: u32) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).least = iterations;
     }
 
-    /// Refuses a server that asks for fewer: the client proves first, and a false server could
-    /// guess at that proof cheaply.
+    /// Refuses a server that asks for fewer. In SCRAM the client proves first, and a false server
+    /// could guess at a cheap proof.
     fn refuse_few_iterations(&self) -> io::Result<()> {
         let watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match watch.seen.method {

@@ -12,7 +12,8 @@ const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
 pub(super) struct CertificateLifetime(Arc<OnceLock<i64>>);
 
 impl CertificateLifetime {
-    /// Notes the server's own certificate while OpenSSL verifies it. The verdict stays OpenSSL's.
+    /// Notes the end of the server's own certificate while OpenSSL verifies it. OpenSSL alone
+    /// decides.
     pub(super) fn watch(&self, session: &mut ConnectConfiguration) {
         let lifetime = self.clone();
         session.set_verify_callback(SslVerifyMode::PEER, move |verdict, chain| {

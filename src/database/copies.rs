@@ -1,5 +1,5 @@
-//! Where the server itself holds a role's password a second time: user mappings and subscriptions.
-//! No password is read.
+//! Where the server itself holds a copy of a role's password: user mappings and subscriptions. No
+//! password is read.
 
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
@@ -17,7 +17,7 @@ pub(crate) struct StoredCopy {
     pub(crate) role: String,
     /// What it is, and in which database.
     pub(crate) place: String,
-    /// What stores another password there, without the password.
+    /// The statement that stores another password there, without the password.
     pub(crate) statement: String,
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn read(session: &Session, roles: &[&str]) -> Result<Vec<Stored
     let roles: [(&(dyn ToSql + Sync), Type); 1] = [(&roles, Type::TEXT_ARRAY)];
     let mut copies: Vec<StoredCopy> =
         session.query_json(OPERATION, sql::COPIES_MAPPINGS, &roles).await?;
-    // Whether it may read them is asked last: the server walks all its memberships for that.
+    // This question comes last: for it, the server walks all memberships of the role.
     let shown = "SELECT has_table_privilege('pg_stat_subscription', 'SELECT')";
     let some = "SELECT EXISTS (SELECT FROM pg_stat_subscription)";
     let readable = "SELECT has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')";

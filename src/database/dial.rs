@@ -14,14 +14,14 @@ use super::target::Target;
 use crate::deadline::Deadline;
 use crate::error::DatabaseFault;
 
-/// How long an address is tried before the next one joins in: RFC 8305 recommends it.
+/// How long an address is tried before the next one joins in, as RFC 8305 recommends.
 const HEAD_START: Duration = Duration::from_millis(250);
 /// After this time without a connection, the name is resolved again. A failover gives it another
 /// address.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(5);
 /// A longer wait would not help.
 const ENOUGH: Duration = Duration::from_secs(55);
-/// A name server must not make us connect without end.
+/// A name server must not make the function connect without end.
 const MOST_ADDRESSES: usize = 8;
 
 /// Resolves the name and connects. The driver would do both, but not tell the failures apart.
@@ -63,15 +63,15 @@ pub(super) async fn dial(
     }
 }
 
-/// How long was waited, and what makes the function wait longer.
+/// How long the function waited, and how to make it wait longer.
 pub(super) fn within(waited: Duration) -> String {
     let seconds = waited.as_secs_f32();
     if waited > ENOUGH {
         return format!("within {seconds:.1} s");
     }
     format!(
-        "within {seconds:.1} s. The function waits as long as its time-out allows: set it to at \
-         least 30 s, and to 75 s for a database that pauses when idle"
+        "within {seconds:.1} s. Set the function's time-out to at least 30 s, and to 75 s for a \
+         database that pauses when idle"
     )
 }
 

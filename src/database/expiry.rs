@@ -13,8 +13,7 @@ use super::transaction::Transaction;
 use crate::error::Error;
 
 const ZONE: &str = " UTC";
-/// The microseconds of each date that a lease sets. They tell it from a person's date, and go with
-/// it when a person sets another.
+/// The microseconds of each date that a lease sets. They tell it from a date that a person sets.
 const LEASE_MARK: &str = ".513726";
 
 /// The end of a role's password.
@@ -42,7 +41,7 @@ impl Expiry {
         is_of_lease(&self.exact)
     }
 
-    /// The end, whichever role it is of. `None` if no clock of the function's can show it.
+    /// The end without its role. `None` if it is outside of what the function's clock can show.
     pub(crate) fn end(&self) -> Option<PasswordEnd> {
         after_1970(self.epoch).map(|date| PasswordEnd { date, seconds_left: self.seconds })
     }
@@ -85,7 +84,7 @@ impl PasswordEnd {
     }
 }
 
-/// Whether a lease set this date, which may have any form of the server's.
+/// Whether a lease set this date, in any of the server's forms.
 pub(crate) fn is_of_lease(date: &str) -> bool {
     date.contains(LEASE_MARK)
 }

@@ -1,5 +1,5 @@
-//! The table that tells the server's refusals apart: by what we were doing, SQLSTATE and the
-//! server's own function. Messages may be in any language, so only words count that no translation
+//! The table that tells the server's refusals apart, by what we were doing, the SQLSTATE and the
+//! server's own function. Messages come in any language, so only words count that no translation
 //! changes.
 
 use crate::error::DatabaseFault;

@@ -10,7 +10,7 @@ use super::sql;
 use super::transaction::Transaction;
 use crate::error::Error;
 
-/// A label that a role lacks, or with `None` has too much.
+/// A label that the next user lacks. `None` removes the one it has.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Label {
     provider: String,

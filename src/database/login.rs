@@ -20,7 +20,7 @@ use crate::deadline::{Deadline, Elapsed};
 use crate::error::{DatabaseFault, Error};
 use crate::secret::password::Password;
 
-/// PostgreSQL's own number. A false server could ask for one, and guess at the proof.
+/// PostgreSQL's own number. A false server could ask for a single iteration and guess at the proof.
 const LEAST_ITERATIONS: u32 = 4096;
 /// The pause before a server that is starting up is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -146,9 +146,9 @@ impl Database<'_> {
         (login, progress)
     }
 
-    /// Whether to ask again. A server that says that it starts or stops is waited for. A refused
-    /// connection counts as that only afterwards: before, it is a wrong port or a server that is
-    /// switched off.
+    /// Whether to ask again. The function waits for a server that says it is starting or stopping.
+    /// A refused connection counts as that only afterwards. Before, it means a wrong port or a
+    /// server that is switched off.
     fn comes_up(&self, failure: &DatabaseFailure, was_seen: bool) -> bool {
         let fault = failure.fault;
         let comes_up = fault == DatabaseFault::NotAccepting

@@ -1,4 +1,4 @@
-//! What has to come along where a role becomes an owner role, and another one logs in in its place.
+//! The facts for making a role an owner role: another role then logs in in its place.
 
 use postgres_protocol::escape::escape_literal;
 use serde::Deserialize;

@@ -1,5 +1,5 @@
-//! The two alternating users of an application: the catalogs' facts about them, and the statements
-//! that make one the other's equal.
+//! The two alternating users of an application: what the catalogs say about them, and the
+//! statements that make one the other's equal.
 
 use std::fmt::Write;
 
@@ -118,9 +118,9 @@ pub(crate) struct Change {
     pub(crate) create: bool,
     /// In the form of `ALTER ROLE`, such as `CONNECTION LIMIT 5`.
     pub(crate) attributes: Vec<String>,
-    /// When the new password ends, of a lease.
+    /// When the new password ends, under a lease.
     pub(crate) valid_until: Option<String>,
-    /// Whether it has no end any more, after a lease.
+    /// Whether the end that a former lease set is removed.
     pub(crate) ends_lease: bool,
     /// The role to act as. `None` means the next user itself.
     pub(crate) act_as: Option<String>,
@@ -130,7 +130,7 @@ pub(crate) struct Change {
 }
 
 impl Facts {
-    /// Leaves the dates at which the two passwords end out of the comparison: a lease sets its own.
+    /// Leaves the ends of the two passwords out of the comparison: a lease sets its own.
     pub(crate) fn ignore_dates(&mut self) {
         for role in [&mut self.current, &mut self.next_user].into_iter().flatten() {
             role.valid_until = None;

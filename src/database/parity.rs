@@ -40,7 +40,7 @@ pub(crate) struct Parity {
     pub(crate) acts_as: Option<String>,
     #[serde(flatten)]
     pub(crate) lacking: Lack,
-    /// What one of the two users owns itself, and the other does not.
+    /// What one of the two users owns directly, so that the other does not.
     pub(crate) directly_owned: Vec<DirectlyOwned>,
     /// Privileges of one of the two users itself, which its sessions cannot use because they act as
     /// another role.
@@ -161,7 +161,7 @@ pub(crate) async fn of_parameters(
 }
 
 impl Lack {
-    /// Leaves out that the password of the next user ends earlier.
+    /// Leaves the ends of the two passwords out of the comparison.
     pub(crate) fn ignore_dates(&mut self) {
         let before = self.missing.len();
         self.missing.retain(|missing| !missing.is_date());

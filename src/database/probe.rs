@@ -1,4 +1,5 @@
-//! Has the server plan a statement. That checks most rights that it needs, and never runs it.
+//! Lets the server plan a statement. That checks most of the rights that it needs, and never runs
+//! it.
 
 use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::types::{Kind, Type};
@@ -19,8 +20,8 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Our words for it. The server's may quote what a function returned, such as rows of the
-    /// application: planning runs functions that are declared STABLE, and they choose the text.
+    /// Our words for it. Planning runs functions that are declared STABLE, and they can put rows of
+    /// the application into the server's words.
     pub(crate) fn in_our_words(&self) -> String {
         let Some(code) = self.detail.sqlstate() else { return "no answer".to_owned() };
         let meaning = match code {

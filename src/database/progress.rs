@@ -1,4 +1,4 @@
-//! The progress of a login, which tells a slow name server from a slow handshake.
+//! The progress of a login. It tells a slow name server from a slow handshake.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -43,7 +43,7 @@ impl Progress {
         self.watch.seen()
     }
 
-    /// How long the server's certificate is valid yet, in seconds. `None` without a handshake.
+    /// How long the server's certificate stays valid, in seconds. `None` without a handshake.
     pub(crate) fn certificate_expires_in(&self) -> Option<i64> {
         self.certificate.seconds()
     }

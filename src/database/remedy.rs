@@ -12,7 +12,7 @@ pub(crate) struct Lacking<'a> {
     pub(crate) login: &'a str,
     /// The role that its sessions act as.
     pub(crate) acts_as: &'a str,
-    /// Who says that it is needed.
+    /// Who asks for it.
     pub(crate) asked_by: AskedBy,
 }
 

@@ -81,9 +81,9 @@ pub(crate) async fn power(session: &Session, role: &str) -> Result<Option<Power>
         .map(|(superuser, more_than_its_own)| Power { superuser, more_than_its_own }))
 }
 
-/// Whether the admin and the secret's role are on the same server. The secret's session takes a lock
-/// with a random number, and the admin must see that role hold it. The system identifier would prove
-/// less: every copy of a cluster has the same.
+/// Whether the admin and the secret's role are on the same server. The secret's session takes a
+/// lock with a random number, and the admin must see that role hold it. The system identifier would
+/// prove less: all copies of a cluster share it.
 ///
 /// # Errors
 /// [`Error::Database`].

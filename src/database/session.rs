@@ -29,7 +29,7 @@ pub(crate) struct Session {
     host: String,
     authentication: Authentication,
     allowance: Allowance,
-    /// What our start-up packet set, as no other session's.
+    /// The value that our start-up packet set. No other session has it.
     marker: String,
     deadline: Deadline,
 }
@@ -43,8 +43,8 @@ pub(super) struct Opened {
     pub(super) marker: String,
 }
 
-/// The task that drives a connection. Dropping it breaks the connection off, also while an answer
-/// is awaited: the server must not keep locks for an invocation that has given up.
+/// The task that drives a connection. Dropping it breaks the connection off, even during a wait.
+/// The server must not keep locks for an invocation that has given up.
 #[derive(Debug)]
 struct ConnectionTask(JoinHandle<()>);
 

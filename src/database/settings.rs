@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::session::STATEMENT_TIMEOUT;
 use crate::deadline::Deadline;
 
-/// A setting that means nothing to the server. Each session gives it a value of its own. A pooler
-/// that keeps start-up options to itself, or shares sessions, shows another one or none.
+/// A setting that means nothing to the server. Each session gives it a value of its own. Behind a
+/// pooler that drops start-up options or shares sessions, the value is missing or another one.
 const MARKER: &str = "postgres_secret_rotation.direct";
 /// What the server shows of our sessions in `pg_stat_activity`.
 pub(super) const APPLICATION_NAME: &str = "postgres-secret-rotation";
@@ -37,22 +37,23 @@ pub(crate) enum Purpose {
     Application,
 }
 
-/// The options in the start-up packet. They are the same for every purpose: what changes names or
-/// rights would act before the server's triggers on login, and not so for the application.
+/// The options in the start-up packet, the same for every purpose. Options that change names or
+/// rights are not among them: they would act before the server's triggers on login, unlike the
+/// application's.
 pub(super) fn startup_options(marker: &str, deadline: Deadline) -> String {
     format!(
         "-c {MARKER}={marker} -c statement_timeout={} -c lock_timeout={} \
          -c idle_in_transaction_session_timeout={} -c default_transaction_deferrable=off",
         deadline.remaining(STATEMENT_TIMEOUT).as_millis().max(1),
         deadline.remaining(LOCK_TIMEOUT).as_millis().max(1),
-        // A session that is cut off would keep its locks after the invocation.
+        // Otherwise a session that is cut off would keep its locks after the invocation.
         deadline.remaining(TRANSACTION_TIMEOUT).as_millis().max(1),
     )
 }
 
 /// A statement that gives the session these settings and longer time-outs, and returns whether it
-/// did. It does nothing where the session has not our marker: a pooler would give the settings to
-/// the application. Every name is qualified, since the application's `search_path` may apply.
+/// did. Without our marker it does nothing: a pooler would pass the settings on to the application.
+/// Every name is qualified, since the application's `search_path` may apply.
 pub(super) fn setting(marker: &str, settings: &[(&str, &str)]) -> String {
     let mut columns = vec!["direct".to_owned()];
     columns.extend(settings.iter().map(|(name, value)| set(name, value)));

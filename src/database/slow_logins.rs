@@ -1,4 +1,4 @@
-//! The logins of an invocation that took long: a person should know, although they succeeded.
+//! The logins that succeeded and took long: a person should know.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

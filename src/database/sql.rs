@@ -4,7 +4,7 @@
 //! The session's `search_path` is `pg_catalog`, so names need no schema.
 //!
 //! # Shared parts
-//! A common table expression that several files need is in each of them, between `-- shared:
+//! Several files need the same common table expression. Each has its own copy, between `-- shared:
 //! <name>` and `-- end of shared`. `tests/sql.rs` checks that the copies are equal.
 //!
 //! # Versions of PostgreSQL

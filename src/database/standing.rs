@@ -1,4 +1,4 @@
-//! The standing of a session: its users, its server and its settings.
+//! Whose session it is, on which server, and with which settings.
 
 use super::session::Session;
 use super::settings::{ADMINISTRATIVE, CATALOG, setting};
@@ -8,7 +8,7 @@ use crate::error::{DatabaseFault, Error};
 
 const OPTIONS_LOST: &str = "the options of the start-up packet did not reach the server";
 
-/// Who a session is, and where it has landed.
+/// Whose session it is, and what it found.
 #[derive(Debug)]
 pub(crate) struct Standing {
     /// The role that logged in, according to the server.
@@ -65,8 +65,8 @@ impl Session {
         })
     }
 
-    /// Whether the server is a standby. PostgreSQL 14 and newer report it at the login. Before, a
-    /// function tells, and a role without that right takes the server for a primary.
+    /// Whether the server is a standby. PostgreSQL 14 and newer report it at the login, older ones
+    /// by a function. If the role may not call that, the server counts as a primary.
     async fn is_standby(&self) -> Result<bool, Error> {
         if let Some(standby) = self.authentication().hot_standby {
             return Ok(standby);

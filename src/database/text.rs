@@ -1,5 +1,6 @@
-//! Text from the server whose bytes need not be UTF-8: names in a `SQL_ASCII` database, and names
-//! of the whole cluster that a session of another encoding made.
+//! Text from the server whose bytes need not be UTF-8. In a `SQL_ASCII` database any name may be
+//! such a text. So may names of the whole cluster, which a session of another encoding may have
+//! made.
 
 use std::error::Error;
 
@@ -7,13 +8,14 @@ use tokio_postgres::types::{FromSql, Type};
 
 use crate::error::clean::byte_as_char;
 
-/// A text in which every byte that is not UTF-8 is one character of a private range, so that no two
-/// names become the same. [`clean`](crate::error::clean) shows it as `\xNN`.
+/// A text in which each byte that is not UTF-8 is one character of a private range. So no two names
+/// become the same. [`clean`](crate::error::clean) shows such a byte as `\xNN`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerText(pub(super) String);
 
-/// The subquery that sends a text as UTF-8 where it is valid, and else its bytes. The server checks
-/// a text that it sends from a `SQL_ASCII` database, and one that `convert_to` gets from any other.
+/// The subquery that sends a text as UTF-8 if it is valid, and its bytes otherwise. The server
+/// would refuse invalid bytes: when it sends text from a `SQL_ASCII` database, and in `convert_to`
+/// elsewhere.
 pub(super) fn as_bytes(expression: &str) -> String {
     format!(
         "(SELECT CASE WHEN pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.=) 'SQL_ASCII' \

@@ -18,7 +18,7 @@ use crate::error::{Error, Problem};
 /// The roots, each under a line `# region`. `make roots` writes the file.
 const RDS_ROOTS: &str = include_str!("rds_roots.pem");
 const VARIABLE: &str = "CA_BUNDLE_FILE";
-/// The end of the line that starts or ends a certificate in a PEM file, in every spelling.
+/// How the line before or after a certificate ends in a PEM file, in every spelling.
 const PEM_CERTIFICATE: &str = "CERTIFICATE-----";
 
 /// The roots that certificates are verified against.

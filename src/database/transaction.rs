@@ -1,4 +1,4 @@
-//! Transactions and advisory locks. Each is a value that its end consumes.
+//! Transactions and advisory locks, as values that are consumed when they end.
 
 use postgres_protocol::escape::escape_literal;
 
@@ -65,8 +65,8 @@ impl Session {
         }
     }
 
-    /// The session that holds an advisory lock, in words; `None` where that cannot be found out.
-    /// Any role can take it, also by mistake.
+    /// The session that holds an advisory lock, in words. `None` if that cannot be found out. Any
+    /// role can take the lock, also by mistake.
     async fn lock_holder(&self, key: &str) -> Option<String> {
         self.execute(OPERATION, "ROLLBACK").await.ok()?;
         let sql = format!(
