@@ -196,8 +196,8 @@ async fn rotation_switched_off(clocked: &Clocked) {
         (HOUR * 5, "expiring", "was renewed until"),
         (HOUR * 5, "expiring", "was renewed until"),
         (HOUR * 5, "expiring", "was renewed until"),
-        (HOUR * 3, "expiring", "not renewed any more, four leases after its turn"),
-        (HOUR + MINUTE, "expired", "not renewed any more, four leases after its turn"),
+        (HOUR * 3, "expiring", "Four leases after its turn, it is no longer renewed"),
+        (HOUR + MINUTE, "expired", "Four leases after its turn, it is no longer renewed"),
     ] {
         clocked.pass(passes).await;
         assert_eq!(clocked.logs_in("AWSCURRENT").await, state != "expired", "{state} {said}");

@@ -76,7 +76,7 @@ pub(crate) async fn as_admin_alone<T>(
     changed.map_err(|error| lacks_right(rotation, error))
 }
 
-/// Logs in as the admin and checks that it may set the password of the secret's role.
+/// Logs in as the admin and checks that it may change the secret's role.
 ///
 /// `secret_session` is a session of that role. A lock proves that it is on the admin's server and
 /// belongs to that role. Without such a session, both secrets have to name the same server, and the
@@ -127,8 +127,8 @@ pub(crate) async fn session(
         tracing::warn!(
             secret.arn = rotation.secret,
             db.host = session.host(),
-            "the admin's password was sent {how}, as the server asked for. Store it as \
-             scram-sha-256, so that the server has to prove that it knows it."
+            "the admin's password was sent {how}, because the server asked for that. Store it as \
+             scram-sha-256: then the server must prove that it knows it."
         );
     }
     match refusal(&session, secret_session, &current.username).await {
@@ -144,8 +144,8 @@ pub(crate) async fn session(
     }
 }
 
-/// How a password was sent that the server did not have to know, if it was. Only a server that the
-/// admin secret or the policy names comes so far.
+/// How the password was sent, if the server did not have to prove that it knows it. Only a server
+/// that the admin secret or the policy names gets here.
 fn unproven(method: Method) -> Option<&'static str> {
     match method {
         Method::Cleartext => Some("in clear"),
@@ -173,8 +173,8 @@ pub(crate) fn lacks_right(rotation: &Rotation, mut error: Error) -> Error {
 }
 
 /// The admin's server, which the admin secret or else the policy names. If the host or port comes
-/// from the rotated secret, the server has to prove itself: the secret's writer could wait there
-/// for the password.
+/// from the rotated secret, the server must prove itself. The secret's writer could wait there for
+/// the password.
 fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Problem> {
     let (server, mut policy) = (&rotation.current.credentials.server, rotation.policy.clone());
     let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());
@@ -234,9 +234,10 @@ fn too_powerful(power: Power, proven: bool) -> Option<&'static str> {
     } else if power.more_than_its_own && !proven {
         Some(
             "it is powerful, and no password in the secret proves that it is the secret's own. It \
-             has CREATEROLE, REPLICATION or BYPASSRLS, or is a member of a role that has, of the \
-             admin, of a role of the service such as rds_superuser, or of one of PostgreSQL's own \
-             such as pg_read_all_data. Or it reads password hashes, or reaches the server's files.",
+             has CREATEROLE, REPLICATION or BYPASSRLS, directly or by membership. Or it is a \
+             member of the admin, of a service's role such as rds_superuser, or of one of \
+             PostgreSQL's own such as pg_read_all_data. Or it reads password hashes or reaches the \
+             server's files.",
         )
     } else {
         None

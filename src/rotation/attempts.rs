@@ -1,4 +1,4 @@
-//! The passwords that an invocation has tried, and what it left out.
+//! The passwords that an invocation tried, and those that it left out.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::secret::credentials::Credentials;
 use crate::secret::password::Password;
 
-/// How to have versions for another server tried.
+/// What to do so that versions for another server are tried.
 pub(crate) const ALLOW: &str = "If this database was there before, as one restored from a \
     snapshot was, list that host in former_hosts in ROTATION_POLICY";
 
@@ -68,7 +68,7 @@ impl LoginAttempts {
         Some(sentences.join(" ")).filter(|text| !text.is_empty())
     }
 
-    /// How to have more passwords tried, if some were for another server.
+    /// What to do so that more passwords are tried, if some were for another server.
     pub(crate) fn way_to_try_more(&self) -> Option<&'static str> {
         (!self.other_servers.is_empty()).then_some(ALLOW)
     }

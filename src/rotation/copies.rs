@@ -1,4 +1,4 @@
-//! The warning that the server holds a role's password a second time, where no rotation changes it.
+//! The warning that the server holds a copy of a role's password, which no rotation changes.
 
 use super::Rotation;
 use crate::database::Session;
@@ -10,8 +10,7 @@ const EXAMPLES: usize = 20;
 
 impl Rotation {
     /// A warning for each object of the server that logs in as a user of this secret, as far as
-    /// this session may see it. Where nothing can be seen, nothing is said. The session's
-    /// `search_path` has to be `pg_catalog`.
+    /// this session can see them. The session's `search_path` has to be `pg_catalog`.
     pub(crate) async fn copies(&self, session: &Session) -> Vec<String> {
         let mut users = self.users().to_vec();
         users.dedup();
@@ -30,8 +29,9 @@ impl Rotation {
 fn warnings(copies: &[StoredCopy]) -> Vec<String> {
     let named = copies.iter().take(EXAMPLES).map(|StoredCopy { role, place, statement }| {
         clean::clause(&format!(
-            "the {place} logs in as role {role:?} with a stored password, and is refused once that \
-             password changes, if it leads to this server. Then run {statement} with the new one."
+            "the {place} logs in as role {role:?} with a stored password. If it leads to this \
+             server, it is refused once that password changes. Then run {statement} with the new \
+             one."
         ))
     });
     let more = copies.len().saturating_sub(EXAMPLES);

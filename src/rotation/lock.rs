@@ -8,7 +8,7 @@ use rand::RngExt;
 use crate::database::{End, Lock, Session, Transaction};
 use crate::error::{DatabaseFault, Error};
 
-/// Attempts when another session changes the same role at the same time, and the pause between.
+/// Attempts when another session changes the same role at the same time.
 const ATTEMPTS: usize = 5;
 const PAUSE_MS: std::ops::Range<u64> = 20..120;
 

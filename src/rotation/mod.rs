@@ -1,5 +1,5 @@
-//! The core that steps and operations share: a secret's values become a valid `Rotation`, on which
-//! the other modules here act.
+//! The core that steps and operations share. A secret's values become a valid `Rotation`, and the
+//! other modules here act on it.
 
 pub(crate) mod admin;
 mod attempts;

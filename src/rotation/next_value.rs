@@ -1,5 +1,5 @@
-//! The value of the next version: the login changes wherever the document holds it, and nothing
-//! else does.
+//! The value of the next version. The login changes wherever the document holds it, and all else
+//! stays.
 
 use secrecy::SecretString;
 
@@ -57,8 +57,8 @@ impl Rotation {
             .map_err(|error| self.not_stored(format!("the new value is not JSON: {error}")))
     }
 
-    /// Checks that a pending value, which was there before, holds its own login in every URL and
-    /// the present password nowhere.
+    /// Checks a pending value that already exists: each URL holds its own login, and no key holds
+    /// the present password.
     ///
     /// # Errors
     /// [`Error::Document`].

@@ -94,9 +94,9 @@ async fn earlier_versions(
     Ok(versions.map(|version| (Some(version.id), origin(version.previous))).collect())
 }
 
-/// An earlier version, if it is valid and has the same role and server. One for another server is
-/// tried at the present one only if the policy names its host: whoever may write the secret could
-/// name a server of their own, and wait there for older passwords.
+/// An earlier version, if it is valid and has the same role and server. A version for another
+/// server is tried at the present one only if the policy names its host. Otherwise the secret's
+/// writer could name a server of their own and wait there for older passwords.
 async fn earlier(
     context: &Context<'_>,
     rotation: &Rotation,

@@ -28,7 +28,7 @@ pub(crate) async fn storage(rotation: &Rotation, session: &Session) -> Result<St
 }
 
 /// Decides the form. A setting of the role or the database is not trusted, since their owners can
-/// make it; then the login just made counts.
+/// make it. Then the login just made counts.
 ///
 /// # Errors
 /// The number of iterations, if it is too high.

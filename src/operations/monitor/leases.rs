@@ -117,8 +117,8 @@ fn tell(
              ROTATION_POLICY says."
         ),
         (None, _) => format!(
-            "The lease of role {role:?} {ends} at {at}. It is not renewed any more, four leases \
-             after its turn."
+            "The lease of role {role:?} {ends} at {at}. Four leases after its turn, it is no \
+             longer renewed."
         ),
     };
     sight.said = Some(said);

@@ -1,5 +1,5 @@
-//! Checks that the next user can do all that the current one can, in the secret's database and in
-//! every other database where the two differ.
+//! Checks that the next user can do all that the current one can: in the secret's database, and in
+//! every other one where they differ.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -15,7 +15,8 @@ use crate::database::{Database, Purpose, Session, role};
 use crate::error::{DatabaseFault, Error, Statements, clean};
 use crate::rotation::{Rotation, SecretVersion, strategy};
 
-/// More differences of one database would not fit into an answer of the server.
+/// The number of differences in one database that a script describes. More would not fit into one
+/// answer of the server.
 pub(crate) const IN_A_SCRIPT: u32 = 5_000;
 /// The comparison of the next user with the current one.
 pub(crate) struct Equality {

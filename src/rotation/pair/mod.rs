@@ -1,4 +1,4 @@
-//! Two users that take turns: what makes them equal, what one of them lacks, and what corrects
+//! The two users that take turns: what makes them equal, what one of them lacks, and what corrects
 //! that.
 
 pub(crate) mod equality;

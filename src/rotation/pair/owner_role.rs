@@ -1,9 +1,9 @@
-//! The script that makes the role of a secret an owner role: another role logs in in its place and
-//! acts as it.
+//! The script that makes the role of a secret an owner role. Another role then logs in in its place
+//! and acts as it.
 //!
-//! The owner keeps its name. So whatever hangs on the name of the role that acts stays in force:
-//! schemas found by "$user", policies and defaults on `current_user`, the application's own checks.
-//! Only what hangs on the role that logs in has to be carried over.
+//! The owner keeps its name, so everything that depends on `current_user` stays in force: schemas
+//! found by "$user", policies, defaults, the application's own checks. Only what depends on the
+//! role that logs in has to be copied.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
@@ -82,8 +82,8 @@ fn refusal(facts: &OwnerFacts, names: Names<'_>) -> Option<String> {
         ))
     } else if facts.login_exists {
         Some(format!(
-            "Role {login:?} exists, and nothing shows that it is of this application. Rename it \
-             first."
+            "Role {login:?} exists, and nothing shows that it belongs to this application. Rename \
+             it first."
         ))
     } else {
         None
@@ -139,7 +139,7 @@ fn literal(text: &str) -> String {
     escape_literal(text).trim_start().to_owned()
 }
 
-/// What comes along, and what does not.
+/// What is copied, and what is not.
 fn remarks(facts: &OwnerFacts, names: Names<'_>) -> Vec<String> {
     let Names { owner, login, .. } = names;
     let mut carried = attributes(facts);
@@ -159,8 +159,8 @@ fn remarks(facts: &OwnerFacts, names: Names<'_>) -> Vec<String> {
     ];
     if facts.replication {
         remarks.push(
-            "A role with REPLICATION can be created by a superuser, or from PostgreSQL 16 on by a \
-             role that has it."
+            "Only a superuser can create a role with REPLICATION. From PostgreSQL 16 on, a role \
+             that has it can, too."
                 .to_owned(),
         );
     }

@@ -1,5 +1,5 @@
 //! The change that the next user of a pair needs, or the reason against it: one pure decision over
-//! the catalogs' facts.
+//! facts from the catalogs.
 
 use std::collections::HashMap;
 
@@ -32,8 +32,8 @@ pub(crate) struct Plan {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Decides, the worst first: a role that the admin must not change, then what the pair lacks, then
-/// what the admin lacks.
+/// Decides. The worst comes first: a role that the admin must not change, then what the pair lacks,
+/// then what the admin lacks.
 pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Result<Plan, Refusal> {
     let Names { current, next_user, .. } = names;
     let owner = facts.owner_name.as_str();
@@ -79,13 +79,13 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
              ROTATION_POLICY."
         )));
     }
-    // The name of the base user, and a setting of the current user, are not the policy's words.
+    // The base user's name and a setting of the current user do not come from the policy.
     let known = owner == current || names.owner == Some(owner);
     let asked_by = if known { AskedBy::Policy } else { AskedBy::Setting };
     if facts.current_may_act != Some(true) {
         return Err(Refusal::NotReady(format!(
-            "role {current:?} may not act as {owner:?}, and the admin never grants a pair a role \
-             that it does not have. Is this the right owner role? {}.",
+            "role {current:?} may not act as {owner:?}. The admin never grants a pair a role that \
+             it does not have. Is this the right owner role? {}.",
             asked_by.advise_grant(owner, current)
         )));
     }
@@ -109,8 +109,8 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     }
     if itself && facts.current_inherits != Some(true) {
         return Err(Refusal::NotReady(format!(
-            "role {current:?} acts as itself and does not inherit from {owner:?}, so it could not \
-             use what moves to that role. Run {}.",
+            "role {current:?} acts as itself and does not inherit from {owner:?}. It could not use \
+             what moves to that role. Run {}.",
             role::act_as(current, owner)
         )));
     }
@@ -179,15 +179,15 @@ fn change(facts: &Facts, current: &Role, next_user: &str) -> Change {
     }
 }
 
-/// Whether the next user has the date of a lease that the policy has no more, and the current one
-/// has no other. Nothing would renew such a date, so no turn takes it over.
+/// Whether the next user still has the date of a former lease, and the current one has no other
+/// date. Nothing would renew such a date, so no turn copies it.
 fn ends_lease(current: &Role, next_user: &Role) -> bool {
     let of_lease = |date: &String| expiry::is_of_lease(date);
     next_user.valid_until.as_ref().is_some_and(of_lease)
         && current.valid_until.as_ref().is_none_or(of_lease)
 }
 
-/// Only the attributes that differ: just naming some takes rights that the admin may lack.
+/// Only the attributes that differ: naming an attribute needs rights that the admin may lack.
 fn attributes(current: &Role, next_user: &Role) -> Vec<String> {
     let flags = [
         ("CREATEROLE", current.create_role, next_user.create_role),

@@ -41,8 +41,9 @@ impl Equality {
         }
     }
 
-    /// The owners of many objects, or of one that no other statement moves, by database. Not those
-    /// of an object that only a superuser may own: REASSIGN OWNED would fail for all of theirs.
+    /// The owners of many objects, or of one that no other statement moves, by database. Empty if
+    /// an object may belong only to a superuser: REASSIGN OWNED would fail for all objects of its
+    /// owner.
     fn moved_as_a_whole(&self) -> BTreeSet<(Option<&str>, &str)> {
         let mut counts: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
         for missing in &self.parity.lacking.missing {

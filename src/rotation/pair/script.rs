@@ -1,4 +1,4 @@
-//! A script for psql out of statements and advice, for whatever would be too long for an error.
+//! A script for psql, made of statements and advice that would be too long for an error.
 
 use std::fmt::Write;
 
@@ -20,7 +20,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Adds a statement, in that database or in whichever the script has come to.
+    /// Adds a statement, in that database. `None` means the script's present one.
     pub(crate) fn statement(&mut self, database: Option<&str>, statement: &str) {
         self.enter(database);
         self.add(&format!("{statement};\n"));
@@ -70,7 +70,7 @@ impl Script {
     }
 }
 
-/// psql takes a name that looks like a connection string for one, which could lead to another
+/// psql reads a name that looks like a connection string as one, which could lead to another
 /// server.
 fn connect(database: &str) -> String {
     let plain = |name: char| name.is_ascii_alphanumeric() || name == '_';

@@ -1,4 +1,4 @@
-//! What a person should know about a turn of the next user that is made all the same.
+//! What a person should know about a turn, although it succeeds.
 
 use postgres_protocol::escape::escape_identifier;
 

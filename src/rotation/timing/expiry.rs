@@ -43,16 +43,16 @@ impl NextRotation {
 
 impl Rotation {
     /// A warning for each user of this secret whose password ends before the rotation after this
-    /// one, or that this could not be found out. A warning stops nothing. The session's
-    /// `search_path` has to be `pg_catalog`.
+    /// one. If that cannot be found out, a warning says so. The session's `search_path` has to be
+    /// `pg_catalog`.
     pub(crate) async fn expiring(&self, context: &Context<'_>, session: &Session) -> Vec<String> {
-        // Under a lease, passwords end as they should.
+        // Under a lease, it is right that passwords end.
         if self.policy.lease().is_some() {
             return Vec::new();
         }
         let expiring = async {
             let mut ends = expiry::read(session, &self.users()).await?;
-            // A turn takes over no date of a lease that the policy had before.
+            // A turn does not copy the date of a former lease.
             if self.strategy == Strategy::AlternatingUsers {
                 ends.retain(|end| !end.is_of_lease());
             }

@@ -1,7 +1,8 @@
 //! Whether the lease of the current user is renewed: one pure decision over what is left of it.
 //!
-//! A turn gives the next user a whole lease and leaves the current one's alone. Only where the next
-//! turn does not come in time is the current user renewed, so that a late rotation is no outage.
+//! A turn gives the next user a whole lease and leaves the current one's alone. If the next turn
+//! does not come in time, the current user's lease is renewed: a late rotation must not be an
+//! outage.
 
 use std::time::Duration;
 
@@ -11,18 +12,19 @@ use crate::policy::OnOverdue;
 /// the date is the limit.
 const MOST_LEASES: u32 = 4;
 
-/// What a renewal has to bring: at the limit, seconds between the clocks are none.
+/// The least that a renewal adds. At the limit, the clocks' difference of seconds is no reason to
+/// renew.
 const LEAST_GAIN: Duration = Duration::from_mins(1);
 
-/// What a decision needs. All times come from the database's clock but `age`.
+/// The facts that the decision needs. All times but `age` come from the database's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) lease: Duration,
     /// What is left, in seconds; negative if it has ended. `None` means that the password has no
     /// end.
     pub(crate) seconds_left: Option<i64>,
-    /// The age of AWSCURRENT. Its date is Secrets Manager's and the present is the function's: the
-    /// limit moves by as much as these two clocks differ.
+    /// The age of AWSCURRENT, from Secrets Manager's date to the function's present. If these
+    /// clocks differ, the limit moves by as much.
     pub(crate) age: Duration,
     /// The time between two runs of `monitor`, if it is known.
     pub(crate) monitor_period: Option<Duration>,
@@ -53,9 +55,9 @@ impl Decision {
 }
 
 impl Facts {
-    /// Decides by what is left, whatever the reason: a rotation may be late, switched off, or have
-    /// another schedule than before. Less than a quarter of a lease is too little, or less than two
-    /// runs of `monitor`, of which one may fail.
+    /// Decides only by what is left. The rotation may be late, switched off or on a new schedule.
+    /// Too little is less than a quarter of a lease, or less than two runs of `monitor`: one of
+    /// them may fail.
     pub(crate) fn decide(self) -> Decision {
         let Some(seconds_left) = self.seconds_left else { return Decision::Lasts };
         let left = Duration::from_secs(u64::try_from(seconds_left).unwrap_or_default());
@@ -69,8 +71,7 @@ impl Facts {
         self.renewal(left)
     }
 
-    /// Decides at a person's word, who wants AWSCURRENT to work: the policy may even let a lease
-    /// end.
+    /// Decides for a person, who wants AWSCURRENT to work, even if the policy lets a lease end.
     pub(crate) fn decide_for_a_person(self) -> Decision {
         Self { on_overdue: OnOverdue::Renew, ..self }.decide()
     }

@@ -1,5 +1,5 @@
-//! The overlap: two turns keep a distance, so that the password before the last one stays valid for
-//! applications that still hold it.
+//! The overlap: turns keep a distance, so that applications can still use the password before the
+//! last one.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +10,8 @@ use crate::report::period;
 use crate::rotation::{Rotation, SecretVersion};
 use crate::secret::store::{self, Description, VersionSelector};
 
-/// Refuses a turn that would take away a password which was current a moment ago. A new secret's
-/// first turn takes none away, and neither does a single user's.
+/// Refuses a turn that would remove a password which was current a moment ago. A new secret's first
+/// turn removes none. A single user has no overlap.
 ///
 /// # Errors
 /// [`Error::Rotation`], with `TooSoon`.
@@ -37,7 +37,7 @@ pub(crate) async fn check(
     .of(&rotation.secret))
 }
 
-/// Whether AWSPREVIOUS is of the user whose turn it would be, on the same server.
+/// Whether AWSPREVIOUS belongs to the user whose turn it would be, on the same server.
 async fn takes_password(context: &Context<'_>, rotation: &Rotation) -> Result<bool, Error> {
     let selector = VersionSelector::Stage(store::PREVIOUS);
     let previous = context.store.read(&rotation.secret, selector).await?;
@@ -52,8 +52,9 @@ async fn takes_password(context: &Context<'_>, rotation: &Rotation) -> Result<bo
 /// The date of the secret's last change does not count, since the next rotation's own version moves
 /// it.
 ///
-/// Both dates are of Secrets Manager's clock, and `now` is of the function's. If that is ahead, the
-/// overlap ends earlier by as much; if it is behind, later. A date in the future counts as now.
+/// Both dates are from Secrets Manager's clock, and `now` is from the function's. If that is ahead,
+/// the overlap ends earlier by as much. If it is behind, the overlap ends later. A date in the
+/// future counts as now.
 fn age(
     created: Option<SystemTime>,
     last_rotated: Option<SystemTime>,

@@ -1,5 +1,5 @@
-//! Renews the lease of the current user, and ends what an ended credential has left open: through
-//! the admin's session, under the role's lock.
+//! Renews the lease of the current user, and ends sessions that an ended credential left open. Both
+//! are done by the admin, under the role's lock.
 
 use std::time::{Duration, SystemTime};
 
@@ -65,16 +65,16 @@ pub(crate) fn advice(rotation: &Rotation, ended: &Expiry) -> String {
                 .to_owned()
         }
         Some(_) => {
-            "It is not renewed any more, four leases after it began. The next rotation needs \
-                    no login of this user."
+            "Four leases after it began, it is no longer renewed. The next rotation needs no login \
+             of this user."
                 .to_owned()
         }
     };
     format!("The password of role {role:?} ended at {until} (VALID UNTIL). {advice}")
 }
 
-/// Lets the current user's password end that much later than now; the new date. `session` belongs
-/// to that user.
+/// Lets the current user's password end after `period`. Returns the new date. `session` belongs to
+/// that user.
 ///
 /// # Errors
 /// [`Error::Rotation`] if AWSCURRENT has moved, and those of the admin's change.
@@ -92,8 +92,9 @@ pub(crate) async fn renew(
     Ok(until)
 }
 
-/// The same if the password has ended, so that no session of the user shows whether it is right.
-/// A login with AWSCURRENT shows it afterwards. If that is refused, the old date is set again.
+/// Renews a lease that has ended. No session of the user can show before whether the password is
+/// right, so a login with AWSCURRENT shows it afterwards. If that is refused, the old date is set
+/// again.
 ///
 /// # Errors
 /// Those of [`renew`], and [`Error::Database`], with `LoginRejected` if the password is wrong too.
@@ -131,8 +132,8 @@ enum NewEnd<'a> {
     At(&'a str),
 }
 
-/// Sets the current user's date, if AWSCURRENT has not moved: a turn may have come first, which
-/// leaves the date of the user before alone.
+/// Sets the current user's date, if AWSCURRENT has not moved. After a turn, the date of the user
+/// before must stay.
 async fn set(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -157,8 +158,8 @@ async fn set(
         .await
 }
 
-/// Ends the open sessions of the other user if its password has ended; their number. `session`
-/// belongs to the current user. The admin needs the right to end them: membership in
+/// Ends the open sessions of the next user if its password has ended. Returns their number.
+/// `session` belongs to the current user. The admin needs the right to end them: membership in
 /// `pg_signal_backend`.
 ///
 /// # Errors

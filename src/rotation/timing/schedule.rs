@@ -1,4 +1,4 @@
-//! The schedule of a secret: how long it may be from one turn to the next.
+//! The schedule of a secret: the longest and the shortest time between two turns.
 
 use std::cmp::Ordering;
 use std::time::{Duration, SystemTime};
@@ -13,8 +13,7 @@ use crate::secret::store::RotationRules;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// How far a cron expression is followed: a year with all its months, or three turns if these take
-/// longer.
+/// How long a cron expression is followed: more than a year, and at least three turns.
 const FOLLOWED: Duration = Duration::from_hours(24 * 400);
 
 /// The times between the turns of a secret.
