@@ -91,7 +91,7 @@ async fn an_answer_of_something_else_is_told_from_a_refusal() {
         proxy.fail(operation, 99, Fault::Page(status));
         let failed = application.step(&function, "createSecret", &token).await.unwrap_err();
         assert_eq!(failed.kind, "SecretsManagerAnswerUnreadable", "{}", failed.message);
-        for text in ["something else than Secrets Manager", &status.to_string(), operation] {
+        for text in ["something other than Secrets Manager", &status.to_string(), operation] {
             assert!(failed.message.contains(text), "{text:?} is missing: {}", failed.message);
         }
         assert!(!failed.message.contains("canary"), "{}", failed.message);

@@ -6,9 +6,9 @@ use std::fmt::Write;
 pub(super) const CUT: &str = "...";
 /// What a server or a library says about one failure.
 pub(super) const MOST_OF_A_MESSAGE: usize = 500;
-/// PostgreSQL's names have 63 bytes; what its catalogs call an object has several of them.
+/// A name in PostgreSQL has up to 63 bytes. An object's full name has several of them.
 const MOST_OF_A_NAME: usize = 300;
-/// Some of these names, and a statement with them.
+/// A few names, and a statement with them.
 const MOST_OF_A_CLAUSE: usize = 1500;
 
 /// The characters that stand for the bytes 0x80 to 0xFF of a name that is not UTF-8. No name has
@@ -51,7 +51,7 @@ fn with_bytes(text: &str) -> Option<String> {
 }
 
 /// The text as one line of at most `most` characters. Control characters become spaces, and so do
-/// those that turn the direction of what follows: none acts on a terminal or begins a line.
+/// those that turn the direction of the text. So none acts on a terminal or begins a line.
 pub(super) fn line(text: &str, most: usize) -> String {
     let shown = with_bytes(text);
     let text = shown.as_deref().unwrap_or(text);

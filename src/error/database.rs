@@ -8,7 +8,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 pub(crate) enum DatabaseFault {
     #[error(
         "the server refused the password. It is wrong, or the role does not exist, has no password \
-         or is past its VALID UNTIL; the server does not say which. Compare the secret with \
+         or is past its VALID UNTIL. The server does not say which. Compare the secret with \
          pg_roles."
     )]
     LoginRejected,
@@ -20,14 +20,14 @@ pub(crate) enum DatabaseFault {
     )]
     HostNotPermitted,
     #[error(
-        "the server checks this role's password by PAM, as Amazon RDS does for members of rds_iam, \
-         so its own password does not count. Take it from rds_iam, or rotate another role."
+        "the server checks this role by PAM, so its own password does not count. Amazon RDS does \
+         that for members of rds_iam. Remove the role from rds_iam, or rotate another role."
     )]
     IamLogin,
     #[error(
-        "the server checks this role by another method than its password (LDAP, RADIUS, a \
-         certificate or the like), so no rotation can change what it logs in with. Let pg_hba.conf \
-         use scram-sha-256 for the role, or rotate another role."
+        "the server checks this role by another method than its password, such as LDAP, RADIUS or \
+         a certificate. No rotation can change that. Let pg_hba.conf use scram-sha-256 for the \
+         role, or rotate another role."
     )]
     OtherLogin,
     #[error(
@@ -110,8 +110,8 @@ pub(crate) enum DatabaseFault {
     #[error(
         "the server did not prove that it knows the admin's password (SCRAM with channel binding). \
          It has to, because the host or port comes from the rotated secret. Store the admin's \
-         password as scram-sha-256, name host and port in the admin secret, or set rotation_host \
-         and rotation_port in ROTATION_POLICY."
+         password as scram-sha-256. Or name host and port in the admin secret, or set \
+         rotation_host and rotation_port in ROTATION_POLICY."
     )]
     ServerNotProven,
     #[error(

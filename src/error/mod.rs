@@ -66,9 +66,9 @@ pub(crate) enum Error {
     /// The database refuses every password that the secret holds.
     #[error(
         "the database at {host} refuses every password that the secret holds for role {role:?} \
-         (tried {tried}). The password was changed elsewhere, e.g. by a rotation of another secret \
-         for this role, or the role does not exist, has no password or is past its VALID UNTIL. \
-         {advice}"
+         (tried {tried}). The password was changed elsewhere, such as by a rotation of another \
+         secret for this role. Or the role does not exist, has no password or is past its VALID \
+         UNTIL. {advice}"
     )]
     NoCredentialAccepted { role: String, host: String, tried: String, advice: String },
 
@@ -217,7 +217,7 @@ impl Error {
     }
 
     /// A short reason for reports that already name the operation and the role: the server's or
-    /// library's message, if there is one.
+    /// library's message if there is one.
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::Database { detail, .. } => detail.to_string(),

@@ -1,4 +1,4 @@
-//! The password that a single user's role has after a failed promotion.
+//! Which password a single user's role has after a failed promotion.
 
 /// The password that the role has after a failed promotion.
 #[derive(Debug, thiserror::Error)]

@@ -40,7 +40,7 @@ pub(crate) enum RotationFault {
     #[error("version {0} has no value yet: createSecret has to run before this step.")]
     NoPendingValue(String),
     #[error(
-        "AWSCURRENT moved to version {holder}, and this step needs it on version {token}: a person \
+        "AWSCURRENT moved to version {holder}, and this step needs it on version {token}. A person \
          wrote a new value, or another rotation was faster."
     )]
     CurrentMoved { token: String, holder: String },
@@ -51,7 +51,7 @@ pub(crate) enum RotationFault {
     )]
     PendingMismatch { label: String, key: String },
     #[error(
-        "{label} does not have the \"username\" {expected:?}, which is next with the strategy \
+        "{label} does not have the \"username\" {expected:?}, which comes next with the strategy \
          {strategy}. Write AWSPENDING with that username, or remove AWSPENDING from that version."
     )]
     PendingUsername { label: String, strategy: &'static str, expected: String },
@@ -63,9 +63,9 @@ pub(crate) enum RotationFault {
     #[error("ROTATION_POLICY does not fit it: {0}")]
     Policy(Problem),
     #[error(
-        "the last turn was {age} ago, and this one would take the password of role {role:?} from \
-         applications that still hold it. overlap is {overlap}: rotate again in {left}. To rotate \
-         at once, for example after a leak, run \"rotate\" with \"Force\": true."
+        "the last turn was {age} ago. Applications may still hold the password of role {role:?}, \
+         which this turn would replace. overlap is {overlap}: rotate again in {left}. To rotate at \
+         once, for example after a leak, run \"rotate\" with \"Force\": true."
     )]
     TooSoon { role: String, age: String, overlap: String, left: String },
 }

@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-/// An error names as many; a person has to read it.
+/// The most that an error names: a person has to read it.
 const NAMED: usize = 10;
 
-/// SQL statements, each of which runs as it stands.
+/// Complete SQL statements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Statements(Vec<String>);
 
 impl Statements {
-    /// All of them, in the order in which they have to be run.
+    /// All of them, in the order to run them.
     pub(crate) fn all(&self) -> &[String] {
         &self.0
     }

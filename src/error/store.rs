@@ -42,13 +42,13 @@ pub(crate) enum StoreFault {
     )]
     Decryption(String),
     #[error(
-        "something else than Secrets Manager answered, such as a proxy's page (HTTP status {0}). \
+        "something other than Secrets Manager answered, such as a proxy's page (HTTP status {0}). \
          Check what answers at the endpoint: SECRETS_MANAGER_ENDPOINT, AWS_ENDPOINT_URL, the VPC \
          endpoint, and the proxy or firewall on the way."
     )]
     Garbled(u16),
     #[error(
-        "AWS does not accept the function's credentials: they have expired, or are of another \
+        "AWS does not accept the function's credentials: they have expired, or belong to another \
          partition. Check the function's role and region. A retry gets new credentials. [{0}]"
     )]
     Credentials(String),
