@@ -22,14 +22,14 @@ pub(crate) struct Check {
     pub(crate) implied: bool,
 }
 
-/// What all declared grants together may weigh.
+/// The most checks that all declared grants together may have.
 pub(super) const MOST_CHECKS: usize = 1000;
 
 /// The mistake of a declaration that stands for too many checks.
 pub(super) fn too_many(at: usize) -> Mistake {
     let expected = format!(
-        "expected no more than {MOST_CHECKS} privileges times objects in all grants together; name \
-         a schema's ALL TABLES in their place"
+        "expected no more than {MOST_CHECKS} checks (privileges times objects) in all grants; use \
+         ALL TABLES IN SCHEMA instead"
     );
     Mistake::new("", at, &expected)
 }

@@ -19,8 +19,8 @@ struct Object {
     arguments: Option<Vec<String>>,
 }
 
-/// The checks that a text stands for, which weigh no more than `most`: some words stand for many
-/// checks, and these are counted before they are made.
+/// The checks that a text stands for, at most `most`. They are counted before they are made, since
+/// some words stand for many checks.
 pub(super) fn checks(text: &str, most: usize) -> Result<Vec<Check>, Mistake> {
     let mut parser = Parser::new(text)?;
     if parser.peek_word("GRANT") {

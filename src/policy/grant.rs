@@ -16,8 +16,8 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// Parses what follows GRANT, without TO. Its checks may weigh no more than `left`, which is
-    /// less by them afterwards.
+    /// Parses what follows GRANT, without TO. Its checks may weigh at most `left`, and are
+    /// subtracted from it.
     ///
     /// # Errors
     /// A [`Mistake`] that points at the wrong word.

@@ -61,7 +61,7 @@ pub(crate) struct Policy {
     pub(crate) role: Option<String>,
     /// `None` means alternating users if an admin secret is named, else a single user.
     strategy: Option<Strategy>,
-    /// The strategy that the secret chose in vain, because the policy sets another.
+    /// The strategy that the secret asks for, if the policy sets another.
     pub(crate) overruled: Option<Strategy>,
     /// The admin secret, which overrides the secret's own `masterarn`.
     pub(crate) admin_secret: Option<String>,
@@ -70,8 +70,8 @@ pub(crate) struct Policy {
     /// The role that both users of a pair act as. `None` means the role that the current user acts
     /// as.
     pub(crate) owner_role: Option<String>,
-    /// The databases beside the secret's in which both users of a pair have to be each other's
-    /// equals; `None`: all of them.
+    /// The databases beside the secret's in which both users of a pair must be equal. `None` means
+    /// all.
     pub(crate) databases: Option<Vec<String>>,
     /// The keys of the document whose values are URLs with the login in them.
     pub(crate) connection_strings: Vec<String>,
@@ -264,8 +264,8 @@ fn rotation_port(entry: &Fields, base: &Fields) -> Option<u16> {
 }
 
 impl Policy {
-    /// The lease of the role that the policy names. Without `role` there is none: whoever writes
-    /// the secret could have the admin prolong another role's password.
+    /// The lease of the role that the policy names. Without `role` there is none: the secret's
+    /// writer could have another role's password prolonged.
     pub(crate) fn lease(&self) -> Option<Duration> {
         self.lease.filter(|_| self.role.is_some())
     }

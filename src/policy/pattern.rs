@@ -1,4 +1,4 @@
-//! Finds the entry of a policy that fits a secret best: by ARN, by name, or by a prefix of either.
+//! Finds the policy's best entry for a secret: by ARN, by name, or by a prefix of either.
 
 use crate::error::Problem;
 

@@ -72,8 +72,8 @@ impl TryFrom<String> for Probe {
     }
 }
 
-/// The text without literals, quoted names and comments. This only has to be right for an honest
-/// statement: the server itself accepts only one.
+/// The text without literals, quoted names and comments. It only has to be right for an honest
+/// statement: the server itself accepts only one statement.
 fn code(text: &str) -> Result<String, Problem> {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;

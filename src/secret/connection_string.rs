@@ -1,5 +1,4 @@
-//! The login in a `postgres://` URL, which a document may hold beside its own. All else in the URL
-//! stays byte for byte.
+//! The login in a `postgres://` URL of a document. All else in the URL stays byte for byte.
 
 use super::password::Password;
 use crate::error::Problem;

@@ -93,7 +93,7 @@ impl AdminCredentials {
     }
 }
 
-/// The key of ours that this one almost is, as other tools spell it.
+/// Our key that this one resembles, as other tools spell it.
 pub(crate) fn lookalike(key: &str) -> Option<&'static str> {
     if KEYS.contains(&key) {
         return None;

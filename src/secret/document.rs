@@ -207,7 +207,7 @@ impl<'de> Deserialize<'de> for Document {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
                 let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
-                // 64 KB hold 10,000 keys: each is not compared with all the others.
+                // 64 KB hold 10,000 keys, too many to compare each with all others.
                 let mut known = HashSet::new();
                 while let Some((key, value)) = map.next_entry::<String, _>()? {
                     if !known.insert(key.clone()) {

@@ -1,11 +1,11 @@
-//! Where a document holds a password a second time, plain or percent-encoded.
+//! Finds a second copy of the password in a document, plain or percent-encoded.
 
 use serde_json::Value;
 
 use super::connection_string::decoded;
 
-/// A text is taken for a password of this length wherever it occurs, and for a shorter one only
-/// where it is a word of its own: a short password may be part of a host's name.
+/// A password of this length counts wherever it occurs. A shorter one counts only as a word of its
+/// own: it may be part of a host's name.
 const LONG_ENOUGH: usize = 12;
 
 /// Whether a string in the value holds the password.

@@ -118,8 +118,8 @@ impl PasswordPolicy {
     /// Builds the policy from Secrets Manager's options.
     ///
     /// # Errors
-    /// The option that is wrong, and a [`Problem`], if no password, or only a guessable one, can
-    /// meet the policy.
+    /// The wrong option and a [`Problem`], if no password can meet the policy, or only one that can
+    /// be guessed.
     pub(crate) fn new(
         length: usize,
         exclude_characters: &str,

@@ -35,8 +35,7 @@ fn is_md5(text: &str) -> bool {
     })
 }
 
-/// As PostgreSQL reads it: blanks count nowhere and, before 18, a row of the same separator counts
-/// once.
+/// As PostgreSQL reads it: blanks never count, and before 18 repeated separators count once.
 fn is_scram(text: &str) -> Option<bool> {
     fn next<'a>(rest: &mut &'a str, separator: char) -> Option<&'a str> {
         let (part, left) = rest.trim_start_matches(separator).split_once(separator)?;

@@ -15,7 +15,7 @@ const THROTTLED: [&str; 5] = [
     "SlowDown",
 ];
 
-/// AWS's codes for credentials that it does not accept, whatever they may do.
+/// AWS's codes for credentials that it does not accept at all.
 const CREDENTIALS: [&str; 7] = [
     "ExpiredTokenException",
     "ExpiredToken",

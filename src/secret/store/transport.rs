@@ -46,7 +46,7 @@ struct Connectors {
     amazons: Lazy,
     /// Trusts the system's roots, or only those in `AWS_CA_BUNDLE`.
     others: Lazy,
-    /// Set if `AWS_CA_BUNDLE` is, and after the first certificate that Amazon's roots do not
+    /// True if `AWS_CA_BUNDLE` is set, and after the first certificate that Amazon's roots do not
     /// verify.
     others_only: AtomicBool,
 }
@@ -139,8 +139,8 @@ impl Lazy {
     }
 }
 
-/// The usable roots of a PEM file. Others are left out: the connector would end the process, and
-/// system bundles hold some.
+/// The usable roots of a PEM file. System bundles hold unusable ones, which would make the
+/// connector end the process.
 fn read(path: &Path) -> Result<TrustStore, Problem> {
     let name = path.display();
     let pem = std::fs::read_to_string(path)

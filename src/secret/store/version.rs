@@ -9,8 +9,8 @@ use secrecy::SecretString;
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 pub(crate) const PENDING: &str = "AWSPENDING";
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
-/// Our own label, on the last version whose credential was retired. It saves the login that would
-/// find that out, and fail.
+/// Our own label, on the version whose credential was retired last. It saves a login that would
+/// fail.
 pub(crate) const RETIRED: &str = "postgres-secret-rotation-retired";
 
 /// The part of `DescribeSecret` that a rotation or a look at it needs.
