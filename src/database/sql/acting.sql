@@ -1,4 +1,4 @@
--- The role that this session's user is set to act as in this database, where the session acts as another one.
+-- The role in the "role" setting of this session's user, if the session acts as another role.
 WITH
 -- shared: server
 server AS (

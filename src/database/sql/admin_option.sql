@@ -1,4 +1,4 @@
--- Lets the admin set the password of a role that another role has created, which PostgreSQL 16 and newer ask for.
+-- Lets the admin set the password of a role that another role has created. PostgreSQL 16 and newer need this.
 -- DO takes no parameters: the names of the two are settings of the transaction.
 DO $body$
 DECLARE

@@ -1,5 +1,5 @@
--- The user mappings of this database that hold a password for one of the users $1, as far as the session may see
--- their options, as a JSON list. postgres_fdw and dblink_fdw use them.
+-- The user mappings of this database that hold a password for one of the users $1, as a JSON list. The session sees
+-- only options that it may read. postgres_fdw and dblink_fdw use such mappings.
 SELECT COALESCE(json_agg(json_build_object(
     'role', u.name,
     'place', format('user mapping of %s for server %I in database %I', m.owner, m.srvname, current_database()),

@@ -1,4 +1,4 @@
--- When the passwords of the roles $1 end, as a JSON list; roles whose passwords never end are left out.
+-- When the passwords of the roles $1 end, as a JSON list. Passwords that never end are left out.
 SELECT COALESCE(json_agg(json_build_object(
     'role', rolname,
     'at', to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),

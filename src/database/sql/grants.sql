@@ -1,8 +1,9 @@
--- Which of the checks $1 this session's role does not pass, as one JSON object.
--- $1 a JSON array, see policy::grant::Check
--- $2 the application's search_path, along which names without a schema are looked up
--- $3 the types that the arguments of functions are, by oid; $4 how many of those that are missing are described
--- Parameters have a file of their own: grants_parameters.sql.
+-- The checks $1 that this session's role does not pass, as one JSON object.
+-- $1 a JSON array, see policy::check::Check
+-- $2 the application's search_path, which finds names without a schema
+-- $3 the oids of the types of functions' arguments
+-- $4 the number of missing rights to describe
+-- grants_parameters.sql checks privileges on parameters.
 WITH
 -- shared: server
 server AS (

@@ -1,5 +1,5 @@
--- From PostgreSQL 15 on: the same as grants.sql, of privileges on parameters.
--- $1 the checks, $2 how many of those that are missing are described
+-- From PostgreSQL 15 on: like grants.sql, for privileges on parameters.
+-- $1 the checks, $2 the number of missing rights to describe
 WITH item AS MATERIALIZED (
     SELECT i.n,
            c ->> 'name' AS name,

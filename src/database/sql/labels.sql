@@ -1,5 +1,5 @@
--- The security labels in which the role $2, which need not exist, differs from the role $1, as a JSON list.
--- A label of NULL has to go.
+-- The security labels in which the role $2 differs from the role $1, as a JSON list. $2 need not exist.
+-- A label of NULL has to be removed.
 SELECT COALESCE(json_agg(json_build_object('provider', provider, 'label', theirs.label) ORDER BY provider), '[]')::text
 FROM (
     SELECT provider, label FROM pg_shseclabel JOIN pg_roles ON pg_roles.oid = objoid

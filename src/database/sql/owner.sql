@@ -1,5 +1,5 @@
--- What has to come along where a role becomes an owner role that does not log in, as one JSON object.
--- $1 the role, $2 the role that logs in in its place, $3 the secret's current user, $4 how many objects to name
+-- The facts for making a role an owner role, as one JSON object. Another role then logs in in its place.
+-- $1 the role, $2 the role that logs in, $3 the secret's current user, $4 the number of objects to name
 WITH
 -- shared: setting
 setting AS (
@@ -11,7 +11,7 @@ setting AS (
 owner AS (
     SELECT oid FROM pg_roles WHERE rolname = $1::text
 ), own AS (
-    -- The settings of the current user that its place-holder gets. Which role it acts as is set apart.
+    -- The settings of the current user that the role that logs in gets. Its "role" setting is set apart.
     SELECT s.name FROM setting AS s JOIN pg_roles AS r ON r.oid = s.setrole
     WHERE r.rolname = $3::text AND NOT (s.setdatabase = 0 AND s.name = 'role')
 ), relation AS (

@@ -1,5 +1,5 @@
--- What sessions of the user $1 can do and those of the user $2 cannot, as one JSON object: differences of roles and of
--- the whole cluster, and the questions that parity_objects.sql has to answer in each database.
+-- What sessions of the user $1 can do and those of the user $2 cannot, as one JSON object. It has the differences of
+-- the roles and of the whole cluster, and the questions that parity_objects.sql answers in each database.
 -- $1 the current user, $2 the next user, $3 the secret's database
 -- $4 the role that a session of the next user acts as there, or NULL for the role in its settings
 -- $5 the other databases to compare, or NULL for all; $6 the number of differences to describe, or NULL for all
@@ -44,8 +44,8 @@ login AS (
 server AS (
     SELECT current_setting('server_version_num')::int >= 160000 AS has_options
 ), reach (start, oid, inherits, acts, administers, may_grant) AS (
-    -- The roles that each role in start reaches by memberships: whether it has their rights, may act as them,
-    -- administers them (has ADMIN OPTION, or may act as a role that has), and may grant them (inherits ADMIN OPTION).
+    -- The roles that each role in start reaches by memberships, and how: whether it has their rights and may act as
+    -- them, whether it or a role that it may act as has ADMIN OPTION, and whether it inherits ADMIN OPTION.
     -- This is one walk over sets: pg_has_role would take seconds for thousands of roles.
     SELECT s.oid, s.oid, true, true, false, false FROM start AS s
     UNION
@@ -137,8 +137,8 @@ acting AS (
 ),
 -- shared: powerful
 powerful AS (
-    -- The roles that reach beyond an application's data: PostgreSQL's predefined roles except the harmless ones, the
-    -- session's own user, and the roles of database services, which only their names identify.
+    -- The roles that reach beyond an application's data: PostgreSQL's predefined roles except the harmless ones, and
+    -- the session's own user. Roles of database services count, too; only their names tell.
     SELECT rolname AS name FROM pg_roles
     WHERE rolname LIKE 'pg\_%' AND rolname NOT IN (
         'pg_database_owner', 'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables',
@@ -203,7 +203,7 @@ with_power (oid) AS (
     LEFT JOIN held AS h ON h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
     WHERE NOT COALESCE(h.grantable OR NOT e.grantable AND h.privilege IS NOT NULL, false)
 ), may_act_as AS (
-    -- Memberships of the users that log in, since a session may change to any role that its user may act as.
+    -- Memberships of the users that log in: a session may change to any role that its user may act as.
     SELECT r.oid, bool_or(r.start = them.login) AS theirs, bool_or(r.start = us.login) AS ours
     FROM reached AS r, them, us
     WHERE r.acts AND r.start IN (them.login, us.login) AND r.oid NOT IN (them.login, us.login)
@@ -275,7 +275,7 @@ with_power (oid) AS (
     SELECT m.*, row_number() OVER () AS place
     FROM (SELECT * FROM missing ORDER BY rank, classid, objid, privilege, name LIMIT $6::int8) AS m
 ), directly_owned AS (
-    -- Objects that belong to one of the two users itself, and not to the other.
+    -- Objects that belong to one of the two users directly, and not to the other.
     SELECT l.name AS role, COALESCE(p.datname, $3::text) AS database, count(*) AS objects
     FROM login AS l
     CROSS JOIN us

@@ -1,4 +1,4 @@
--- What one of two users can do in this database and the other cannot, as one JSON object. parity.sql finds the roles.
+-- What the one user can do in this database and the other cannot, as one JSON object. parity.sql finds the roles.
 -- $1 the user that can, $2 the role that it acts as, $3 the role that the other one acts as
 -- $4 the roles whose rights the first has, $5 those whose rights the other has, $6 those it must not be granted
 -- $7 the number of differences to describe, or NULL for all
@@ -133,7 +133,7 @@ here AS (
     FROM pg_default_acl AS d CROSS JOIN unnest(ARRAY[$2::oid, $3::oid]) AS c (oid)
     WHERE d.defaclrole IN ($2::oid, $3::oid)
 ), defaults AS MATERIALIZED (
-    -- Who can do what with a thing that a role creates tomorrow: in every schema (namespace 0), and beyond that in one.
+    -- Who can use what a role creates later: in every schema (namespace 0), and beyond that in one.
     -- Where a role has no default privileges for every schema, PostgreSQL's own apply.
     SELECT d.creator, d.type, d.namespace, e.grantee, e.privilege_type AS privilege, e.is_grantable AS grantable
     FROM (
@@ -161,7 +161,7 @@ here AS (
                AS them_all,
                false AS them_grantable
         FROM (
-            -- What one creator can do with its own, the other one has to be able to do with its own.
+            -- What one creator can do with its objects, the other must be able to do with its own.
             SELECT creator, type, namespace, CASE grantee WHEN creator THEN $3::oid ELSE grantee END AS grantee,
                    privilege, grantable
             FROM defaults

@@ -1,5 +1,5 @@
 -- The server's settings for passwords, and whether the session has its own settings.
--- Returns search_path, the role that logged in, the role that it acts as, password_encryption,
+-- Returns search_path, the role that logged in, the role that it acts as and password_encryption. Then come
 -- scram_iterations (NULL before PostgreSQL 16), and whether the sources of settings can be read.
 SELECT
     pg_catalog.current_setting('search_path'),

@@ -1,9 +1,9 @@
--- What an admin has to know of the role $1 before it is touched; two NULLs where there is no such role.
+-- The power of the role $1, which an admin has to know before changing it. Two NULLs if there is no such role.
 WITH RECURSIVE
 -- shared: powerful
 powerful AS (
-    -- The roles that reach beyond an application's data: PostgreSQL's predefined roles except the harmless ones, the
-    -- session's own user, and the roles of database services, which only their names identify.
+    -- The roles that reach beyond an application's data: PostgreSQL's predefined roles except the harmless ones, and
+    -- the session's own user. Roles of database services count, too; only their names tell.
     SELECT rolname AS name FROM pg_roles
     WHERE rolname LIKE 'pg\_%' AND rolname NOT IN (
         'pg_database_owner', 'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables',
@@ -22,8 +22,8 @@ start AS (
 server AS (
     SELECT current_setting('server_version_num')::int >= 160000 AS has_options
 ), reach (start, oid, inherits, acts, administers, may_grant) AS (
-    -- The roles that each role in start reaches by memberships: whether it has their rights, may act as them,
-    -- administers them (has ADMIN OPTION, or may act as a role that has), and may grant them (inherits ADMIN OPTION).
+    -- The roles that each role in start reaches by memberships, and how: whether it has their rights and may act as
+    -- them, whether it or a role that it may act as has ADMIN OPTION, and whether it inherits ADMIN OPTION.
     -- This is one walk over sets: pg_has_role would take seconds for thousands of roles.
     SELECT s.oid, s.oid, true, true, false, false FROM start AS s
     UNION

@@ -1,5 +1,5 @@
--- The sessions of the user $1, but this one, by application and address, as one JSON array.
--- $2 seconds: only those that were opened longer ago; NULL: all of them
+-- The sessions of the user $1 except this one, by application and address, as one JSON array.
+-- $2 limits them to those opened more than so many seconds ago; NULL: all
 SELECT COALESCE(json_agg(c), '[]')::text
 FROM (
     SELECT application_name AS application,
@@ -10,7 +10,7 @@ FROM (
     WHERE
     -- shared: sessions
     usename = $1::text AND pid <> pg_backend_pid()
-    -- A query's worker processes are no sessions, but only a role that may look at the user's sees which they are.
+    -- A query's worker processes are no sessions. Only a role that may see the user's sessions can tell them apart.
     AND backend_type IS DISTINCT FROM 'parallel worker'
     AND ($2::float8 IS NULL OR backend_start < clock_timestamp() - make_interval(secs => $2::float8))
     -- end of shared

@@ -1,4 +1,4 @@
--- How many sessions of each of the users $1 are open, but those under the application name $2, as one JSON object.
+-- The number of open sessions of each of the users $1, as one JSON object. The application name $2 does not count.
 SELECT json_object_agg(u.name, (
     SELECT count(*) FROM pg_stat_activity AS a WHERE a.usename = u.name AND a.application_name <> $2::text
 ))::text

@@ -1,6 +1,6 @@
--- Gives one role the settings of another, in every database; but for its `role`, which is set apart.
+-- Gives one role the settings of another, in every database. Its `role` is set apart.
 -- DO takes no parameters: the names of the two are settings of the transaction.
--- A value never stands in the text of a statement of ours, which the server may log: people keep keys in settings.
+-- No value stands in the text: the server may log the statement, and people keep keys in settings.
 DO $body$
 DECLARE
     source_name CONSTANT text := current_setting('postgres_secret_rotation.source');
@@ -32,7 +32,7 @@ BEGIN
         ELSIF change_to.name LIKE '%.%' OR change_to.name IN (
             'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
         ) THEN
-            -- Lists, which a literal would make one element of, and what extensions and people add: taken as they are.
+            -- Lists (a literal would be one element) and parameters of extensions are copied unchanged.
             change := format('%s SET %I FROM CURRENT', change, change_to.name);
             kept := COALESCE(current_setting(change_to.name, true), '');
             -- From here on the search_path may be theirs: no name that is not qualified.
@@ -40,7 +40,7 @@ BEGIN
             EXECUTE change;
             PERFORM pg_catalog.set_config(change_to.name, kept, true);
         ELSE
-            -- Not by way of the session: it would give them in other units than they were written in.
+            -- Not by current_setting, which would return them in other units.
             EXECUTE format('%s SET %I TO %L', change, change_to.name, change_to.value);
         END IF;
     END LOOP;

@@ -1,4 +1,4 @@
--- From PostgreSQL 15 on: the settings in which two users differ and that the session's user may not give a role.
+-- From PostgreSQL 15 on: the settings in which two users differ and that the session's user may not set.
 -- $1 the current user, $2 the next user
 WITH
 -- shared: setting
