@@ -34,8 +34,8 @@ locals {
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_50: a trace shows no more than the log event of each step
-  #checkov:skip=CKV_AWS_116: Secrets Manager invokes synchronously and repeats what fails, so there are no dead letters
+  #checkov:skip=CKV_AWS_50: a trace would show nothing that the log event of each step does not
+  #checkov:skip=CKV_AWS_116: Secrets Manager invokes synchronously and repeats failed steps: no dead letters
   #checkov:skip=CKV_AWS_272: the same person builds and deploys the package, so signing it proves nothing
   function_name                  = var.name
   description                    = "Rotates PostgreSQL passwords in Secrets Manager"
@@ -127,8 +127,8 @@ resource "aws_lambda_function" "this" {
     precondition {
       condition     = local.monitor_fits_leases
       error_message = <<-EOT
-        A lease needs the monitor, which renews it when a rotation is late, at least four times in the shortest lease:
-        ${try(floor(min(local.renewed_leases...) / 4), 0)} hours apart. Set monitor.schedule to a rate.
+        The monitor renews a lease when a rotation is late, so it has to run four times in the shortest lease: every
+        ${try(floor(min(local.renewed_leases...) / 4), 0)} hours. Set monitor.schedule to such a rate.
       EOT
     }
     precondition {

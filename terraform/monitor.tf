@@ -28,17 +28,17 @@ variable "monitor" {
 }
 
 locals {
-  # To look at a secret takes 10 ms of a whole core, which a function has with 1,769 MB. 15 s are left for the rest.
+  # A look takes 10 ms of a whole core, which a function has with 1,769 MB. 15 s are left for the rest.
   monitor_per_part = max(1, floor((var.timeout - 15) * var.memory_size / 1769 / 0.010))
   monitor_parts    = ceil(max(1, length(var.secrets), var.monitor.secrets) / local.monitor_per_part)
-  # The parts of a look write one line each, which have to fall into one period of the alarms. A short one lets a
-  # person look again soon and see the alarm end.
+  # Each part writes one line, and all lines must fall into one period of the alarms. With a short period, a person
+  # who looks again soon sees the alarm end.
   monitor_period   = local.monitor_parts == 1 ? 300 : 3600
   monitor_schedule = coalesce(var.monitor.schedule, local.monitor_parts == 1 ? "rate(1 day)" : "cron(10 5 * * ? *)")
 
   monitor_group = "arn:${local.partition}:scheduler:${local.region}:${local.account}:schedule-group/${var.name}"
 
-  # In how many hours there has to be a run: the interval of a rate and an hour, or a day and an hour.
+  # There must be a run within these hours: the interval of a rate, or a day, and one hour more.
   monitor_rate     = try(regex("^rate\\(([0-9]+) (hour|day)s?\\)$", local.monitor_schedule), ["1", "day"])
   monitor_interval = tonumber(local.monitor_rate[0]) * (local.monitor_rate[1] == "day" ? 24 : 1)
   monitor_hours    = local.monitor_interval + 1
@@ -85,8 +85,8 @@ resource "aws_scheduler_schedule" "monitor" {
         "^cron\\(([0-9]|[1-3][0-9]|4[0-4]) ", local.monitor_schedule
       ))
       error_message = <<-EOT
-        monitor.schedule: ${local.monitor_parts} parts run at the same time and have to end in the same hour.
-        Use cron(<minute> ...) with a minute from 0 to 44, or raise memory_size or timeout, which makes it one part.
+        monitor.schedule: ${local.monitor_parts} parts run at the same time and must end in the same hour.
+        Use cron(<minute> ...) with a minute from 0 to 44. Or raise memory_size or timeout until one part is enough.
       EOT
     }
   }

@@ -7,7 +7,7 @@ variable "alarms" {
 
   validation {
     condition     = length(setsubtract(coalesce(var.alarms, []), keys(local.alarms))) == 0
-    error_message = "alarms names one that there is not. There are: ${join(", ", keys(local.alarms))}."
+    error_message = "alarms names an unknown alarm. These exist: ${join(", ", keys(local.alarms))}."
   }
 }
 
@@ -32,7 +32,7 @@ locals {
     "mismatch", "expired", "stuck", "overdue", "unreachable", "expiring", "disabled", "never_rotated", "unknown",
   ]
 
-  # What a run of the monitor has found. The state of an alarm stays until the next run says something else.
+  # What a run of the monitor found. An alarm keeps its state until the next run finds something else.
   states = { for name, text in {
     mismatch      = "The database refuses AWSCURRENT, so applications cannot log in. Run recover for the secret."
     expired       = "The password in AWSCURRENT has expired, so applications cannot log in. Rotate the secret."

@@ -24,7 +24,7 @@ variable "notify" {
   }
   validation {
     condition     = alltrue([for t in var.notify : t.type == "other" || split(":", "${t.arn}:::")[2] == t.type])
-    error_message = "arn is that of another service than type says."
+    error_message = "arn belongs to another service than type."
   }
   validation {
     condition     = alltrue([for t in var.notify : (t.type == "other") == (t.role_arn != null)])
@@ -45,7 +45,7 @@ variable "notify" {
 }
 
 locals {
-  # What the ARNs of all secrets start with, where they are too many to name each.
+  # The common start of all ARNs, for when there are too many to name each.
   notify_starts = [
     for pattern in concat(local.by_common_start ? [local.common_starts.all] : [], local.prefix_patterns) :
     trimsuffix(pattern, "*")
@@ -125,7 +125,7 @@ resource "aws_cloudwatch_event_target" "notify" {
   arn       = var.notify[each.value.target].arn
   role_arn  = var.notify[each.value.target].role_arn
 
-  # After a day it is no news any more.
+  # After a day it is no longer news.
   retry_policy {
     maximum_event_age_in_seconds = 86400
     maximum_retry_attempts       = 185
@@ -170,7 +170,7 @@ resource "aws_sqs_queue_policy" "notify" {
   policy    = jsonencode({ Version = "2012-10-17", Statement = [local.notify_statements[each.key]] })
 }
 
-# The events that no target has taken, each with the cause.
+# The events that no target took, each with the cause.
 resource "aws_sqs_queue" "undelivered" {
   count = length(var.notify) > 0 ? 1 : 0
 

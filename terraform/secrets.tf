@@ -94,7 +94,7 @@ resource "aws_secretsmanager_secret_rotation" "this" {
       ]), each.value.schedule_expression))
       error_message = <<-EOT
         secrets["${each.key}"]: schedule_expression is rate(<n> hours) from 4 hours on, rate(<n> days),
-        or cron(0 <hours> <day> <month> <weekday> *), in which either <day> or <weekday> is "?".
+        or cron(0 <hours> <day> <month> <weekday> *). In cron, either <day> or <weekday> is "?".
       EOT
     }
     precondition {
@@ -125,8 +125,8 @@ resource "aws_secretsmanager_secret_rotation" "this" {
     precondition {
       condition     = try(local.leases[each.key] >= local.shortest_leases[each.key], true)
       error_message = <<-EOT
-        secrets["${each.key}"]: lease is shorter than ${try(ceil(local.shortest_leases[each.key]), 0)}h, which its
-        schedule needs: the interval, the window, and a quarter of the interval for a rotation that is late.
+        secrets["${each.key}"]: its schedule needs a lease of ${try(ceil(local.shortest_leases[each.key]), 0)}h or more:
+        the interval, the window, and a quarter of the interval in case a rotation is late.
       EOT
     }
     precondition {

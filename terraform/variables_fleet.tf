@@ -171,8 +171,8 @@ variable "policies" {
       )
     ])
     error_message = <<-EOT
-      lease needs alternating users with an admin secret, and the name of their role in policy.role: the admin sets the
-      end of its password, which the role itself may not.
+      lease needs alternating users with an admin secret, and their role in policy.role. The admin sets the end of the
+      password: the role itself may not.
     EOT
   }
   validation {

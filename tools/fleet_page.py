@@ -1,4 +1,4 @@
-"""The health of all secrets as one page of HTML, without a script and without anything from elsewhere."""
+"""The health of all secrets as one page of HTML. It has no script and loads nothing."""
 
 import datetime
 import html
@@ -100,7 +100,7 @@ def ages(secrets):
     rows = []
     for secret in sorted(secrets, key=lambda each: -(part(each) or -1)):
         share, old = part(secret), secret.get("AgeSeconds")
-        # Two thirds of a bar are the interval, and the rest is what comes after its end.
+        # Two thirds of a bar are the interval. The rest is the time after its end.
         bar = "" if share is None else f"<i style=width:{min(share / 1.5, 1) * 100:.1f}%></i><u></u>"
         due = secret.get("NextRotationInSeconds")
         coming = "no schedule" if due is None else f"in {span(due)}" if due >= 0 else f"{span(-due)} late"
