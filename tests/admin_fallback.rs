@@ -1,5 +1,5 @@
-//! The admin sets the password of a single user: only where the policy allows it, and never in a
-//! way that could be abused.
+//! The admin sets the password of a single user. It does so only where the policy allows it, and
+//! never in a way that could be abused.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Each statement that an error, a warning or a script can print, with the test that makes the
+//! Each statement that an error, a warning or a script can print. Each has a test that makes the
 //! situation, runs the statement, and sees the step pass.
 
 use std::path::{Path, PathBuf};

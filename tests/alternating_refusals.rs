@@ -1,5 +1,5 @@
-//! Two users that take turns: what the admin must not do, may not do, or is told not to do, is
-//! refused with the reason, and changes nothing.
+//! Two users that take turns: what the admin must not do. The refusal names the reason, and nothing
+//! changes.
 
 use postgres_protocol::escape::escape_identifier;
 use serde_json::{Value, json};
@@ -175,7 +175,7 @@ async fn a_role_that_only_happens_to_have_the_name_is_nobodys_second_user() {
     pair.admin_session().await.batch_execute(statements(&refusal, "Run ")).await.unwrap();
     pair.turn(&function).await;
 
-    // The other way round: whoever has "x_clone" gets no hold of "x".
+    // The other way round: the owner of "x_clone" gets no hold of "x".
     let (victim, function) = (Pair::new().await, Function::start(&[]));
     let attacker =
         Pair::named(&victim.clone, |document| document["username"] = json!(victim.clone)).await;
@@ -230,7 +230,7 @@ async fn nobody_gets_hold_of_another_role_by_a_role_that_both_have() {
     let function = Function::start(&[]);
     let (victim, group) = (Pair::new().await, unique("group_"));
     victim.superuser(&format!("CREATE ROLE {group}; GRANT {group} TO :base")).await;
-    // Whoever has "x_clone" may set which role it acts as, and both are members of a group.
+    // The owner of "x_clone" may set which role it acts as, and both are members of a group.
     let attacker =
         Pair::named(&victim.clone, |document| document["username"] = json!(victim.clone)).await;
     attacker
@@ -508,7 +508,7 @@ async fn a_setting_that_the_admin_may_not_set_is_named() {
 async fn a_value_that_is_not_valid_any_more_is_not_shown() {
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     let canary = random_hex();
-    // Nobody can set it so; it is what an upgrade may leave behind.
+    // No statement sets it so, but an upgrade may leave it behind.
     pair.superuser(&format!(
         "ALTER ROLE :base SET DateStyle = 'german'; \
          UPDATE pg_db_role_setting SET setconfig = ARRAY['DateStyle={canary}'] WHERE setrole = \
@@ -580,7 +580,7 @@ async fn another_cluster_is_refused() {
 async fn a_current_password_that_the_database_does_not_have_stops_the_turn() {
     let pair = Pair::new().await;
     let function = Function::start(&[]);
-    pair.application.set_password("somebody changed it by hand").await;
+    pair.application.set_password("a password set by hand").await;
     let token = pair.application.begin().await;
     pair.application.steps(&function, &["createSecret"], &token).await;
     let before = roles(&pair).await;
@@ -602,7 +602,7 @@ async fn a_pending_user_that_is_ready_helps_where_the_current_password_is_lost()
     let (pair, function) = (Pair::new().await, Function::start(&[]));
     let token = pair.application.begin().await;
     pair.application.steps(&function, &["createSecret", "setSecret"], &token).await;
-    pair.application.set_password("somebody changed it by hand").await;
+    pair.application.set_password("a password set by hand").await;
     let report = pair.application.step(&function, "setSecret", &token).await.unwrap();
     assert_eq!(report["Outcome"], "AlreadySet");
     pair.application.steps(&function, &["testSecret", "finishSecret"], &token).await;

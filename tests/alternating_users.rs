@@ -127,7 +127,7 @@ async fn twenty_turns(pair: &Pair, function: &Function) {
                 .await;
             assert!(may.unwrap().get::<_, bool>(0), "turn {n}: default privileges");
         }
-        // The session that was there before the turn goes on, too.
+        // The session from before the turn still works, too.
         current.batch_execute(&uses(&pair.base, n)).await.unwrap();
     }
     let count = format!("SELECT count(*) FROM {schema}.t0");
@@ -222,8 +222,8 @@ async fn a_membership_of_the_current_user_is_given_to_the_other_one_with_its_opt
         assert_eq!((row.get(0), row.get(1)), expected, "{group}");
     }
 
-    // Nobody can tell whether it was given to the wrong one of the two, or taken from the other on
-    // purpose: it is left, and said.
+    // It may have been given to the wrong user, or taken from the other one on purpose. It stays,
+    // and a warning names it.
     pair.superuser(&format!("GRANT {surplus} TO :clone")).await;
     let token = pair.application.begin().await;
     pair.application.steps(&function, &["createSecret"], &token).await;
@@ -501,7 +501,7 @@ async fn a_rotation_that_was_abandoned_does_not_hurt_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_death_before_and_after_each_statement_is_mended_by_a_retry() {
+async fn a_death_before_and_after_each_statement_is_repaired_by_a_retry() {
     let wire = Wire::idle();
     let pair = Pair::through(&wire).await;
     let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();

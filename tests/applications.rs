@@ -155,7 +155,7 @@ async fn a_login_gives_up_at_the_end_of_its_budget() {
         let error = answer.result.unwrap_err();
         let told = stage.example.output();
         let (said, at_most) = match kind {
-            // The pool itself goes on in the background, and says why in its log.
+            // The pool continues in the background, and says why in its log.
             Kind::Psycopg => (told.as_str(), 8),
             Kind::Sqlalchemy => (error.as_str(), 3),
             Kind::Rust | Kind::Node => {

@@ -130,7 +130,7 @@ fn imports_within(folder: &str, file: &str, source: &str, members: &[String]) ->
     let up = if depth == 0 { "self::".to_owned() } else { "super::".repeat(depth) };
     let absolute = format!("crate::{}::", folder.replace('/', "::"));
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    // A path that goes on or has begun with `super::` is of another folder.
+    // A path with another `super::` before or behind leads to another folder.
     let relative = code.match_indices(&up).filter(|(at, _)| !code[..*at].ends_with("super::"));
     let relative = relative.map(|(at, _)| &code[at + up.len()..]);
     let paths = relative.filter(|path| !path.starts_with("super::"));

@@ -1,5 +1,5 @@
-//! A lease by the clock: on a server whose clock is moved, and is mostly not the function's, the
-//! application logs in at every moment, and what was current before does so until its lease ends.
+//! A lease by the clock of a server, which the tests move away from the function's. The application
+//! logs in at every moment, and the former credential until its lease ends.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Copies of the password on the server itself: user mappings and subscriptions are named before
-//! the change, and no password in them is shown.
+//! Copies of the password on the server itself: user mappings and subscriptions. They are named
+//! before the change, and no password in them is shown.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Every way in which the database or the network can fail: each test has the real cause, and
-//! expects a kind of its own and advice.
+//! Every way in which the database or the network can fail. Each test has the real cause, and
+//! expects its own kind and advice.
 
 use std::net::TcpListener;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Applies the module's examples to an emulated AWS that checks IAM, with the real function and the
-//! real PostgreSQL, and proves the role that Terraform creates.
+//! Applies the module's examples to an emulated AWS that checks IAM, with the real function and a
+//! real PostgreSQL. Proves the role that Terraform creates.
 
 #![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(

@@ -47,10 +47,10 @@ async fn main() -> ExitCode {
                 cut_off_before_the_move(&function, &proxy, application, &token).await;
             }
             let before = works(application).await;
-            let status = operate(&function, "status", application).await;
-            let recovered = operate(&function, "recover", application).await;
+            let status = report(&function, "status", application).await;
+            let recovered = report(&function, "recover", application).await;
             let after = works(application).await
-                && operate(&function, "status", application).await["Remedy"] == "Nothing";
+                && report(&function, "status", application).await["Remedy"] == "Nothing";
             let broken = match done {
                 0 => "before createSecret",
                 4 => "within finishSecret",
@@ -76,9 +76,9 @@ async fn main() -> ExitCode {
     if proven && print.shown("make drill") { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn operate(function: &Function, operation: &str, application: &Application) -> Value {
-    let answer =
-        function.invoke(json!({"Operation": operation, "SecretId": application.name})).await;
+/// The report of an operation, or its error.
+async fn report(function: &Function, operation: &str, application: &Application) -> Value {
+    let answer = application.operate(function, operation, json!({})).await;
     answer.unwrap_or_else(|failure| json!({"Message": failure.message}))
 }
 

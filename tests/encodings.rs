@@ -1,5 +1,5 @@
-//! A database in `SQL_ASCII` and names that are not UTF-8: nothing stops that does not depend on
-//! them, and they are shown with their bytes.
+//! A database in `SQL_ASCII`, and names that are not UTF-8. Only what depends on such a name stops,
+//! and the name is shown with its bytes.
 
 use serde_json::{Value, json};
 use tokio_postgres::Client;

@@ -1,5 +1,5 @@
-//! A fault at every request to Secrets Manager, every statement and every login to PostgreSQL, then
-//! three ways out: each has to lead to a working AWSCURRENT.
+//! A fault at every request to Secrets Manager, every statement and every login to PostgreSQL. Then
+//! three ways out, each of which has to lead to a working AWSCURRENT.
 
 use std::fmt;
 use std::io::Write;
@@ -95,7 +95,7 @@ async fn rotate_with_fault(
         What::AnswerLost | What::KilledAfter => wire::Fault::BreakAfter,
         What::NeverAnswered => wire::Fault::Hang,
     };
-    // This also counts the logins and the commits anew.
+    // This also restarts the count of logins and commits.
     rig.wire.arm(usize::MAX, wire::Fault::Hang);
     match at {
         Where::Request(nth) => rig.proxy.arm(

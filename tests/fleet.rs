@@ -1,5 +1,5 @@
-//! A fleet is looked at, and rotates at once: 200 secrets, ten functions' processes, and Secrets
-//! Manager's own limit on writes, which it enforces by throttling.
+//! A fleet rotates at once: 200 secrets, ten processes of the function, and Secrets Manager's own
+//! limit on writes. And one look sees a fleet.
 
 #![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
@@ -114,7 +114,7 @@ async fn ended(token: &str) -> Value {
         if rotation["state"] != "running" {
             return rotation;
         }
-        assert!(started.elapsed() < Duration::from_mins(3), "a rotation goes on for ever");
+        assert!(started.elapsed() < Duration::from_mins(3), "a rotation never ends");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -65,11 +65,7 @@ impl Leased {
     }
 
     async fn operate(&self, operation: &str, more: Value) -> Answer {
-        let mut event = json!({"Operation": operation, "SecretId": self.pair.application.secret});
-        for (key, value) in more.as_object().unwrap() {
-            event[key] = value.clone();
-        }
-        self.function.invoke(event).await
+        self.pair.application.operate(&self.function, operation, more).await
     }
 
     async fn status(&self) -> Value {
@@ -176,7 +172,7 @@ async fn a_lease_that_has_ended_is_named_and_renewed_without_a_new_password() {
     assert!(leased.logs_in("AWSCURRENT").await);
     assert_eq!(leased.current_hours().await, Some(6));
 
-    // The next turn needs nobody either.
+    // The next turn needs no person either.
     leased.pass(HOUR * 8).await;
     assert!(!leased.logs_in("AWSCURRENT").await);
     let rotation = leased.pair.application.rotate(&leased.function).await;
@@ -367,5 +363,5 @@ async fn monitor_ends_the_sessions_of_an_ended_credential_where_the_policy_says_
     let warnings = seen["Warnings"].to_string();
     assert!(warnings.contains("1 session of role") && warnings.contains("2020-02-02"), "{seen}");
     old.batch_execute("SELECT").await.expect_err("its session was ended");
-    new.batch_execute("SELECT").await.expect("the current user's session goes on");
+    new.batch_execute("SELECT").await.expect("the current user's session stays open");
 }

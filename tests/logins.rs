@@ -1,4 +1,4 @@
-//! Where the application can log in, the function can too: settings of the role and the database,
+//! Where the application can log in, the function can too. Settings of the role and the database,
 //! and a trigger on login, do not stop it.
 
 use std::sync::Arc;

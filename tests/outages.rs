@@ -1,4 +1,4 @@
-//! The whole server fails during a rotation: it crashes and restarts, fails over to a standby that
+//! The whole server fails during a rotation. It crashes and restarts, fails over to a standby that
 //! is read-only until its promotion, or has no connection left.
 
 #![allow(clippy::disallowed_methods, reason = "the server of the tests sends what they asked for")]

@@ -12,18 +12,6 @@ fn with_overlap(overlap: &str) -> Function {
     Function::start(&[("ROTATION_POLICY", &policy)])
 }
 
-async fn operate(
-    function: &Function,
-    application: &Application,
-    more: Value,
-) -> crate::world::lambda::Answer {
-    let mut event = json!({"SecretId": application.secret});
-    for (key, value) in more.as_object().unwrap() {
-        event[key] = value.clone();
-    }
-    function.invoke(event).await
-}
-
 #[tokio::test]
 async fn a_second_press_of_the_button_locks_nobody_out_and_leaves_nothing_stuck() {
     let (pair, function) = (Pair::new().await, with_overlap("5m"));
@@ -43,7 +31,7 @@ async fn a_second_press_of_the_button_locks_nobody_out_and_leaves_nothing_stuck(
         pair.session(stage).await;
     }
     assert_eq!(application.version_with("AWSPENDING").await, None, "{second}");
-    let status = operate(&function, application, json!({"Operation": "status"})).await.unwrap();
+    let status = application.operate(&function, "status", json!({})).await.unwrap();
     assert_eq!(status["Remedy"], "Nothing", "{status}");
 
     // Secrets Manager begins afresh, with another version.
@@ -69,21 +57,21 @@ async fn a_version_that_has_a_value_is_never_refused() {
 #[tokio::test]
 async fn a_leaked_password_does_not_wait_and_the_overlap_ends() {
     let (pair, function) = (Pair::new().await, with_overlap("5m"));
-    let rotate = json!({"Operation": "rotate"});
-    operate(&function, &pair.application, rotate.clone()).await.unwrap();
+    let rotate = async |function| pair.application.operate(function, "rotate", json!({})).await;
+    rotate(&function).await.unwrap();
     let before = pair.application.snapshot().await;
-    let refused = operate(&function, &pair.application, rotate.clone()).await.unwrap_err();
+    let refused = rotate(&function).await.unwrap_err();
     assert_eq!(refused.kind, "RotationTooSoon", "{}", refused.message);
     assert_eq!(pair.application.snapshot().await, before);
-    let forced = json!({"Operation": "rotate", "Force": true});
-    operate(&function, &pair.application, forced).await.unwrap();
+    let forced = json!({"Force": true});
+    pair.application.operate(&function, "rotate", forced).await.unwrap();
     assert_eq!(pair.credentials("AWSCURRENT").await.0, pair.base);
 
     let short = with_overlap("3s");
-    let refused = operate(&short, &pair.application, rotate.clone()).await.unwrap_err();
+    let refused = rotate(&short).await.unwrap_err();
     assert_eq!(refused.kind, "RotationTooSoon", "{}", refused.message);
     eventually("the end of the overlap", async || {
-        operate(&short, &pair.application, rotate.clone()).await.ok()
+        rotate(&short).await.ok()
     })
     .await;
     assert_eq!(pair.credentials("AWSCURRENT").await.0, pair.clone);

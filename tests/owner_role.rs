@@ -1,5 +1,5 @@
-//! The script that makes the role of a secret an owner role: the application notices nothing, and
-//! what cannot come along is named.
+//! The script that makes the role of a secret an owner role. The application notices nothing, and
+//! the script names what it cannot copy.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::password::scram_sha_256;

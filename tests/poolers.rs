@@ -1,5 +1,5 @@
-//! A pooler or a proxy between the function and the server: it is recognised, and nothing is
-//! changed through it.
+//! A pooler or a proxy between the function and the server. The function recognises it, and changes
+//! nothing through it.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

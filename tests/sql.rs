@@ -1,5 +1,5 @@
-//! The SQL files: an editor and psql can read each by itself, and what they share is the same in
-//! all of them.
+//! The SQL files: an editor and psql can read each file alone, and shared parts are the same in all
+//! of them.
 
 use std::collections::BTreeMap;
 

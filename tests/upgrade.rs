@@ -11,10 +11,6 @@ use crate::world::lambda::{Answer, Function};
 use crate::world::pair::Pair;
 use crate::world::{random_hex, world};
 
-async fn operate(function: &Function, operation: &str, application: &Application) -> Answer {
-    function.invoke(json!({"Operation": operation, "SecretId": application.secret})).await
-}
-
 /// An application's open session still works.
 async fn works(session: &Client) {
     session.query_one("SELECT 1", &[]).await.expect("the open session works");
@@ -43,7 +39,7 @@ async fn a_secret_of_awss_single_user_function_moves_over_in_the_middle_of_a_rot
 
         application.remove_pending_label().await;
         application.test(&function).await;
-        let recovered = operate(&function, "recover", &application).await.expect("it recovers");
+        let recovered = application.operate(&function, "recover", json!({})).await.expect("it recovers");
         let current = application.password_in("AWSCURRENT").await;
         assert!(application.accepts(&current).await, "set {set}: {recovered}");
         assert_eq!(application.rotate(&function).await["state"], "succeeded", "set {set}");

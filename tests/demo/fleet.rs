@@ -1,5 +1,5 @@
-//! `make demo FLEET=1`: a dozen secrets in every state, found by one look, and each put right by
-//! what the table says.
+//! `make demo FLEET=1`: one look finds a dozen secrets in every state, and what the table says puts
+//! each right.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -13,7 +13,7 @@ use crate::world::application::Application;
 use crate::world::aws::REGION;
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
-use crate::world::postgres::{HOST, admin, free_port};
+use crate::world::postgres::{HOST, free_port, superuser};
 use crate::world::print::Print;
 use crate::world::{browser, environment_variable, eventually, project, random_hex, world};
 
@@ -191,10 +191,6 @@ async fn breaks(application: &Application, function: &Function, state: &str, day
     }
     let set = world().aws.exchange("PUT", "secrets", "now", dates.to_string()).await;
     assert!(set.is_object(), "the emulator keeps it");
-}
-
-async fn superuser(sql: &str) {
-    admin().await.batch_execute(sql).await.expect("the superuser may");
 }
 
 /// Runs the command of the table. Where that only shows what is wrong, or there is none, does what

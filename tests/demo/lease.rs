@@ -1,5 +1,5 @@
-//! `make demo LEASE=6h STRATEGY=alternating-users`: two turns, the moment at which the old
-//! credential ends by the clock, and a late rotation that is no outage.
+//! `make demo LEASE=6h STRATEGY=alternating-users`: two turns, the end of the old credential by the
+//! clock, and a late rotation that is no outage.
 
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ pub(crate) async fn leased(print: &Print, lease: &str) -> bool {
     };
     let accepted_after_the_turn = logs_in(&old).await;
 
-    print.title("2 hours pass", "nobody does anything");
+    print.title("2 hours pass", "nothing else happens");
     let refused_before = refusals();
     pair.pass(HOUR * 2 + A_MOMENT).await;
     let current = pair.credentials("AWSCURRENT").await;

@@ -1,5 +1,5 @@
-//! The schedule looks at the secrets, and each state raises its alarm: the alarms that Terraform
-//! has made are evaluated over the lines that the deployed function has written.
+//! The schedule looks at the secrets, and each state raises its alarm. The test evaluates
+//! Terraform's alarms over the lines that the deployed function wrote.
 
 use std::time::Duration;
 

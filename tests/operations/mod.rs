@@ -14,26 +14,13 @@ use crate::world::application::Application;
 use crate::world::lambda::{Answer, Function};
 use crate::world::{random_hex, world};
 
-async fn operate(
-    function: &Function,
-    operation: &str,
-    application: &Application,
-    more: Value,
-) -> Answer {
-    let mut event = json!({"Operation": operation, "SecretId": application.name});
-    for (key, value) in more.as_object().into_iter().flatten() {
-        event[key] = value.clone();
-    }
-    function.invoke(event).await
-}
-
 /// AWSCURRENT works, and a rotation can begin and end.
 async fn assert_in_order(function: &Function, application: &Application) {
-    let status = operate(function, "status", application, json!({})).await.unwrap();
+    let status = application.operate(function, "status", json!({})).await.unwrap();
     assert_eq!(status["Remedy"], "Nothing", "{status}");
     let rotation = application.rotate(function).await;
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
-    let status = operate(function, "status", application, json!({})).await.unwrap();
+    let status = application.operate(function, "status", json!({})).await.unwrap();
     assert_eq!(status["Remedy"], "Nothing", "{status}");
 }
 
@@ -50,7 +37,7 @@ async fn no_operation_shows_a_password() {
         ("recover", json!({})),
         ("rotate", json!({})),
     ] {
-        let shown = format!("{:?}", operate(&function, operation, &application, more).await);
+        let shown = format!("{:?}", application.operate(&function, operation, more).await);
         assert!(
             !shown.contains(&canary) && !shown.contains(&application.password),
             "{operation}: {shown}"

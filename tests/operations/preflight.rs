@@ -14,7 +14,7 @@ use crate::world::wire::{self, Wire};
 use crate::world::world;
 
 async fn preflight(function: &Function, application: &Application) -> Value {
-    function.invoke(json!({"Operation": "preflight", "SecretId": application.name})).await.unwrap()
+    application.operate(function, "preflight", json!({})).await.unwrap()
 }
 
 /// The first check that failed: its name, its kind and its text.

@@ -4,7 +4,7 @@ use postgres_protocol::escape::escape_literal;
 use postgres_protocol::password::scram_sha_256;
 use serde_json::json;
 
-use super::{assert_in_order, operate};
+use super::{assert_in_order};
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::postgres::{HOST, admin, await_role_lock_waiter, lock_role};
@@ -19,14 +19,14 @@ async fn a_rotation_whose_label_is_removed_while_it_changes_the_password_is_stop
     // Either may take the lock first. Afterwards AWSCURRENT works, or a second recovery repairs it.
     let other = Function::start(&[]);
     let (recovered, set) = tokio::join!(
-        operate(&function, "recover", &application, json!({})),
+        application.operate(&function, "recover", json!({})),
         application.step(&other, "setSecret", &token)
     );
     let current = application.password_in("AWSCURRENT").await;
     if recovered.is_ok() {
         assert!(application.accepts(&current).await, "{recovered:?} {set:?}");
     } else {
-        operate(&function, "recover", &application, json!({})).await.unwrap();
+        application.operate(&function, "recover", json!({})).await.unwrap();
     }
     assert_in_order(&function, &application).await;
 }
@@ -84,7 +84,7 @@ async fn the_lock_holds_whichever_database_the_admin_is_in() {
             watch.query_opt(&waits("transactionid"), &[]).await.unwrap()
         })
         .await;
-        let recovering = operate(&two, "recover", &application, json!({}));
+        let recovering = application.operate(&two, "recover", json!({}));
         let release = async {
             eventually("the wait for the lock", async || {
                 watch.query_opt(&waits("advisory"), &[]).await.unwrap()
@@ -103,7 +103,7 @@ async fn the_lock_holds_whichever_database_the_admin_is_in() {
         Some(token),
         "the only record of the database's password"
     );
-    assert_eq!(operate(&two, "recover", &application, json!({})).await.unwrap()["Done"], json!([]));
+    assert_eq!(application.operate(&two, "recover", json!({})).await.unwrap()["Done"], json!([]));
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_role_that_may_not_change_its_own_password_is_recovered_by_the_admin()
         }
         wire.arm_for("ALTER ROLE", wire::Fault::Refuse("42501"));
         let report =
-            operate(&function, "recover", &application, json!({"Prefer": prefer})).await.unwrap();
+            application.operate(&function, "recover", json!({"Prefer": prefer})).await.unwrap();
         assert_eq!(report["Done"][0], "RestoreCurrent", "{report}");
         let current = application.password_in("AWSCURRENT").await;
         let dbname = application.document["dbname"].as_str().unwrap();
@@ -133,7 +133,7 @@ async fn the_label_stays_on_a_password_that_has_just_reached_the_database() {
     let pending = application.password_in("AWSPENDING").await;
     let other = lock_role(&application.role).await;
     let (refused, ()) =
-        tokio::join!(operate(&function, "recover", &application, json!({})), async {
+        tokio::join!(application.operate(&function, "recover", json!({})), async {
             await_role_lock_waiter(&application.role).await;
             let verifier = escape_literal(&scram_sha_256(pending.as_bytes()));
             other
@@ -150,7 +150,7 @@ async fn the_label_stays_on_a_password_that_has_just_reached_the_database() {
         pending,
         "the only record of the database's password"
     );
-    let report = operate(&function, "recover", &application, json!({})).await.unwrap();
+    let report = application.operate(&function, "recover", json!({})).await.unwrap();
     assert_eq!(report["Done"], json!(["RollForward"]), "{report}");
     assert_in_order(&function, &application).await;
 }
@@ -162,7 +162,7 @@ async fn a_current_value_that_a_person_writes_meanwhile_is_not_overruled() {
     let stored = application.stored_hash().await;
     let other = lock_role(&application.role).await;
     let (refused, ()) = tokio::join!(
-        operate(&function, "recover", &application, json!({"Prefer": "back"})),
+        application.operate(&function, "recover", json!({"Prefer": "back"})),
         async {
             await_role_lock_waiter(&application.role).await;
             application

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{assert_in_order, operate};
+use super::{assert_in_order};
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
@@ -32,16 +32,16 @@ async fn every_state_that_a_rotation_may_leave_is_recovered_from() {
             application.steps(&function, &STEPS[..done], &token).await;
         }
         let before = application.snapshot().await;
-        let status = operate(&function, "status", &application, json!({})).await.unwrap();
+        let status = application.operate(&function, "status", json!({})).await.unwrap();
         let plan =
-            operate(&function, "recover", &application, json!({"DryRun": true})).await.unwrap();
+            application.operate(&function, "recover", json!({"DryRun": true})).await.unwrap();
         assert_eq!(
             (&status["Remedy"], &plan["Remedy"], &plan["Done"]),
             (&json!(remedy), &json!(remedy), &json!([])),
             "{done}: {plan}"
         );
         assert_eq!(application.snapshot().await, before, "{done}: nothing was changed");
-        let report = operate(&function, "recover", &application, json!({})).await.unwrap();
+        let report = application.operate(&function, "recover", json!({})).await.unwrap();
         let done_now: Vec<&str> = if remedy == "Nothing" { vec![] } else { vec![remedy] };
         assert_eq!(report["Done"], json!(done_now), "{report}");
         assert!(application.accepts(&application.password_in("AWSCURRENT").await).await, "{done}");
@@ -56,7 +56,7 @@ async fn a_second_user_that_is_not_let_in_yet_stops_no_recovery() {
     pair.superuser(&format!("CREATE ROLE :clone; GRANT {REFUSED_ROLES} TO :clone")).await;
     let token = pair.application.begin().await;
     pair.application.steps(&function, &STEPS[..1], &token).await;
-    let report = operate(&function, "recover", &pair.application, json!({})).await.unwrap();
+    let report = pair.application.operate(&function, "recover", json!({})).await.unwrap();
     assert_eq!(report["Done"], json!(["RemovePendingLabel"]), "{report}");
     pair.superuser("DROP ROLE :clone").await;
     assert_in_order(&function, &pair.application).await;
@@ -74,7 +74,7 @@ async fn every_state_that_a_turn_may_leave_is_recovered_from() {
     ] {
         let token = pair.application.begin().await;
         pair.application.steps(&function, &STEPS[..done], &token).await;
-        let report = operate(&function, "recover", &pair.application, json!({"Prefer": prefer}))
+        let report = pair.application.operate(&function, "recover", json!({"Prefer": prefer}))
             .await
             .unwrap();
         assert_eq!(report["Done"], json!([remedy]), "{done} {prefer}: {report}");
@@ -89,7 +89,7 @@ async fn a_rotation_can_be_rolled_back() {
     application.cut_off_after_commit(&function).await;
     assert!(!application.accepts(&application.password).await);
     let report =
-        operate(&function, "recover", &application, json!({"Prefer": "back"})).await.unwrap();
+        application.operate(&function, "recover", json!({"Prefer": "back"})).await.unwrap();
     assert_eq!(report["Done"], json!(["RestoreCurrent", "RemovePendingLabel"]), "{report}");
     assert!(
         application.accepts(&application.password).await,
@@ -104,7 +104,7 @@ async fn a_password_that_no_label_leads_to_is_found() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     application.cut_off_after_commit(&function).await;
     application.abandon_and_begin().await;
-    let report = operate(&function, "recover", &application, json!({})).await.unwrap();
+    let report = application.operate(&function, "recover", json!({})).await.unwrap();
     assert_eq!(report["Done"], json!(["RestoreCurrent", "RemovePendingLabel"]), "{report}");
     assert!(application.accepts(&application.password).await);
     assert_in_order(&function, &application).await;
@@ -117,7 +117,7 @@ async fn what_could_not_be_searched_is_reported() {
         (Application::new().await, Function::start(&[("AWS_ENDPOINT_URL", &proxy.url)]));
     application.set_password("changed by hand").await;
     proxy.fail("ListSecretVersionIds", 1, Fault::Refuse(400, "AccessDeniedException"));
-    let refused = operate(&function, "recover", &application, json!({})).await.unwrap_err();
+    let refused = application.operate(&function, "recover", json!({})).await.unwrap_err();
     assert_eq!(refused.kind, "NotRecovered");
     assert!(
         refused.message.contains("needs secretsmanager:ListSecretVersionIds"),
@@ -144,7 +144,7 @@ async fn a_lost_password_is_reset_if_the_policy_allows_it_and_else_asked_for() {
             &json!({"secrets": {&application.name: fields}}).to_string(),
         )]);
         let before = application.snapshot().await;
-        let answer = operate(&function, "recover", &application, json!({})).await;
+        let answer = application.operate(&function, "recover", json!({})).await;
         if admin_reset {
             assert_eq!(answer.unwrap()["Done"], json!(["ResetByAdmin"]));
             assert!(application.accepts(&application.password).await);
@@ -163,7 +163,7 @@ async fn a_lost_password_is_reset_if_the_policy_allows_it_and_else_asked_for() {
                 (json!({}), "TryOlderPasswords"),
                 (json!({"Deep": true}), "ManualInterventionRequired"),
             ] {
-                let status = operate(&function, "status", &application, options).await.unwrap();
+                let status = application.operate(&function, "status", options).await.unwrap();
                 assert_eq!(
                     (&status["Remedy"], &status["Versions"][0]["Database"]),
                     (&json!(remedy), &json!("rejected")),
@@ -181,7 +181,7 @@ async fn the_label_of_an_invalid_pending_value_is_removed() {
         let application = Application::new().await;
         let token = application.begin().await;
         application.put(&token, value, &["AWSPENDING"]).await;
-        let report = operate(&function, "recover", &application, json!({})).await.unwrap();
+        let report = application.operate(&function, "recover", json!({})).await.unwrap();
         assert_eq!(report["Done"], json!(["RemovePendingLabel"]), "{report}");
         assert_in_order(&function, &application).await;
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{assert_in_order, operate};
+use super::{assert_in_order};
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
@@ -13,7 +13,7 @@ async fn a_forced_rotation_is_one_call() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     for _ in 0..2 {
         let before = application.password_in("AWSCURRENT").await;
-        let report = operate(&function, "rotate", &application, json!({})).await.unwrap();
+        let report = application.operate(&function, "rotate", json!({})).await.unwrap();
         let steps: Vec<_> = report["Steps"]
             .as_array()
             .unwrap()
@@ -37,7 +37,7 @@ async fn a_forced_rotation_is_one_call() {
         );
     }
     let pair = Pair::new().await;
-    let report = operate(&function, "rotate", &pair.application, json!({})).await.unwrap();
+    let report = pair.application.operate(&function, "rotate", json!({})).await.unwrap();
     assert_eq!(report["Strategy"], "alternating-users");
     assert_eq!(pair.credentials("AWSCURRENT").await.0, pair.clone);
     assert_in_order(&function, &pair.application).await;
@@ -49,7 +49,7 @@ async fn a_forced_rotation_does_not_touch_one_that_is_under_way() {
     let token = application.begin().await;
     application.steps(&function, &["createSecret"], &token).await;
     let before = application.snapshot().await;
-    let refused = operate(&function, "rotate", &application, json!({})).await.unwrap_err();
+    let refused = application.operate(&function, "rotate", json!({})).await.unwrap_err();
     assert_eq!(refused.kind, "RotationUnderWay");
     assert!(
         refused.message.contains(&token) && refused.message.contains("\"recover\""),
@@ -66,12 +66,12 @@ async fn a_rotation_that_is_switched_off_is_not_forced() {
     let client = world().aws.client();
     client.cancel_rotate_secret().secret_id(&application.secret).send().await.unwrap();
     let before = application.snapshot().await;
-    let refused = operate(&function, "rotate", &application, json!({})).await.unwrap_err();
+    let refused = application.operate(&function, "rotate", json!({})).await.unwrap_err();
     assert_eq!(refused.kind, "RotationDisabled", "{token}: {}", refused.message);
     assert_eq!(application.snapshot().await, before);
     // A look and a repair are still allowed.
-    operate(&function, "status", &application, json!({})).await.unwrap();
-    operate(&function, "recover", &application, json!({})).await.unwrap();
+    application.operate(&function, "status", json!({})).await.unwrap();
+    application.operate(&function, "recover", json!({})).await.unwrap();
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_secret_that_another_service_manages_is_refused() {
     )
     .await;
     for operation in ["rotate", "status", "recover"] {
-        let refused = operate(&function, operation, &application, json!({})).await.unwrap_err();
+        let refused = application.operate(&function, operation, json!({})).await.unwrap_err();
         assert_eq!(refused.kind, "SecretManagedByService", "{operation}: {}", refused.message);
     }
 }

@@ -3,7 +3,6 @@
 use postgres_protocol::escape::escape_literal;
 use serde_json::json;
 
-use super::operate;
 use crate::world::application::Application;
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
@@ -15,7 +14,7 @@ async fn a_healthy_secret_is_left_alone() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let before = application.snapshot().await;
     for operation in ["status", "recover"] {
-        let report = operate(&function, operation, &application, json!({})).await.unwrap();
+        let report = application.operate(&function, operation, json!({})).await.unwrap();
         assert_eq!(
             (&report["Remedy"], &report["Done"]),
             (&json!("Nothing"), &json!([])),
@@ -38,7 +37,7 @@ async fn status_says_what_there_is_to_know() {
     ];
     let token = pair.application.begin().await;
     pair.application.steps(&function, &["createSecret"], &token).await;
-    let status = operate(&function, "status", &pair.application, json!({})).await.unwrap();
+    let status = pair.application.operate(&function, "status", json!({})).await.unwrap();
     let versions = status["Versions"].as_array().unwrap();
     let seen: Vec<_> = versions
         .iter()
@@ -71,7 +70,7 @@ async fn status_says_what_there_is_to_know() {
 #[tokio::test]
 async fn the_form_of_the_stored_password_is_reported_where_the_role_may_see_it() {
     let (application, function) = (Application::new().await, Function::start(&[]));
-    let status = operate(&function, "status", &application, json!({})).await.unwrap();
+    let status = application.operate(&function, "status", json!({})).await.unwrap();
     assert!(status["PasswordStoredAs"].is_null(), "{status}");
     for (stored, form) in [("md5", "md5"), ("scram-sha-256", "scram-sha-256")] {
         let role = &application.role;
@@ -81,7 +80,7 @@ async fn the_form_of_the_stored_password_is_reported_where_the_role_may_see_it()
              log_statement = none; ALTER ROLE {role} PASSWORD {password}"
         );
         admin().await.batch_execute(&sql).await.unwrap();
-        let status = operate(&function, "status", &application, json!({})).await.unwrap();
+        let status = application.operate(&function, "status", json!({})).await.unwrap();
         assert_eq!(status["PasswordStoredAs"], json!({role: form}), "{status}");
     }
 }
@@ -95,14 +94,14 @@ async fn what_is_not_known_is_never_acted_on() {
     let token = application.begin().await;
     application.put(&token, &application.document_with("pending"), &["AWSPENDING"]).await;
     let before = application.snapshot().await;
-    let status = operate(&function, "status", &application, json!({})).await.unwrap();
+    let status = application.operate(&function, "status", json!({})).await.unwrap();
     assert_eq!(status["Remedy"], "Wait", "{status}");
     let [current, pending] = [0, 1].map(|version| &status["Versions"][version]);
     assert_eq!(current["Database"], "unknown", "{status}");
     assert!(current["Reason"].as_str().unwrap().contains("Connection refused"), "{status}");
     assert_eq!(pending["Database"], json!(null), "{status}");
     assert_eq!(pending["Reason"], "not tried: see the reason beside AWSCURRENT", "{status}");
-    let refused = operate(&function, "recover", &application, json!({})).await.unwrap_err();
+    let refused = application.operate(&function, "recover", json!({})).await.unwrap_err();
     assert_eq!(refused.kind, "NotRecovered");
     assert!(refused.message.contains("Connection refused"), "{}", refused.message);
     assert_eq!(application.snapshot().await, before);

@@ -156,9 +156,9 @@ impl Dice {
     }
 }
 
-/// What really differs between things that the two users create in schema `s` and in another: who
-/// can do what with the current user's and not with the next one's, and what PUBLIC can do with
-/// those of the next user alone.
+/// What really differs between things that the two users create, in schema `s` and in another. That
+/// is what roles can do with the current user's things and not with the next one's. It is also what
+/// PUBLIC can do with the next user's things alone.
 async fn tomorrow(unequal: &Unequal, observers: &[&str]) -> Vec<String> {
     let postgres = &crate::world::world().postgres;
     let session =

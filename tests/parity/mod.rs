@@ -1,5 +1,5 @@
-//! `testSecret` with two users: whatever the current one can do and the pending one cannot is
-//! named, with the statement that gives it.
+//! `testSecret` with two users. The error names what the pending user cannot do and the current one
+//! can, with the statement that gives it.
 
 mod databases;
 mod defaults;
@@ -60,8 +60,8 @@ impl Situation {
         Self { versions: version..=18, ..self }
     }
 
-    fn advised(self, says: &'static str, mended: &'static str) -> Self {
-        Self { remedy: Remedy::Advice(says, mended), ..self }
+    fn advised(self, says: &'static str, fixed: &'static str) -> Self {
+        Self { remedy: Remedy::Advice(says, fixed), ..self }
     }
 }
 
@@ -145,7 +145,7 @@ impl Unequal {
         rest.strip_suffix(&end).unwrap_or_else(|| panic!("{}", failed.message)).to_owned()
     }
 
-    /// Makes each situation, and has it named and mended, after which the step passes.
+    /// Makes each situation, sees it named, follows the advice, and sees the step pass.
     async fn each(&self, kind: &str, situations: Vec<Situation>) {
         let major = version().await / 10_000;
         let mut count = 0;
@@ -160,10 +160,10 @@ impl Unequal {
             let remedied = self.missing(&named(missing)).await;
             match remedy {
                 Remedy::Statement => self.superuser(&remedied).await,
-                Remedy::Advice(says, mended) => {
+                Remedy::Advice(says, fixed) => {
                     let says = self.filled(&named(says));
                     assert!(remedied.contains(&says), "{missing}: {remedied}");
-                    self.superuser(&named(mended)).await;
+                    self.superuser(&named(fixed)).await;
                 }
             }
             self.passes(&prepare).await;

@@ -14,7 +14,7 @@ fn without_public(create: &str, privilege_on: &str, missing: &'static str) -> Si
 }
 
 #[tokio::test]
-async fn every_kind_of_privilege_is_compared_and_can_be_mended() {
+async fn every_kind_of_privilege_is_compared_and_can_be_fixed() {
     let server = "CREATE FOREIGN DATA WRAPPER :thing; CREATE SERVER :thing FOREIGN DATA WRAPPER \
         :thing;";
     let unequal = Unequal::new().await;

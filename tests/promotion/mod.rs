@@ -17,7 +17,7 @@ use postgres_protocol::password::scram_sha_256;
 use crate::world::application::STEPS;
 use crate::world::fault_rig::{FaultRig, LONG, WayOut};
 use crate::world::lambda::{Answer, Failure};
-use crate::world::postgres::admin;
+use crate::world::postgres::superuser;
 use crate::world::{random_hex, unique};
 
 /// The statement that makes the change of the password last. It also ends the way back.
@@ -107,8 +107,4 @@ async fn own_database() -> String {
     let dbname = unique("shop_");
     superuser(&format!("CREATE DATABASE {dbname}")).await;
     dbname
-}
-
-async fn superuser(sql: &str) {
-    admin().await.batch_execute(sql).await.expect("the superuser may");
 }

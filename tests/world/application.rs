@@ -203,6 +203,13 @@ impl Application {
         }
     }
 
+    /// Sends an operation on this secret to the function. `more` has the other keys of the event.
+    pub async fn operate(&self, function: &Function, operation: &str, more: Value) -> Answer {
+        let mut event = json!({"Operation": operation, "SecretId": self.name});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        function.invoke(event).await
+    }
+
     /// The value of the version with that label.
     pub async fn value(&self, label: &str) -> Option<String> {
         let client = world().aws.client();

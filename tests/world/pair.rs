@@ -175,8 +175,8 @@ impl Pair {
             .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
-    /// Time passes: moves the clock of the server if it has its own, else the dates of both users
-    /// back, and in any case the dates of the secret.
+    /// Lets time pass. Moves the server's clock if it has its own, else the dates of both users
+    /// back. Moves the dates of the secret, too.
     pub async fn pass(&self, time: Duration) {
         if let Some(seconds_ahead) = self.server.seconds_ahead() {
             self.server.set_clock(seconds_ahead + i64::try_from(time.as_secs()).expect("hours"));

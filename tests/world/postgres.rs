@@ -299,6 +299,11 @@ pub async fn admin() -> tokio_postgres::Client {
     world().postgres.admin().await
 }
 
+/// Runs statements as the superuser.
+pub async fn superuser(sql: &str) {
+    admin().await.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+}
+
 /// `server_version_num` of that server.
 pub async fn version() -> i32 {
     admin()

@@ -10,7 +10,7 @@ use crate::world::application::Application;
 use crate::world::aws::REGION;
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
-use crate::world::postgres::{HOST, admin, free_port};
+use crate::world::postgres::{HOST, free_port, superuser};
 use crate::world::{project, random_hex, world};
 
 const HOUR: i64 = 60 * 60;
@@ -51,10 +51,6 @@ async fn rotated(function: &Function) -> Application {
     let rotation = application.rotate(function).await;
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
     application
-}
-
-async fn superuser(sql: &str) {
-    admin().await.batch_execute(sql).await.unwrap();
 }
 
 /// One secret in each state, by its name. The function's policy names the last one whole.
