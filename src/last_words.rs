@@ -17,16 +17,16 @@ const WAIT: Duration = Duration::from_secs(1);
 static UNANSWERED: Mutex<Option<String>> = Mutex::new(None);
 
 /// Remembers the invocation until the value is dropped.
-pub(crate) struct Unanswered;
+pub(crate) struct UnansweredInvocation;
 
-impl Unanswered {
+impl UnansweredInvocation {
     pub(crate) fn begin(request_id: &str) -> Self {
         *UNANSWERED.lock().unwrap_or_else(PoisonError::into_inner) = Some(request_id.to_owned());
         Self
     }
 }
 
-impl Drop for Unanswered {
+impl Drop for UnansweredInvocation {
     fn drop(&mut self) {
         *UNANSWERED.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn an_invocation_is_unanswered_until_it_is_answered() {
-        let invocation = Unanswered::begin("id-2");
+        let invocation = UnansweredInvocation::begin("id-2");
         assert_eq!(UNANSWERED.lock().unwrap().as_deref(), Some("id-2"));
         drop(invocation);
         assert_eq!(*UNANSWERED.lock().unwrap(), None);

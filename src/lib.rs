@@ -48,7 +48,7 @@ use crate::database::tls::Tls;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::Event;
-use crate::last_words::Unanswered;
+use crate::last_words::UnansweredInvocation;
 use crate::report::Answer;
 use crate::secret::store::{self, Store};
 
@@ -76,7 +76,7 @@ pub async fn serve() -> ExitCode {
     // The runtime does not parse the event: 6 MB of JSON would take some 100 MB as a `Value`.
     let handler = |event: LambdaEvent<Box<RawValue>>| async move {
         let deadline = Deadline::from_lambda(event.context.deadline());
-        let _unanswered = Unanswered::begin(&event.context.request_id);
+        let _unanswered = UnansweredInvocation::begin(&event.context.request_id);
         answer(app, log, &event.payload, deadline, &event.context.invoked_function_arn).await
     };
     match Box::pin(lambda_runtime::run(service_fn(handler))).await {

@@ -142,7 +142,7 @@ async fn a_missed_turn_is_no_outage_and_three_are_the_limit() {
     leased.pass(HOUR * 2).await;
     assert!(!leased.logs_in("AWSCURRENT").await);
     let refused = leased.operate("recover", json!({})).await.unwrap_err();
-    for expected in ["(VALID UNTIL)", "four leases after it began", "needs no login of this user"] {
+    for expected in ["(VALID UNTIL)", "Four leases after it began", "needs no login of this user"] {
         assert!(refused.message.contains(expected), "{}", refused.message);
     }
     // The policy binds the secret to its role: no login has to prove that they belong together.
@@ -344,7 +344,7 @@ async fn monitor_renews_what_no_turn_renews_and_says_so() {
     leased.pass(HOUR * 13).await;
     let seen = monitor(&leased, json!({})).await;
     assert_eq!(seen["State"], "expired", "{seen}");
-    assert!(seen["Reason"].as_str().unwrap().contains("not renewed any more"), "{seen}");
+    assert!(seen["Reason"].as_str().unwrap().contains("no longer renewed"), "{seen}");
 }
 
 #[tokio::test]

@@ -70,10 +70,7 @@ async fn a_leaked_password_does_not_wait_and_the_overlap_ends() {
     let short = with_overlap("3s");
     let refused = rotate(&short).await.unwrap_err();
     assert_eq!(refused.kind, "RotationTooSoon", "{}", refused.message);
-    eventually("the end of the overlap", async || {
-        rotate(&short).await.ok()
-    })
-    .await;
+    eventually("the end of the overlap", async || rotate(&short).await.ok()).await;
     assert_eq!(pair.credentials("AWSCURRENT").await.0, pair.clone);
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::world::application::Application;
-use crate::world::lambda::{Answer, Function};
+use crate::world::lambda::Function;
 use crate::world::pair::Pair;
 use crate::world::{random_hex, world};
 
@@ -39,7 +39,8 @@ async fn a_secret_of_awss_single_user_function_moves_over_in_the_middle_of_a_rot
 
         application.remove_pending_label().await;
         application.test(&function).await;
-        let recovered = application.operate(&function, "recover", json!({})).await.expect("it recovers");
+        let recovered =
+            application.operate(&function, "recover", json!({})).await.expect("it recovers");
         let current = application.password_in("AWSCURRENT").await;
         assert!(application.accepts(&current).await, "set {set}: {recovered}");
         assert_eq!(application.rotate(&function).await["state"], "succeeded", "set {set}");

@@ -2,7 +2,7 @@
 //! server's own function. Messages come in any language, so only words count that no translation
 //! changes.
 
-use crate::error::DatabaseFault;
+use crate::error::{DatabaseFault, DatabaseFault as F};
 
 /// What we were doing. Some codes mean something else at a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,6 @@ const LOGIN: &[Phase] = &[Phase::Login];
 const SETTING: &[Phase] = &[Phase::SettingPassword];
 const READING: &[Phase] = &[Phase::Reading];
 const RUNNING: &[Phase] = &[Phase::Reading, Phase::Statement];
-
-use DatabaseFault as F;
 
 /// The first rule that fits decides.
 const RULES: &[Rule] = &[

@@ -10,8 +10,8 @@ use tokio_postgres::{Config, Connection, NoTls};
 use super::allowance;
 use super::dial::{dial, within};
 use super::fault::{self, DatabaseFailure, Phase};
-use super::progress::{Part, Progress, Watched};
-use super::session::{Opened, Session};
+use super::progress::{Part, Progress, WatchedHandshake};
+use super::session::{OpenConnection, Session};
 use super::settings::{APPLICATION_NAME, Purpose, startup_options};
 use super::slow_logins::SlowLogins;
 use super::target::Target;
@@ -163,7 +163,7 @@ impl Database<'_> {
         role: &str,
         password: &Password,
         progress: &Progress,
-    ) -> Result<Opened, DatabaseFailure> {
+    ) -> Result<OpenConnection, DatabaseFailure> {
         let (target, until) = (&self.target, self.login_until);
         let marker = format!("{:016x}", rand::random::<u64>());
         let mut config = Config::new();
@@ -192,7 +192,7 @@ impl Database<'_> {
             let login = Box::pin(config.connect_raw(stream, NoTls));
             let (client, connection) = self.in_time(peer, login).await?.map_err(failed)?;
             let (connection, allowance) = (serve(connection), progress.allowance.clone());
-            return Ok(Opened { client, connection, peer, allowance, marker });
+            return Ok(OpenConnection { client, connection, peer, allowance, marker });
         };
         config.ssl_mode(SslMode::Require);
         let connector = self
@@ -200,10 +200,10 @@ impl Database<'_> {
             .connector_for(server_name, &progress.certificate)
             .map_err(|reason| DatabaseFailure::new(DatabaseFault::TlsRootsMissing, reason))?;
         let (stream, peer) = dial(target, until, progress).await?;
-        let login = Box::pin(config.connect_raw(stream, Watched { connector, progress }));
+        let login = Box::pin(config.connect_raw(stream, WatchedHandshake { connector, progress }));
         let (client, connection) = self.in_time(peer, login).await?.map_err(failed)?;
         let (connection, allowance) = (serve(connection), progress.allowance.clone());
-        Ok(Opened { client, connection, peer, allowance, marker })
+        Ok(OpenConnection { client, connection, peer, allowance, marker })
     }
 
     /// Waits for the server to log in, as long as the invocation allows.

@@ -10,6 +10,7 @@ use crate::error::{DatabaseFault, Detail, Error};
 const OPERATION: &str = "planning a probe";
 const NAME: &str = "postgres_secret_rotation_probe";
 const END_PREPARED: &str = "ROLLBACK; DEALLOCATE postgres_secret_rotation_probe";
+
 /// The server's refusal to plan a statement.
 #[derive(Debug)]
 pub(crate) struct Refusal {

@@ -68,12 +68,12 @@ impl Progress {
 }
 
 /// A TLS handshake that reports its end.
-pub(super) struct Watched<'a> {
+pub(super) struct WatchedHandshake<'a> {
     pub(super) connector: TlsConnector,
     pub(super) progress: &'a Progress,
 }
 
-impl<'a> TlsConnect<TcpStream> for Watched<'a> {
+impl<'a> TlsConnect<TcpStream> for WatchedHandshake<'a> {
     type Stream = WatchedStream<TlsStream<TcpStream>>;
     type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, Self::Error>> + Send + 'a>>;

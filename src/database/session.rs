@@ -35,7 +35,7 @@ pub(crate) struct Session {
 }
 
 /// The connection of a successful login.
-pub(super) struct Opened {
+pub(super) struct OpenConnection {
     pub(super) client: Client,
     pub(super) connection: JoinHandle<()>,
     pub(super) peer: SocketAddr,
@@ -56,13 +56,13 @@ impl Drop for ConnectionTask {
 
 impl Session {
     pub(super) fn new(
-        opened: Opened,
+        opened: OpenConnection,
         role: &str,
         host: String,
         authentication: Authentication,
         deadline: Deadline,
     ) -> Self {
-        let Opened { client, connection, peer, allowance, marker } = opened;
+        let OpenConnection { client, connection, peer, allowance, marker } = opened;
         allowance.renew(OF_AN_ANSWER);
         let (connection, role) = (ConnectionTask(connection), role.to_owned());
         Self { client, connection, peer, role, host, authentication, allowance, marker, deadline }

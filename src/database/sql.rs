@@ -12,10 +12,10 @@
 //! [`from_15`] decides whether a file for PostgreSQL 15 is sent.
 
 pub(super) const ACTING: &str = include_str!("sql/acting.sql");
+pub(super) const ADMIN_OPTION: &str = include_str!("sql/admin_option.sql");
 pub(super) const COPIES_MAPPINGS: &str = include_str!("sql/copies_mappings.sql");
 pub(super) const COPIES_SUBSCRIPTIONS: &str = include_str!("sql/copies_subscriptions.sql");
 pub(super) const EXPIRY: &str = include_str!("sql/expiry.sql");
-pub(super) const ADMIN_OPTION: &str = include_str!("sql/admin_option.sql");
 pub(super) const GRANTS: &str = include_str!("sql/grants.sql");
 pub(super) const GRANTS_PARAMETERS: &str = include_str!("sql/grants_parameters.sql");
 pub(super) const LABELS: &str = include_str!("sql/labels.sql");

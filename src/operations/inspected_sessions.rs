@@ -2,16 +2,16 @@
 
 use crate::database::Session;
 
-/// The sessions that the inspection opened.
+/// Open sessions, by the password that opened each.
 #[derive(Default)]
-pub(super) struct Sessions {
+pub(super) struct InspectedSessions {
     pub(super) current: Option<Session>,
     pub(super) pending: Option<Session>,
     /// A session of the current user with an older password.
     pub(super) older: Option<Session>,
 }
 
-impl Sessions {
+impl InspectedSessions {
     pub(super) async fn close(self) {
         for session in [self.current, self.pending, self.older].into_iter().flatten() {
             session.close().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::diagnosis::{Findings, Pending};
-use super::inspected_sessions::Sessions;
+use super::inspected_sessions::InspectedSessions;
 use super::surroundings::{Surroundings, age, look_around, schedule};
 use crate::context::Context;
 use crate::database::authentication::Method;
@@ -41,7 +41,7 @@ pub(super) struct Inspection {
     pub(super) renewal: Option<Duration>,
     /// The version that carries AWSPENDING and not AWSCURRENT.
     pub(super) pending_id: Option<String>,
-    pub(super) sessions: Sessions,
+    pub(super) sessions: InspectedSessions,
 }
 
 impl Inspection {
@@ -75,7 +75,7 @@ pub(super) async fn inspect(
     let pending_id = description.under_way().map(str::to_owned);
     let token = pending_id.as_deref().unwrap_or_default();
     let mut rotation = Rotation::read(context, secret, token).await?;
-    let mut sessions = Sessions::default();
+    let mut sessions = InspectedSessions::default();
 
     let mut current = try_login(context, &rotation, &rotation.current, Origin::Current).await?;
     sessions.current = current.session.take();
@@ -136,7 +136,7 @@ pub(super) async fn inspect(
 async fn older_verdict(
     context: &Context<'_>,
     rotation: &Rotation,
-    sessions: &mut Sessions,
+    sessions: &mut InspectedSessions,
 ) -> Result<(Verdict, Option<String>), Error> {
     let refused = [
         Some((Origin::Current, &rotation.current)),
@@ -190,7 +190,7 @@ async fn pending_state(
     rotation: &mut Rotation,
     id: &str,
     current: &TriedLogin,
-    sessions: &mut Sessions,
+    sessions: &mut InspectedSessions,
 ) -> Result<(Pending, VersionReport), Error> {
     let empty = |reason: String| {
         let unread = unread(id, store::PENDING, None);

@@ -3,7 +3,7 @@
 use crate::policy::Strategy;
 use crate::report::Details;
 
-/// The result of an operation.
+/// What an operation found or did.
 pub(super) struct OperationResult {
     /// Absent if the secret could not be read.
     pub(super) strategy: Option<Strategy>,

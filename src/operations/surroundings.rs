@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::inspected_sessions::Sessions;
+use super::inspected_sessions::InspectedSessions;
 use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
 use crate::database::sessions;
@@ -31,7 +31,7 @@ pub(super) async fn look_around(
     context: &Context<'_>,
     rotation: &Rotation,
     description: &Description,
-    sessions: &Sessions,
+    sessions: &InspectedSessions,
 ) -> Surroundings {
     let mut seen = Surroundings::default();
     let session = [&sessions.current, &sessions.pending, &sessions.older].into_iter().flatten();

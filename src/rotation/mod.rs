@@ -225,6 +225,11 @@ impl Rotation {
         Err(RotationFault::CurrentMoved { token, holder }.of(&self.secret))
     }
 
+    /// The two users of this secret. A single user is both.
+    pub(crate) fn users(&self) -> [&str; 2] {
+        [&self.current.credentials.username, &self.next_username]
+    }
+
     /// The name of the lock under which one invocation at a time changes the role or its pair.
     pub(crate) fn lock_name(&self) -> &str {
         strategy::base(&self.next_username)

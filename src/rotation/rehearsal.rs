@@ -11,7 +11,7 @@ use crate::secret::password::{Hash, Password, Storage};
 
 /// How the change will be made.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rehearsed {
+pub(crate) struct RehearsalResult {
     /// The form in which the password will be stored.
     pub(crate) storage: Storage,
     /// Whether the admin makes the change, since the role may not.
@@ -26,7 +26,7 @@ pub(crate) async fn rehearse(
     context: &Context<'_>,
     rotation: &Rotation,
     session: &Session,
-) -> Result<Rehearsed, Error> {
+) -> Result<RehearsalResult, Error> {
     let throwaway = rotation.new_password(context)?;
     let storage = storage(rotation, session).await?;
     let lock = session.lock(rotation.lock_name()).await?;
@@ -36,7 +36,7 @@ pub(crate) async fn rehearse(
     };
     let by_admin = admin::as_role_or_admin(context, rotation, &lock, change).await?;
     let _ = lock.release().await;
-    Ok(Rehearsed { storage, by_admin })
+    Ok(RehearsalResult { storage, by_admin })
 }
 
 /// A change of the password that is rolled back. It never uses the pending password: an extension

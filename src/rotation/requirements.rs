@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::Rotation;
 use crate::database::advice::AskedBy;
-
 use crate::database::probe::{self, Refusal};
 use crate::database::remedy::Lacking;
 use crate::database::standing::Standing;

@@ -65,18 +65,18 @@ async fn single_user(
             promotion.change_and_move(&session, &before_change).await
         };
         session.close().await;
-        return promoted.map(|promoted| with(promoted, evidence));
+        return promoted.map(|promoted| if_moved(promoted, evidence));
     }
     let login = rotation.login(context, pending, Origin::Pending, purpose).await?;
     let session = login.accepted()?;
     let evidence = evidence::of(context, rotation, &session).await;
     let promoted = promotion.move_only(&session, &after_change).await;
     session.close().await;
-    promoted.map(|promoted| with(promoted, evidence))
+    promoted.map(|promoted| if_moved(promoted, evidence))
 }
 
-/// The evidence counts if this call made the move.
-fn with(promoted: Promoted, evidence: Evidence) -> (Promoted, Option<Evidence>) {
+/// The evidence belongs to the call that made the move.
+fn if_moved(promoted: Promoted, evidence: Evidence) -> (Promoted, Option<Evidence>) {
     let made = promoted == Promoted::Moved;
     (promoted, Some(evidence).filter(|_| made))
 }
@@ -98,7 +98,7 @@ async fn alternating_users(
     // This session holds no lock, so it may fail now.
     let evidence = evidence::of(context, rotation, &session).await;
     session.close().await;
-    promoted.map(|promoted| with(promoted, evidence))
+    promoted.map(|promoted| if_moved(promoted, evidence))
 }
 
 /// After a refused move or a lost answer: the labels show whether AWSCURRENT moved, and where to.

@@ -8,7 +8,7 @@ use crate::event::StepRequest;
 use crate::report::{Evidence, Outcome, RequirementsReport, StepReport};
 use crate::rotation::Rotation;
 
-/// The result of a step.
+/// What a step did, and what a person should know about it.
 #[derive(Debug)]
 pub(crate) struct StepResult {
     pub(super) outcome: Outcome,

@@ -8,10 +8,10 @@ mod retire;
 mod rotate;
 mod status;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::world::application::Application;
-use crate::world::lambda::{Answer, Function};
+use crate::world::lambda::Function;
 use crate::world::{random_hex, world};
 
 /// AWSCURRENT works, and a rotation can begin and end.

@@ -4,7 +4,7 @@ use postgres_protocol::escape::escape_literal;
 use postgres_protocol::password::scram_sha_256;
 use serde_json::json;
 
-use super::{assert_in_order};
+use super::assert_in_order;
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::postgres::{HOST, admin, await_role_lock_waiter, lock_role};
@@ -132,18 +132,14 @@ async fn the_label_stays_on_a_password_that_has_just_reached_the_database() {
     application.steps(&function, &["createSecret"], &token).await;
     let pending = application.password_in("AWSPENDING").await;
     let other = lock_role(&application.role).await;
-    let (refused, ()) =
-        tokio::join!(application.operate(&function, "recover", json!({})), async {
-            await_role_lock_waiter(&application.role).await;
-            let verifier = escape_literal(&scram_sha_256(pending.as_bytes()));
-            other
-                .batch_execute(&format!(
-                    "ALTER ROLE {} PASSWORD {verifier}; COMMIT",
-                    application.role
-                ))
-                .await
-                .unwrap();
-        });
+    let (refused, ()) = tokio::join!(application.operate(&function, "recover", json!({})), async {
+        await_role_lock_waiter(&application.role).await;
+        let verifier = escape_literal(&scram_sha_256(pending.as_bytes()));
+        other
+            .batch_execute(&format!("ALTER ROLE {} PASSWORD {verifier}; COMMIT", application.role))
+            .await
+            .unwrap();
+    });
     assert_eq!(refused.unwrap_err().kind, "LoginRejected");
     assert_eq!(
         application.password_in("AWSPENDING").await,
@@ -161,9 +157,8 @@ async fn a_current_value_that_a_person_writes_meanwhile_is_not_overruled() {
     application.cut_off_after_commit(&function).await;
     let stored = application.stored_hash().await;
     let other = lock_role(&application.role).await;
-    let (refused, ()) = tokio::join!(
-        application.operate(&function, "recover", json!({"Prefer": "back"})),
-        async {
+    let (refused, ()) =
+        tokio::join!(application.operate(&function, "recover", json!({"Prefer": "back"})), async {
             await_role_lock_waiter(&application.role).await;
             application
                 .put(
@@ -173,8 +168,7 @@ async fn a_current_value_that_a_person_writes_meanwhile_is_not_overruled() {
                 )
                 .await;
             other.batch_execute("COMMIT").await.unwrap();
-        }
-    );
+        });
     assert_eq!(refused.unwrap_err().kind, "CurrentVersionMoved");
     assert_eq!(application.stored_hash().await, stored, "the database was not changed");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{assert_in_order};
+use super::assert_in_order;
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
@@ -74,7 +74,9 @@ async fn every_state_that_a_turn_may_leave_is_recovered_from() {
     ] {
         let token = pair.application.begin().await;
         pair.application.steps(&function, &STEPS[..done], &token).await;
-        let report = pair.application.operate(&function, "recover", json!({"Prefer": prefer}))
+        let report = pair
+            .application
+            .operate(&function, "recover", json!({"Prefer": prefer}))
             .await
             .unwrap();
         assert_eq!(report["Done"], json!([remedy]), "{done} {prefer}: {report}");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{assert_in_order};
+use super::assert_in_order;
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;

@@ -10,7 +10,7 @@ use crate::secret::store::Description;
 /// The secrets to look at, by ARN, or by what the event or the policy calls them. A secret that
 /// does not name this function comes with its description from the list: IAM may not let the
 /// function describe it.
-pub(super) type Chosen = BTreeMap<String, Option<Box<Description>>>;
+pub(super) type ChosenSecrets = BTreeMap<String, Option<Box<Description>>>;
 
 /// The secrets of the request, less those that another invocation looks at.
 ///
@@ -21,13 +21,13 @@ pub(super) type Chosen = BTreeMap<String, Option<Box<Description>>>;
 pub(super) async fn choose(
     context: &Context<'_>,
     request: &MonitorRequest,
-) -> Result<Chosen, Error> {
+) -> Result<ChosenSecrets, Error> {
     let wanted = |arn: &str| match &request.portion {
         Portion::Start => true,
         Portion::After(last) => arn > last.as_str(),
         Portion::Part { number, of } => part_of(arn, *of) == *number,
     };
-    let mut chosen = Chosen::new();
+    let mut chosen = ChosenSecrets::new();
     let mut choose = |id: &str, listed: Option<Description>| {
         if wanted(id) {
             let foreign = listed.filter(|listed| !is_of(listed, context.function_arn));

@@ -14,7 +14,7 @@ use crate::report::{SecretHealth, Timestamp, seconds_until};
 use crate::secret::store::{CURRENT, Description, PENDING};
 
 /// A secret with its health, and what the comparison with the others needs.
-pub(super) struct Looked {
+pub(super) struct Look {
     pub(super) health: SecretHealth,
     /// The server and the role, or the pair's base user. Two secrets must not share them.
     pub(super) place: Option<(String, String)>,
@@ -35,7 +35,7 @@ pub(super) async fn look(
     id: &str,
     listed: Option<&Description>,
     every: Option<Duration>,
-) -> Looked {
+) -> Look {
     let (described, sight) = match (context.store.describe(id).await, listed) {
         (Ok(described), _) if described.owning_service.is_some() => (described, Sight::untried("")),
         (Ok(described), _) => see(context, admins, described, every).await,
@@ -72,7 +72,7 @@ pub(super) async fn look(
     // If another function rotates the secret, only the policy can ask this one to retire.
     let ours = facts.rotation == RotationSetting::Here || wanted;
     let complete = time_left || sight.login == LoginFact::Accepted;
-    Looked { may_retire: sight.retires && at_rest && ours, place: sight.place, complete, health }
+    Look { may_retire: sight.retires && at_rest && ours, place: sight.place, complete, health }
 }
 
 /// The facts of the decision, from what was seen.
@@ -103,13 +103,13 @@ fn facts(described: &Description, sight: &Sight, rotation: RotationSetting) -> F
 }
 
 /// The health of a secret that Secrets Manager does not describe.
-fn not_described(context: &Context<'_>, id: &str, error: &Error) -> Looked {
+fn not_described(context: &Context<'_>, id: &str, error: &Error) -> Look {
     let reason = error.full_text();
     let known = !matches!(error, Error::SecretsManager { fault: StoreFault::NotFound(_), .. });
     let command = advice::look_again(id, context.function_arn).filter(|_| known);
     let health = SecretHealth { reason, command, ..SecretHealth::unknown(id.to_owned()) };
     let complete = context.deadline.leaves(Duration::from_millis(1));
-    Looked { health, place: None, may_retire: false, complete }
+    Look { health, place: None, may_retire: false, complete }
 }
 
 fn is_denied(error: &Error) -> bool {

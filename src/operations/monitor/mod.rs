@@ -21,8 +21,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use self::admins::Admins;
-use self::listing::Chosen;
-use self::look::{Looked, look};
+use self::listing::ChosenSecrets;
+use self::look::{Look, look};
 use crate::context::Context;
 use crate::error::Error;
 use crate::event::{Choice, MonitorRequest, Portion};
@@ -85,9 +85,9 @@ pub(crate) async fn run(
 async fn look_at(
     context: &Context<'_>,
     request: &MonitorRequest,
-    chosen: &Chosen,
+    chosen: &ChosenSecrets,
     most: usize,
-) -> (Vec<Looked>, BTreeSet<String>) {
+) -> (Vec<Look>, BTreeSet<String>) {
     let admins = Admins::default();
     let admins = &admins;
     let (mut waiting, mut running) =

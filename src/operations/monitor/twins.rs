@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::look::Looked;
+use super::look::Look;
 
 /// Adds a warning to each secret that shares its role with another one of these.
-pub(super) fn warn(looked: &mut [Looked]) {
+pub(super) fn warn(looked: &mut [Look]) {
     let mut places: HashMap<(String, String), Vec<usize>> = HashMap::new();
     for (number, secret) in looked.iter().enumerate() {
         if let Some(place) = &secret.place {

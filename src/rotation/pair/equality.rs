@@ -18,6 +18,7 @@ use crate::rotation::{Rotation, SecretVersion, strategy};
 /// The number of differences in one database that a script describes. More would not fit into one
 /// answer of the server.
 pub(crate) const IN_A_SCRIPT: u32 = 5_000;
+
 /// The comparison of the next user with the current one.
 pub(crate) struct Equality {
     /// The facts about the two users, and what the next user lacks anywhere.

@@ -69,11 +69,6 @@ impl Rotation {
             vec![format!("whether a password ends soon (VALID UNTIL) is unknown: {reason}")]
         })
     }
-
-    /// The users of this secret.
-    pub(crate) fn users(&self) -> [&str; 2] {
-        [&self.current.credentials.username, &self.next_username]
-    }
 }
 
 /// A warning if the password ends before the next rotation.

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::report::Outcome;
 use crate::rotation::lock::Changer;
 use crate::rotation::passwords::{Origin, WorkingLogin, find_working_login};
-use crate::rotation::rehearsal::{Rehearsed, rehearse};
+use crate::rotation::rehearsal::{RehearsalResult, rehearse};
 use crate::rotation::storage::storage;
 use crate::rotation::timing::renewal;
 use crate::rotation::{Rotation, admin, requirements, restoration};
@@ -87,7 +87,7 @@ async fn check_and_rehearse(
     requirements::check(rotation, session, &standing).await?.complete(session)?;
     session.apply_admin_settings().await?;
     let copies = rotation.copies(session).await;
-    let Rehearsed { storage, by_admin } = rehearse(context, rotation, session).await?;
+    let RehearsalResult { storage, by_admin } = rehearse(context, rotation, session).await?;
     let role = &rotation.next_username;
     let by = if by_admin { " by the role of the admin secret" } else { "" };
     let message = format!(
