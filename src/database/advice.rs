@@ -2,7 +2,7 @@
 
 use super::role::grant;
 
-/// What is said in place of a statement.
+/// Stands in place of a statement that is not shown.
 const WITHHELD: &str = "no statement is shown";
 
 /// What gives a role what it lacks.
@@ -86,7 +86,7 @@ impl AskedBy {
                 .iter()
                 .any(|schema| object.starts_with(schema));
         if self == Self::Secret && of_the_server {
-            return Remedy::Advice(format!("{WITHHELD}: it is of the server itself"));
+            return Remedy::Advice(format!("{WITHHELD}: it belongs to the server itself"));
         }
         Remedy::Statement(statement)
     }

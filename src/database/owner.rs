@@ -53,7 +53,7 @@ pub(crate) async fn read(
 ) -> Result<OwnerFacts, Error> {
     let [owner, login, current] = [&owner, &login, &current].map(|name| (name as _, Type::TEXT));
     let parameters = [owner, login, current, (&NAMED as _, Type::INT8)];
-    session.query_json("reading what has to come along", sql::OWNER, &parameters).await
+    session.query_json("reading the facts for an owner role", sql::OWNER, &parameters).await
 }
 
 /// The statements that give `target` the settings of `source`, in every database. They show no

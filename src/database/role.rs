@@ -1,4 +1,4 @@
-//! Roles: their passwords, and what an admin has to know before it changes one.
+//! Roles: their passwords, and their power, which an admin has to know first.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::{ExposeSecret, SecretString};

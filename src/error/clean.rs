@@ -68,12 +68,12 @@ pub(crate) fn name(text: &str) -> String {
     line(text, MOST_OF_A_NAME)
 }
 
-/// A clause of ours with names from a catalog in it.
+/// Our own clause, with names from a catalog in it.
 pub(crate) fn clause(text: &str) -> String {
     line(text, MOST_OF_A_CLAUSE)
 }
 
-/// A text of ours with names in it, which is not cut.
+/// Our own text, with names in it. It is not cut.
 pub(crate) fn whole(text: String) -> String {
     if let Some(shown) = with_bytes(&text) {
         return line(&shown, usize::MAX);

@@ -109,7 +109,7 @@ pub(crate) enum DatabaseFault {
     ReadOnly,
     #[error(
         "the server did not prove that it knows the admin's password (SCRAM with channel binding). \
-         It has to, because the host or port comes from the rotated secret. Store the admin's \
+         It must, because the host or port comes from the rotated secret. Store the admin's \
          password as scram-sha-256. Or name host and port in the admin secret, or set \
          rotation_host and rotation_port in ROTATION_POLICY."
     )]

@@ -27,7 +27,7 @@ pub(crate) enum RotationFault {
     Abandoned(String),
     #[error(
         "version {token} does not carry AWSPENDING, version {holder} does: this event belongs to \
-         an earlier rotation. Let the present one end."
+         an earlier rotation. Let the present rotation end."
     )]
     NotPending { token: String, holder: String },
     #[error(

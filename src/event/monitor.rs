@@ -41,7 +41,7 @@ pub(crate) enum Choice {
 /// The portion of the chosen secrets that one invocation looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Portion {
-    /// From the first on, as far as the time allows.
+    /// From the first one on, as many as the time allows.
     Start,
     /// Those after the last invocation's.
     After(String),

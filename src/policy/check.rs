@@ -35,7 +35,7 @@ pub(super) fn too_many(at: usize) -> Mistake {
 }
 
 impl Check {
-    /// Its share of [`MOST_CHECKS`].
+    /// How much it counts towards [`MOST_CHECKS`].
     pub(super) fn weight(&self) -> usize {
         1 + self.arguments.as_ref().map_or(0, Vec::len)
     }

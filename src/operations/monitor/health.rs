@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::database::expiry::PasswordEnd;
 use crate::report::Health;
 
-/// After the end of the window in which Secrets Manager begins a rotation.
+/// How long after the window for its next rotation a secret counts as overdue.
 const OVERDUE_AFTER: Duration = Duration::from_hours(4);
 /// The longest window of a schedule that is given in days.
 const LONGEST_WINDOW: Duration = Duration::from_hours(24);

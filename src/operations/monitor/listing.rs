@@ -50,7 +50,7 @@ pub(super) async fn choose(
                 }
             };
             context.store.list(None, see).await?;
-            // The list may be behind. Where a secret is gone, the look says so.
+            // The list may be minutes old. Where a secret is gone, the look says so.
             for id in named {
                 choose(id, None);
             }

@@ -47,7 +47,7 @@ pub(crate) async fn run(
 ) -> Result<FleetReport, Error> {
     let started = Instant::now();
     let chosen = listing::choose(context, request).await?;
-    // A schedule passes no token on, so its part has to be looked at whole.
+    // A schedule passes no token on, so one run has to look at its whole part.
     let is_part = matches!(request.portion, Portion::Part { .. });
     let most = if is_part { usize::MAX } else { MOST_IN_AN_ANSWER };
     let (mut looked, left) = look_at(context, request, &chosen, most).await;

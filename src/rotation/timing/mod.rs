@@ -42,8 +42,8 @@ pub(crate) fn check(
              the strategy alternating-users, or remove lease.",
         )),
         Some(_) if rotation.policy.lease().is_none() => Err(Problem::from(
-            "lease needs \"role\" beside it: the admin sets VALID UNTIL for that role, which the \
-             role itself may not. Name it, or remove lease.",
+            "lease needs \"role\": the admin sets VALID UNTIL for that role, which may not do so \
+             itself. Name it, or remove lease.",
         )),
         _ => schedule().and_then(|schedule| fits(lease, overlap, schedule)),
     };
@@ -88,7 +88,7 @@ fn fits(
 }
 
 impl Schedule {
-    /// A lease has to outlast the next turn at its latest, and a quarter of the interval more.
+    /// A lease has to outlast the latest moment of the next turn, by a quarter of the interval.
     fn shortest_lease(&self) -> Duration {
         self.longest + self.window + self.longest / 4
     }
