@@ -221,11 +221,11 @@ fn the_readme_is_short_and_its_sentences_are() {
 }
 
 #[test]
-fn no_sentence_of_a_document_is_over_35_words() {
+fn no_sentence_of_a_document_is_over_30_words() {
     let mut problems = Vec::new();
     for document in documents() {
         for text in document.prose.iter().chain(&document.cells).chain(&document.headings) {
-            for sentence in sentences(text).iter().filter(|sentence| sentence.len() > 35) {
+            for sentence in sentences(text).iter().filter(|sentence| sentence.len() > 30) {
                 let length = sentence.len();
                 let sentence = sentence.join(" ");
                 problems.push(format!("{}: {length} words: {sentence}", document.name));

@@ -29,30 +29,35 @@ impl Document {
             code: Vec::new(),
         };
         let mut fence: Option<&str> = None;
-        let mut goes_on = false;
-        for line in text.lines().map(str::trim) {
+        let mut in_paragraph = false;
+        for line in text.lines() {
+            // A drawing, set as code by its indent.
+            if !in_paragraph && fence.is_none() && line.starts_with("    ") {
+                continue;
+            }
+            let line = line.trim();
             if let Some(language) = line.strip_prefix("```") {
                 fence = if fence.is_some() { None } else { Some(language) };
-                goes_on = false;
+                in_paragraph = false;
             } else if let Some(language) = fence {
                 if language == "sh" {
                     document.code.push(line.to_owned());
                 }
             } else if line.is_empty() || line.starts_with("<!--") {
-                goes_on = false;
+                in_paragraph = false;
             } else if line.starts_with('#') {
                 document.headings.push(line.trim_start_matches('#').trim().to_owned());
-                goes_on = false;
+                in_paragraph = false;
             } else if line.starts_with('|') {
                 document.cells.extend(line.split('|').map(|cell| cell.trim().to_owned()));
-                goes_on = false;
+                in_paragraph = false;
             } else {
                 let (text, begins) = item(line);
-                match document.prose.last_mut().filter(|_| goes_on && !begins) {
+                match document.prose.last_mut().filter(|_| in_paragraph && !begins) {
                     Some(paragraph) => *paragraph = format!("{paragraph} {text}"),
                     None => document.prose.push(text.to_owned()),
                 }
-                goes_on = true;
+                in_paragraph = true;
             }
         }
         let texts = document.prose.iter().chain(&document.cells).chain(&document.headings);
