@@ -9,7 +9,7 @@ use crate::error::{Error, RotationFault};
 use crate::policy::Strategy;
 use crate::report::{Details, Remedy};
 use crate::rotation::labels::{self, State};
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::rotation::promotion::Promotion;
 use crate::rotation::timing::renewal;
 use crate::rotation::{Rotation, SecretVersion};

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::event::{Prefer, Step, StepRequest};
 use crate::report::{Details, Remedy, StepReport};
 use crate::rotation::lock::Changer;
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::rotation::storage::storage;
 use crate::rotation::timing::renewal;
 use crate::rotation::{Rotation, admin, restoration};

@@ -13,7 +13,7 @@ use crate::error::{Error, clean};
 use crate::policy::Strategy;
 use crate::report::{ClientReport, Details, Retirement, period};
 use crate::rotation::lock::Changer;
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::rotation::{Rotation, SecretVersion, labels};
 use crate::secret::store::{self, Description, VersionSelector};
 

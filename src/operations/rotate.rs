@@ -9,7 +9,7 @@ use crate::database::{Login, Purpose};
 use crate::error::Error;
 use crate::event::{Step, StepRequest};
 use crate::report::Details;
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::rotation::timing::{self, overlap, renewal};
 use crate::rotation::{Rotation, labels};
 use crate::steps::{self, create_secret};

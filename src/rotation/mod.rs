@@ -2,11 +2,11 @@
 //! other modules here act on it.
 
 pub(crate) mod admin;
-mod attempts;
+pub(crate) mod attempts;
 mod copies;
 pub(crate) mod labels;
 pub(crate) mod lock;
-mod login;
+pub(crate) mod login;
 mod next_value;
 pub(crate) mod pair;
 pub(crate) mod passwords;

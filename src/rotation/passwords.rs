@@ -1,7 +1,7 @@
 //! Finds the password of the secret that the database accepts.
 
-pub(crate) use super::attempts::{ALLOW, LoginAttempts};
-pub(crate) use super::login::Origin;
+use super::attempts::LoginAttempts;
+use super::login::Origin;
 use super::{Rotation, SecretVersion};
 use crate::context::Context;
 use crate::database::{Purpose, Session};

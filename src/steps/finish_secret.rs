@@ -9,7 +9,7 @@ use crate::error::{Error, RotationFault};
 use crate::policy::Strategy;
 use crate::report::{Evidence, Outcome};
 use crate::rotation::labels::{self, State};
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::rotation::promotion::{Promoted, Promotion};
 use crate::rotation::{Rotation, SecretVersion};
 use crate::secret::store::{CURRENT, Description};

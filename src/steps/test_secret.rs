@@ -7,8 +7,8 @@ use crate::database::{Login, Purpose, Session};
 use crate::error::Error;
 use crate::policy::Strategy;
 use crate::report::{Outcome, RequirementsReport};
+use crate::rotation::login::Origin;
 use crate::rotation::pair::equality;
-use crate::rotation::passwords::Origin;
 use crate::rotation::requirements::{self, RequirementsCheck};
 use crate::rotation::{Rotation, rehearsal};
 

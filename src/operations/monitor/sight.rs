@@ -11,7 +11,7 @@ use crate::database::expiry::{self, PasswordEnd};
 use crate::database::{Login, Purpose};
 use crate::error::Error;
 use crate::rotation::Rotation;
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::secret::store::{CURRENT, Description};
 
 /// Longer than the window in which a single user's rotation has changed the password and not yet

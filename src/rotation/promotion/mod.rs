@@ -13,7 +13,7 @@ use std::time::Duration;
 use self::decision::{AfterMove, AfterProof, Move, Proof, after_move, after_proof};
 use super::labels::State;
 use super::lock::Changer;
-use super::passwords::Origin;
+use super::login::Origin;
 use super::storage::storage;
 use super::{Rotation, SecretVersion, admin};
 use crate::context::{Context, TIME_TO_CHANGE};

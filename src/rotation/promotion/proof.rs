@@ -7,7 +7,7 @@ use super::{Attempt, ONE_LOGIN, PAUSE, TIME_TO_TRY};
 use crate::database::{self, Database, Purpose, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::rotation::SecretVersion;
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::secret::credentials::Credentials;
 
 /// Applications wait for a proof. A server that is silent for longer is asked again.

@@ -5,7 +5,7 @@ use super::{Attempt, not_promoted};
 use crate::database::{End, Transaction, role};
 use crate::error::{Error, Restoration, RotationFault};
 use crate::rotation::SecretVersion;
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::secret::store::VersionSelector;
 
 impl Attempt<'_> {

@@ -11,7 +11,7 @@ use crate::database::expiry::{self, Expiry};
 use crate::database::{End, Login, Purpose, Session, sessions};
 use crate::error::Error;
 use crate::rotation::lock::Changer;
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::rotation::{Rotation, admin, labels};
 
 /// The facts for a decision about the current user; `None` if the policy has no lease.

@@ -3,7 +3,8 @@
 use crate::database::expiry::Expiry;
 use crate::error::Error;
 use crate::rotation::Rotation;
-use crate::rotation::passwords::{LoginAttempts, Origin};
+use crate::rotation::attempts::LoginAttempts;
+use crate::rotation::login::Origin;
 use crate::rotation::timing::renewal;
 use crate::secret::password::{Hash, Storage};
 
