@@ -7,8 +7,16 @@ use crate::world::project;
 
 /// A file in `src`, a part of the line that holds the statement, and the start of the test's name.
 pub(crate) const ADVISED: [(&str, &str, &str); 38] = [
-    ("database/role.rs", "\"ALTER ROLE {} SET role", "alternating_refusals::what_a_turn_warns_of"),
-    ("database/role.rs", "\"GRANT {} TO {}\"", "alternating_refusals::what_the_current_user_lacks"),
+    (
+        "database/role.rs",
+        "\"ALTER ROLE {} SET role",
+        "alternating_refusals::lacking::what_a_turn_warns_of",
+    ),
+    (
+        "database/role.rs",
+        "\"GRANT {} TO {}\"",
+        "alternating_refusals::lacking::what_the_current_user_lacks",
+    ),
     (
         "database/remedy.rs",
         "\"GRANT {privilege} {on}",
@@ -88,23 +96,39 @@ pub(crate) const ADVISED: [(&str, &str, &str); 38] = [
     (
         "rotation/pair/plan.rs",
         "\"CREATE ROLE {} LOGIN\"",
-        "alternating_refusals::nobody_is_created",
+        "alternating_refusals::lacking::nobody_is_created",
     ),
-    ("rotation/pair/plan.rs", "\"GRANT {grant}\"", "alternating_refusals::nobody_is_created"),
+    (
+        "rotation/pair/plan.rs",
+        "\"GRANT {grant}\"",
+        "alternating_refusals::lacking::nobody_is_created",
+    ),
     ("rotation/pair/remedies.rs", "\"REASSIGN OWNED", "parity/script::preflight_gives_all"),
     (
         "rotation/pair/rights.rs",
         "\"ALTER ROLE {name} {attribute}\"",
-        "alternating_refusals::what_the_admin_lacks",
+        "alternating_refusals::lacking::what_the_admin_lacks",
     ),
-    ("rotation/pair/rights.rs", "WITH ADMIN OPTION", "alternating_refusals::what_the_admin_lacks"),
-    ("rotation/pair/rights.rs", "\"{verb} ROLE", "alternating_refusals::what_the_admin_lacks"),
+    (
+        "rotation/pair/rights.rs",
+        "WITH ADMIN OPTION",
+        "alternating_refusals::lacking::what_the_admin_lacks",
+    ),
+    (
+        "rotation/pair/rights.rs",
+        "\"{verb} ROLE",
+        "alternating_refusals::lacking::what_the_admin_lacks",
+    ),
     (
         "rotation/pair/rights.rs",
         "\"GRANT SET ON PARAMETER",
-        "alternating_refusals::a_setting_that_the_admin",
+        "alternating_refusals::lacking::a_setting_that_the_admin",
     ),
-    ("rotation/pair/warnings.rs", "\"REVOKE {} FROM", "alternating_refusals::what_a_turn_warns_of"),
+    (
+        "rotation/pair/warnings.rs",
+        "\"REVOKE {} FROM",
+        "alternating_refusals::lacking::what_a_turn_warns_of",
+    ),
     ("rotation/timing/expiry.rs", "ALTER ROLE {} VALID", "expiry::a_password_that_ends"),
     ("rotation/timing/renewal.rs", "ALTER ROLE {} VALID", "lease::a_date_without_a_lease"),
     (
@@ -188,8 +212,8 @@ fn each_statement_that_a_person_is_told_to_run_is_run_by_a_test() {
         assert!(found, "src/{file} does not advise {part} any more");
     }
     for (_, part, test) in ADVISED {
-        let (module, name) = test.split_once("::").unwrap();
-        let path = project().join(format!("tests/{module}.rs"));
+        let (module, name) = test.rsplit_once("::").unwrap();
+        let path = project().join(format!("tests/{}.rs", module.replace("::", "/")));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{module}"));
         assert!(text.contains(&format!("async fn {name}")), "{part}: there is no test {test}");
     }

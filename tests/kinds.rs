@@ -19,7 +19,7 @@ const KINDS: [(&str, &[(&str, &str)]); 19] = [
     ("documents", &[("connection_strings", ""), ("inputs", "")]),
     (
         "what a role carries",
-        &[("labels", ""), ("parity/roles", ""), ("alternating_users", "follow")],
+        &[("labels", ""), ("parity/roles", ""), ("alternating_users/equality", "follow")],
     ),
     ("waking databases", &[("database_errors", "waited_for")]),
     ("several addresses", &[("../src/database/dial", "address")]),

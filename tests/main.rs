@@ -43,5 +43,6 @@ mod retries;
 mod rotation;
 mod secrecy;
 mod sql;
+mod storage;
 mod store_errors;
 mod upgrade;
