@@ -1,11 +1,10 @@
 //! What every step and operation gets.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::database::tls::Tls;
-use crate::database::{Database, SlowLogins, Target};
+use crate::database::{Database, RefusedLogins, SlowLogins, Target};
 use crate::deadline::Deadline;
 use crate::secret::store::Store;
 
@@ -34,25 +33,10 @@ impl<'a> Context<'a> {
         Database {
             tls: self.tls,
             slow_logins: self.slow_logins,
+            refused_logins: self.refused_logins,
             target,
             deadline: self.deadline,
             login_until: self.deadline.keeping(TIME_TO_CHANGE).at_most(LONGEST_LOGIN),
         }
-    }
-}
-
-/// Counts the failed logins of an invocation. Each is a line in the server's log.
-#[derive(Debug, Default)]
-pub(crate) struct RefusedLogins(AtomicU32);
-
-impl RefusedLogins {
-    /// Counts one failed login.
-    pub(crate) fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The number of failed logins so far.
-    pub(crate) fn so_far(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
     }
 }

@@ -42,9 +42,9 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
 use crate::config::{Config, LogFormat};
-use crate::context::{Context, RefusedLogins};
-use crate::database::SlowLogins;
+use crate::context::Context;
 use crate::database::tls::Tls;
+use crate::database::{RefusedLogins, SlowLogins};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::event::Event;

@@ -110,9 +110,18 @@ async fn versions_of_another_role_or_server_are_not_tried() {
 }
 
 #[tokio::test]
-async fn the_newest_passwords_without_a_label_are_tried_up_to_five_refusals() {
-    for (age, found) in [(0, true), (2, true), (3, false)] {
-        let (application, function) = (Application::new().await, Function::start(&[]));
+async fn the_newest_passwords_without_a_label_are_tried_up_to_the_policys_refusals() {
+    let default = Function::start(&[]);
+    let policy = json!({"defaults": {"max_refused_logins": 3}}).to_string();
+    let three = Function::start(&[("ROTATION_POLICY", &policy)]);
+    for (function, age, found) in [
+        (&default, 0, true),
+        (&default, 2, true),
+        (&default, 3, false),
+        (&three, 0, true),
+        (&three, 1, false),
+    ] {
+        let application = Application::new().await;
         let abandoned: Vec<_> = (0..5).map(|_| random_hex()).collect();
         for password in &abandoned {
             application.put(&random_hex(), &application.document_with(password), &["MINE"]).await;
@@ -122,9 +131,21 @@ async fn the_newest_passwords_without_a_label_are_tried_up_to_five_refusals() {
             .await;
         application.set_password(&abandoned[4 - age]).await;
         let token = application.begin().await;
-        application.steps(&function, &["createSecret"], &token).await;
-        let result = application.step(&function, "setSecret", &token).await;
+        application.steps(function, &["createSecret"], &token).await;
+        let result = application.step(function, "setSecret", &token).await;
         assert_eq!(result.is_ok(), found, "{age}: {result:?}");
+        // AWSCURRENT, AWSPENDING and those that came before, or as many as are allowed.
+        let refused = 2 + age;
+        let failure = result.err().map(|failure| failure.message);
+        let logged = function.await_log_event("the report", |event| {
+            event["secret.arn"] == application.secret.as_str()
+                && event["rotation.step"] == "setSecret"
+                && !event["db.refused_logins"].is_null()
+                && failure.as_ref().is_none_or(|said| event["message"] == said.as_str())
+        });
+        assert_eq!(logged.await["db.refused_logins"], refused, "{failure:?}");
+        let counted = async || (failed_logins(&application) == refused).then_some(());
+        eventually("the failed logins", counted).await;
     }
 }
 
@@ -144,6 +165,9 @@ async fn an_unknown_password_is_reported_with_what_to_do() {
         refused.message
     );
     assert_eq!(application.snapshot().await, before);
+    let event = json!({"Operation": "preflight", "SecretId": application.name});
+    let preflight = function.invoke(event).await.unwrap();
+    assert_eq!(preflight["RefusedLogins"], 1, "{preflight}");
 }
 
 /// A database that was restored from a snapshot has another host, and an older password.

@@ -11,6 +11,7 @@ use super::allowance;
 use super::dial::{dial, within};
 use super::fault::{self, DatabaseFailure, Phase};
 use super::progress::{Part, Progress, WatchedHandshake};
+use super::refused_logins::RefusedLogins;
 use super::session::{OpenConnection, Session};
 use super::settings::{APPLICATION_NAME, Purpose, startup_options};
 use super::slow_logins::SlowLogins;
@@ -51,6 +52,7 @@ impl Login {
 pub(crate) struct Database<'a> {
     pub(crate) tls: &'a Tls,
     pub(crate) slow_logins: &'a SlowLogins,
+    pub(crate) refused_logins: &'a RefusedLogins,
     pub(crate) target: Target,
     /// The end of every wait in its sessions.
     pub(crate) deadline: Deadline,
@@ -139,9 +141,15 @@ impl Database<'_> {
                 }
             }
             Err(failure) if failure.fault == DatabaseFault::LoginRejected => {
+                self.refused_logins.count();
                 Ok(Login::Rejected(failed(failure)))
             }
-            Err(failure) => Err(failed(failure)),
+            Err(failure) => {
+                if failure.fault == DatabaseFault::HostNotPermitted {
+                    self.refused_logins.count();
+                }
+                Err(failed(failure))
+            }
         };
         (login, progress)
     }

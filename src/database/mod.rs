@@ -18,6 +18,7 @@ pub(crate) mod pair;
 pub(crate) mod parity;
 pub(crate) mod probe;
 pub(crate) mod progress;
+mod refused_logins;
 pub(crate) mod remedy;
 pub(crate) mod role;
 mod session;
@@ -32,6 +33,7 @@ pub(crate) mod tls;
 mod transaction;
 
 pub(crate) use self::login::{Database, Login};
+pub(crate) use self::refused_logins::RefusedLogins;
 pub(crate) use self::session::Session;
 pub(crate) use self::settings::Purpose;
 pub(crate) use self::slow_logins::SlowLogins;

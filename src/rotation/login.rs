@@ -95,9 +95,6 @@ impl Rotation {
         database.login_until = database.login_until.at_most(patience);
         let attempt = database.watched_login(origin.login(), username, password, purpose);
         let (login, progress) = attempt.await;
-        if matches!(login, Ok(Login::Rejected(_))) {
-            context.refused_logins.count();
-        }
         (login, Some(progress))
     }
 }

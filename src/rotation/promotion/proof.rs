@@ -81,14 +81,12 @@ impl Attempt<'_> {
                 Login { proof: Proof::Accepted, session: Some(session), error: None }
             }
             Ok(database::Login::Rejected(error)) => {
-                context.refused_logins.count();
                 Login { proof: Proof::Refused, session: None, error: Some(error) }
             }
             Err(error) if progress.authentication().accepted => {
                 Login { proof: Proof::Accepted, session: None, error: Some(error) }
             }
             Err(error) if error.is_database(DatabaseFault::HostNotPermitted) => {
-                context.refused_logins.count();
                 Login { proof: Proof::Refused, session: None, error: Some(error) }
             }
             Err(error) => failed(error),
