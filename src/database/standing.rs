@@ -98,13 +98,12 @@ impl Session {
         }
         let (encryption, iterations): (String, Option<String>) =
             (self.column(&row, 3)?, self.column(&row, 4)?);
-        let sources_visible = self.column::<Option<bool>>(&row, 5)?.unwrap_or_default();
-        let (encryption_is_servers, iterations_are_servers) = if sources_visible {
-            let row = self.query_one(OPERATION, sql::PASSWORD_SETTINGS_SOURCES, &[]).await?;
-            (self.column(&row, 0)?, self.column(&row, 1)?)
-        } else {
-            (false, false)
-        };
+        let (encryption_is_servers, iterations_are_servers) =
+            match self.query_one(OPERATION, sql::PASSWORD_SETTINGS_SOURCES, &[]).await {
+                Ok(row) => (self.column(&row, 0)?, self.column(&row, 1)?),
+                Err(error) if error.is_database(DatabaseFault::CatalogHidden) => (false, false),
+                Err(error) => return Err(error),
+            };
         Ok(PasswordSettings {
             // Before PostgreSQL 14, "on" and "true" meant md5.
             md5: matches!(encryption.as_str(), "md5" | "on" | "true" | "yes" | "1"),
@@ -141,12 +140,16 @@ impl Session {
         Err(self.error(operation, DatabaseFault::ProxyInTheWay, OPTIONS_LOST.to_owned()))
     }
 
-    /// The role in the user's "role" setting, if the user may not assume it. The session's
-    /// `search_path` has to be `pg_catalog`.
+    /// The role in the user's "role" setting, if the user may not assume it. `None` also where the
+    /// catalogs are taken from PUBLIC: the rights of the session are checked in any case. The
+    /// session's `search_path` has to be `pg_catalog`.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub(crate) async fn role_it_cannot_assume(&self) -> Result<Option<String>, Error> {
-        self.query_text("reading the role setting", sql::ACTING, &[]).await
+        match self.query_text("reading the role setting", sql::ACTING, &[]).await {
+            Err(error) if error.is_database(DatabaseFault::CatalogHidden) => Ok(None),
+            role => role,
+        }
     }
 }

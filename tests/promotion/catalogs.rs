@@ -83,3 +83,42 @@ async fn the_end_of_passwords_that_cannot_be_read_is_named() {
     let hidden = status["NotVisible"]["ValidUntil"].as_str().unwrap();
     assert_eq!(hidden, "42501: permission denied for view pg_roles", "{status}");
 }
+
+/// What a single user's steps and operations read and can do without.
+const DISPENSABLE: [&str; 13] = [
+    "SELECT ON pg_catalog.pg_database",
+    "SELECT ON pg_catalog.pg_db_role_setting",
+    "SELECT ON pg_catalog.pg_locks",
+    "SELECT ON pg_catalog.pg_roles",
+    "SELECT ON pg_catalog.pg_settings",
+    "SELECT ON pg_catalog.pg_shdepend",
+    "SELECT ON pg_catalog.pg_stat_activity",
+    "SELECT ON pg_catalog.pg_user_mappings",
+    "EXECUTE ON FUNCTION pg_catalog.has_table_privilege(text, text)",
+    "EXECUTE ON FUNCTION pg_catalog.pg_is_in_recovery()",
+    "EXECUTE ON FUNCTION pg_catalog.pg_options_to_table(text[])",
+    "EXECUTE ON FUNCTION pg_catalog.pg_show_all_settings()",
+    "EXECUTE ON FUNCTION pg_catalog.pg_stat_get_activity(integer)",
+];
+
+#[tokio::test]
+async fn no_catalog_that_is_good_to_know_stops_a_recovery_or_a_rotation() {
+    let dbname = own_database().await;
+    let postgres = &world().postgres;
+    let admin = postgres.login_to(&dbname, "postgres", &postgres.admin_password).await.unwrap();
+    let application = Application::edited(|document| document["dbname"] = json!(dbname)).await;
+    let function = Function::start(&[]);
+    for taken in DISPENSABLE {
+        application.cut_off_after_commit(&function).await;
+        application.remove_pending_label().await;
+        admin.batch_execute(&format!("REVOKE {taken} FROM PUBLIC")).await.unwrap();
+        for operation in ["recover", "rotate", "status"] {
+            let event = json!({"Operation": operation, "SecretId": application.secret});
+            let answer = function.invoke(event).await;
+            assert!(answer.is_ok(), "{operation} without {taken}: {answer:?}");
+            let current = application.password_in("AWSCURRENT").await;
+            assert!(application.accepts(&current).await, "{operation} without {taken}");
+        }
+        admin.batch_execute(&format!("GRANT {taken} TO PUBLIC")).await.unwrap();
+    }
+}
