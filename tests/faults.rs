@@ -6,13 +6,12 @@ use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::world::eventually;
-use crate::world::fault_rig::{FaultRig, LONG, WayOut};
+use crate::world::fault_rig::{FaultRig, LONG, WayOut, What, Where};
 use crate::world::lambda::Function;
-use crate::world::proxy::Fault;
 use crate::world::wire;
 
 /// The time of a step that nothing answers. `finishSecret` changes a single user's password only
@@ -22,24 +21,10 @@ const SHORT_FINISH: Duration = Duration::from_secs(13);
 /// Rotations that wait for a time-out at the same time.
 const AT_ONCE: usize = 8;
 
-#[derive(Debug, Clone, Copy)]
-enum Where {
-    Request(usize),
-    Statement(usize),
-    Login(usize),
-}
-
 const PLACES: [fn(usize) -> Where; 3] = [Where::Request, Where::Statement, Where::Login];
 
-#[derive(Debug, Clone, Copy)]
-enum What {
-    FailsBefore,
-    AnswerLost,
-    KilledAfter,
-    NeverAnswered,
-}
-
 const ENDS: [What; 3] = [What::FailsBefore, What::AnswerLost, What::KilledAfter];
+const CUTS: [What; 2] = [What::AnswerLost, What::KilledAfter];
 
 const WAYS: [WayOut; 3] = [WayOut::Retry, WayOut::Abandon, WayOut::Recover];
 
@@ -90,30 +75,10 @@ async fn rotate_with_fault(
     what: What,
     token: &str,
 ) -> bool {
-    let on_the_wire = match what {
-        What::FailsBefore => wire::Fault::BreakBefore,
-        What::AnswerLost | What::KilledAfter => wire::Fault::BreakAfter,
-        What::NeverAnswered => wire::Fault::Hang,
-    };
-    // This also restarts the count of logins and commits.
-    rig.wire.arm(usize::MAX, wire::Fault::Hang);
-    match at {
-        Where::Request(nth) => rig.proxy.arm(
-            nth,
-            match what {
-                What::FailsBefore => Fault::Refuse(400, "LimitExceededException"),
-                What::AnswerLost => Fault::LoseAnswer,
-                What::KilledAfter | What::NeverAnswered => Fault::HangAfterEffect,
-            },
-        ),
-        Where::Statement(nth) => rig.wire.arm(nth, on_the_wire),
-        Where::Login(nth) => rig.wire.arm_login(nth, on_the_wire),
-    }
     let times = match what {
         What::NeverAnswered => [SHORT, SHORT, SHORT, SHORT_FINISH],
         _ => [LONG; 4],
     };
-    let hit = || rig.proxy.hit() || rig.wire.hits() > 0;
     let rotated = async {
         match racing {
             None => rig.rotate_within(times, &rig.function, token).await,
@@ -124,24 +89,7 @@ async fn rotate_with_fault(
             }
         }
     };
-    if matches!(what, What::KilledAfter) {
-        let killed = async {
-            eventually("the fault", async || hit().then_some(())).await;
-            rig.function.restart();
-        };
-        tokio::pin!(rotated);
-        tokio::select! {
-            biased;
-            () = killed => { let _ = rotated.await; }
-            ended = &mut rotated => assert!(ended.is_ok() || hit(), "{ended:?}"),
-        }
-    } else {
-        let ended = rotated.await;
-        assert!(ended.is_ok() || hit(), "{at:?} {what:?}: {ended:?}");
-    }
-    let struck = hit();
-    rig.proxy.arm(usize::MAX, Fault::Hang);
-    rig.wire.disarm();
+    let struck = rig.strike(at, what, rotated).await;
     rig.function.set_timeout(LONG);
     struck
 }
@@ -180,6 +128,40 @@ async fn every_fault(pair: bool, whats: &[What], ways: &[WayOut], race: bool) {
     let raced = if race { ", by two invocations at once" } else { "" };
     print_row(pair, &points, &format!("{whats:?}, then {ways:?}{raced}"));
     assert!(points.all() >= 25 * whats.len(), "only {points}");
+}
+
+/// Fails a return to the previous version at every point. The same call again and a recovery each
+/// lead to an AWSCURRENT that works.
+async fn every_fault_of_a_return(pair: bool) {
+    let rig = FaultRig::new(pair).await;
+    rig.rotate_undisturbed().await;
+    let recover = async |more: Value| {
+        let mut event = json!({"Operation": "recover", "SecretId": rig.application.secret});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rig.function.invoke(event).await
+    };
+    let previous = json!({"Prefer": "previous"});
+    let mut points = Points::default();
+    for what in CUTS {
+        for place in PLACES {
+            for nth in 1.. {
+                let struck = rig.strike(place(nth), what, recover(previous.clone())).await;
+                let way = if nth % 2 == 0 { previous.clone() } else { json!({}) };
+                let context = format!("{what:?} at {:?} of a return, then {way}", place(nth));
+                assert_current_works(&rig, what, &context).await;
+                if !struck {
+                    break;
+                }
+                points.count(place(nth));
+                let recovered = recover(way).await;
+                assert!(recovered.is_ok(), "{context}: {recovered:?}");
+                assert!(rig.current_logs_in().await, "{context}: AWSCURRENT does not log in");
+                rig.assert_in_order(&context).await;
+            }
+        }
+    }
+    print_row(pair, &points, &format!("{CUTS:?} of a return, then the same or recover"));
+    assert!(points.all() >= 10 * CUTS.len(), "only {points}");
 }
 
 /// Before its first turn, the second user does not exist, and `pg_hba.conf` refuses it by its
@@ -282,4 +264,14 @@ async fn every_fault_of_a_single_user_in_a_race() {
 #[tokio::test]
 async fn every_fault_of_alternating_users_in_a_race() {
     every_fault(true, &[What::FailsBefore, What::AnswerLost], &WAYS, true).await;
+}
+
+#[tokio::test]
+async fn every_fault_of_a_return_of_a_single_user() {
+    every_fault_of_a_return(false).await;
+}
+
+#[tokio::test]
+async fn every_fault_of_a_return_of_alternating_users() {
+    every_fault_of_a_return(true).await;
 }

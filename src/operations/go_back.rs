@@ -10,7 +10,7 @@ use crate::policy::Strategy;
 use crate::report::{Details, Remedy};
 use crate::rotation::labels::{self, State};
 use crate::rotation::login::Origin;
-use crate::rotation::promotion::Promotion;
+use crate::rotation::promotion::{self, Promotion};
 use crate::rotation::timing::renewal;
 use crate::rotation::{Rotation, SecretVersion};
 use crate::secret::store::{self, VersionSelector};
@@ -28,13 +28,7 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<Operation
     let previous = rotation.admit_previous(previous)?;
     match rotation.strategy {
         Strategy::SingleUser => single_user(context, &rotation, &previous).await?,
-        Strategy::AlternatingUsers => {
-            let (origin, purpose) = (Origin::Previous, Purpose::Application);
-            let login = rotation.login(context, &previous, origin, purpose).await?;
-            login.accepted()?.close().await;
-            let from = &rotation.current.id;
-            context.store.move_current(&rotation.secret, from, &previous.id).await?;
-        }
+        Strategy::AlternatingUsers => alternating_users(context, &rotation, &previous).await?,
     }
     let inspection = inspect(context, secret, Depth::Shallow).await?;
     let mut diagnosis = inspection.diagnosis(Remedy::ReturnToPrevious);
@@ -53,31 +47,67 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<Operation
     })
 }
 
+/// Looks at the labels under the lock, since the return takes place at rest.
+///
+/// A rotation leaves AWSPENDING on its version. That has to go first: once AWSCURRENT is elsewhere,
+/// it looks like a rotation that is stuck.
+async fn look(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    previous: &SecretVersion,
+) -> Result<State, Error> {
+    let description = context.store.describe(&rotation.secret).await?;
+    if description.holder(store::CURRENT) == Some(previous.id.as_str()) {
+        return Ok(State::AlreadyCurrent);
+    }
+    labels::at_rest(&description).map_err(|fault| fault.of(&rotation.secret))?;
+    rotation.still_current(&description)?;
+    let (current, pending) = (&rotation.current.id, description.holder(store::PENDING));
+    if pending == Some(current.as_str()) {
+        context.store.remove_pending_label(&rotation.secret, current).await?;
+    }
+    Ok(State::Pending)
+}
+
 async fn single_user(
     context: &Context<'_>,
     rotation: &Rotation,
     previous: &SecretVersion,
 ) -> Result<(), Error> {
     let promotion = Promotion { context, rotation, to: previous, origin: Origin::Previous };
-    let state = async || {
-        let description = context.store.describe(&rotation.secret).await?;
-        if description.holder(store::CURRENT) == Some(previous.id.as_str()) {
-            return Ok(State::AlreadyCurrent);
-        }
-        labels::at_rest(&description).map_err(|fault| fault.of(&rotation.secret))?;
-        rotation.still_current(&description).map(|()| State::Pending)
-    };
+    let look = async || look(context, rotation, previous).await;
     let (current, purpose) = (&rotation.current, Purpose::Administer);
     if let Login::Accepted(session) =
         rotation.login(context, current, Origin::Current, purpose).await?
     {
-        let promoted = promotion.change_and_move(&session, &state).await;
+        let promoted = promotion.change_and_move(&session, &look).await;
         session.close().await;
         return promoted.map(drop);
     }
     let login = rotation.login(context, previous, Origin::Previous, purpose).await?;
     let session = login.accepted()?;
-    let promoted = promotion.move_only(&session, &state).await;
+    let promoted = promotion.move_only(&session, &look).await;
     session.close().await;
     promoted.map(drop)
+}
+
+/// The lock keeps out a rotation that begins now: its `setSecret` would give the previous user
+/// another password.
+async fn alternating_users(
+    context: &Context<'_>,
+    rotation: &Rotation,
+    previous: &SecretVersion,
+) -> Result<(), Error> {
+    let (origin, purpose) = (Origin::Previous, Purpose::Administer);
+    let session = rotation.login(context, previous, origin, purpose).await?.accepted()?;
+    let moved = async {
+        let _lock = session.lock(rotation.lock_name()).await?;
+        if look(context, rotation, previous).await? == State::AlreadyCurrent {
+            return Ok(());
+        }
+        promotion::alternating_users::move_current(context, rotation, &previous.id).await.map(drop)
+    };
+    let moved = moved.await;
+    session.close().await;
+    moved
 }

@@ -10,9 +10,9 @@ use crate::policy::Strategy;
 use crate::report::{Evidence, Outcome};
 use crate::rotation::labels::{self, State};
 use crate::rotation::login::Origin;
-use crate::rotation::promotion::{Promoted, Promotion};
+use crate::rotation::promotion::{self, Promoted, Promotion};
 use crate::rotation::{Rotation, SecretVersion};
-use crate::secret::store::{CURRENT, Description};
+use crate::secret::store::Description;
 
 pub(super) async fn run(context: &Context<'_>, rotation: &Rotation) -> Result<StepResult, Error> {
     let (promoted, evidence) = match rotation.strategy {
@@ -90,30 +90,9 @@ async fn alternating_users(
 ) -> Result<(Promoted, Option<Evidence>), Error> {
     let login = rotation.login(context, pending, Origin::Pending, Purpose::Application).await?;
     let session = login.accepted()?;
-    let (from, to) = (&rotation.current.id, &rotation.token);
-    let promoted = match context.store.move_current(&rotation.secret, from, to).await {
-        Ok(()) => Ok(Promoted::Moved),
-        Err(error) => settle(context, rotation, error).await,
-    };
+    let promoted = promotion::alternating_users::move_current(context, rotation, &pending.id).await;
     // This session holds no lock, so it may fail now.
     let evidence = evidence::of(context, rotation, &session).await;
     session.close().await;
     promoted.map(|promoted| if_moved(promoted, evidence))
-}
-
-/// After a refused move or a lost answer: the labels show whether AWSCURRENT moved, and where to.
-async fn settle(
-    context: &Context<'_>,
-    rotation: &Rotation,
-    error: Error,
-) -> Result<Promoted, Error> {
-    let description = context.store.describe(&rotation.secret).await?;
-    match description.holder(CURRENT) {
-        Some(holder) if holder == rotation.token => Ok(Promoted::MovedByAnother),
-        Some(holder) if holder != rotation.current.id => {
-            let (token, holder) = (rotation.token.clone(), holder.to_owned());
-            Err(RotationFault::CurrentMoved { token, holder }.of(&rotation.secret))
-        }
-        _ => Err(error),
-    }
 }

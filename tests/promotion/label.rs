@@ -8,9 +8,10 @@ use tokio::sync::Notify;
 
 use super::{COMMIT, Rotation, SHORT};
 use crate::world::fault_rig::WayOut;
+use crate::world::postgres::admin;
 use crate::world::proxy::Fault;
-use crate::world::random_hex;
 use crate::world::wire;
+use crate::world::{eventually, random_hex};
 
 const MOVE: &str = "UpdateSecretVersionStage";
 /// Attempts that the SDK makes of one request.
@@ -135,5 +136,26 @@ async fn a_change_is_not_begun_with_too_little_time_left() {
     let failure = rotation.assert_failed(finished, "TooLittleTime", true).await;
     assert!(failure.message.contains("at least 30 s"), "{}", failure.message);
     assert_eq!(rotation.rig.application.stored_hash().await, before);
+    rotation.rig.take_way_out(WayOut::Retry, &rotation.token, "the retry").await;
+}
+
+/// Another session holds the role's row until the time that a proof needs has passed.
+#[tokio::test]
+async fn a_change_that_had_to_wait_too_long_is_rolled_back() {
+    let rotation = Rotation::begin().await;
+    let before = rotation.rig.application.stored_hash().await;
+    let (other, role) = (admin().await, rotation.role());
+    other.batch_execute(&format!("BEGIN; ALTER ROLE {role} CONNECTION LIMIT 9")).await.unwrap();
+    let release = async {
+        let waits =
+            "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'";
+        let watch = admin().await;
+        eventually("the wait", async || watch.query_opt(waits, &[&role]).await.unwrap()).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        other.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (finished, ()) = tokio::join!(rotation.finish_within(SHORT), release);
+    let failure = rotation.assert_failed(finished, "TooLittleTime", true).await;
+    assert_eq!(rotation.rig.application.stored_hash().await, before, "{failure:?}");
     rotation.rig.take_way_out(WayOut::Retry, &rotation.token, "the retry").await;
 }

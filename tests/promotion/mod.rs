@@ -4,7 +4,9 @@
 mod admin;
 mod beside;
 mod catalogs;
+
 mod label;
+mod previous;
 mod proof;
 mod storage;
 mod window;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use super::{COMMIT, Rotation, SHORT, own_database, superuser};
 use crate::world::fault_rig::FaultRig;
 use crate::world::postgres::PLAINTEXT_ROLES;
+use crate::world::proxy;
 use crate::world::unique;
 use crate::world::wire::Fault;
 
 const RESTORED: &str = "The role has AWSCURRENT's password again; a login with it worked.";
-const NOTHING_TO_RESTORE: &str =
-    "The role still has AWSCURRENT's password; a login with it worked.";
+const NOTHING_TO_RESTORE: &str = "The role still has AWSCURRENT's password: the server accepts it.";
 const NOT_PROVEN: &str = "AWSCURRENT's password was set again, but a login with it fails too";
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_role_that_neither_password_opens_keeps_awspending_and_both_causes() {
     }
 }
 
-/// A wrong password comes before NOLOGIN, and the right one is proven by it.
+/// A wrong password comes before NOLOGIN. The right one is accepted, and opens no session.
 #[tokio::test]
 async fn a_role_that_may_no_longer_log_in_has_the_current_password_again() {
     let rotation = Rotation::begin().await;
@@ -156,7 +156,9 @@ async fn a_role_that_may_no_longer_log_in_has_the_current_password_again() {
     let finished = rotation.finish().await;
     superuser(&format!("ALTER ROLE {} LOGIN", rotation.role())).await;
     let failure = rotation.assert_restored(finished, "LoginRejected", false).await;
-    assert!(failure.message.contains(RESTORED), "{}", failure.message);
+    for cause in ["login with AWSPENDING", NOT_PROVEN, "LOGIN"] {
+        assert!(failure.message.contains(cause), "{cause}: {}", failure.message);
+    }
 }
 
 /// What a failover does that loses the last change.
@@ -173,6 +175,23 @@ async fn a_change_that_is_lost_with_its_session_leaves_nothing_to_restore() {
     let finished = rotation.finish().await;
     let failure = rotation.assert_restored(finished, "LoginRejected", false).await;
     assert!(failure.message.contains(NOTHING_TO_RESTORE), "{}", failure.message);
+}
+
+/// The proof's session logs in as the application, which acts as a role that may not go back.
+#[tokio::test]
+async fn the_session_that_finds_a_lost_commit_out_can_still_go_back() {
+    let rotation = Rotation::begin().await;
+    let (role, owner) = (rotation.role(), unique("owner_"));
+    superuser(&format!(
+        "CREATE ROLE {owner}; GRANT {owner} TO {role}; ALTER ROLE {role} SET role = {owner}"
+    ))
+    .await;
+    rotation.rig.wire.arm_for(COMMIT, Fault::BreakAfter);
+    let denied = proxy::Fault::Refuse(400, "AccessDeniedException");
+    rotation.rig.proxy.fail("UpdateSecretVersionStage", 1, denied);
+    let finished = rotation.finish().await;
+    let failure = rotation.assert_restored(finished, "SecretsManagerAccessDenied", false).await;
+    assert!(failure.message.contains(RESTORED), "{}", failure.message);
 }
 
 /// A session that is gone matters only to the way back.

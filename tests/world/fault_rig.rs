@@ -1,5 +1,6 @@
 //! A secret whose rotation the tests make fail, and the three ways out of a failure.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use serde_json::json;
@@ -7,9 +8,9 @@ use serde_json::json;
 use super::application::{Application, STEPS};
 use super::lambda::{Failure, Function};
 use super::pair::Pair;
-use super::proxy::AwsProxy;
-use super::wire::Wire;
-use super::world;
+use super::proxy::{AwsProxy, Fault};
+use super::wire::{self, Wire};
+use super::{eventually, world};
 
 /// The way out of a rotation that a fault stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +21,23 @@ pub enum WayOut {
     Abandon,
     /// A person invokes `recover`.
     Recover,
+}
+
+/// Where a fault strikes, counted from 1.
+#[derive(Debug, Clone, Copy)]
+pub enum Where {
+    Request(usize),
+    Statement(usize),
+    Login(usize),
+}
+
+/// What strikes.
+#[derive(Debug, Clone, Copy)]
+pub enum What {
+    FailsBefore,
+    AnswerLost,
+    KilledAfter,
+    NeverAnswered,
 }
 
 /// The time of an invocation that has all it needs.
@@ -57,6 +75,54 @@ impl FaultRig {
     /// Another function that uses the same proxies.
     pub fn second_function(&self) -> Function {
         start_function(&self.proxy)
+    }
+
+    /// Does `work` with that fault; whether the fault struck. Without it, the work succeeds.
+    pub async fn strike<T: Debug>(
+        &self,
+        at: Where,
+        what: What,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> bool {
+        let on_the_wire = match what {
+            What::FailsBefore => wire::Fault::BreakBefore,
+            What::AnswerLost | What::KilledAfter => wire::Fault::BreakAfter,
+            What::NeverAnswered => wire::Fault::Hang,
+        };
+        // This also restarts the count of logins and commits.
+        self.wire.arm(usize::MAX, wire::Fault::Hang);
+        match at {
+            Where::Request(nth) => self.proxy.arm(
+                nth,
+                match what {
+                    What::FailsBefore => Fault::Refuse(400, "LimitExceededException"),
+                    What::AnswerLost => Fault::LoseAnswer,
+                    What::KilledAfter | What::NeverAnswered => Fault::HangAfterEffect,
+                },
+            ),
+            Where::Statement(nth) => self.wire.arm(nth, on_the_wire),
+            Where::Login(nth) => self.wire.arm_login(nth, on_the_wire),
+        }
+        let hit = || self.proxy.hit() || self.wire.hits() > 0;
+        tokio::pin!(work);
+        let ended = if matches!(what, What::KilledAfter) {
+            let killed = async {
+                eventually("the fault", async || hit().then_some(())).await;
+                self.function.restart();
+            };
+            tokio::select! {
+                biased;
+                () = killed => work.await,
+                ended = &mut work => ended,
+            }
+        } else {
+            work.await
+        };
+        let struck = hit();
+        assert!(ended.is_ok() || struck, "{at:?} {what:?}: {ended:?}");
+        self.proxy.arm(usize::MAX, Fault::Hang);
+        self.wire.disarm();
+        struck
     }
 
     pub async fn rotate(&self, function: &Function, token: &str) -> Result<(), Failure> {
@@ -113,6 +179,11 @@ impl FaultRig {
             }
         }
         assert!(self.current_logs_in().await, "{context}: AWSCURRENT does not log in");
+        self.assert_in_order(context).await;
+    }
+
+    /// `status` finds nothing to do.
+    pub async fn assert_in_order(&self, context: &str) {
         let status = self
             .function
             .invoke(json!({"Operation": "status", "SecretId": self.application.secret}))

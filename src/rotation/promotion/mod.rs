@@ -1,9 +1,10 @@
-//! Single user: changes the password and moves AWSCURRENT, with a way back until the move.
+//! Moves AWSCURRENT. Single user: changes the password right before, with a way back until the move.
 //!
 //! A role has one password. From the COMMIT of its change until AWSCURRENT moves, the database
 //! refuses AWSCURRENT. Therefore only the proof is between the two. `decision.rs` decides after the
 //! proof and after the move, and `restoration.rs` is the way back.
 
+pub(crate) mod alternating_users;
 mod decision;
 mod proof;
 mod restoration;
@@ -17,7 +18,7 @@ use super::login::Origin;
 use super::storage::storage;
 use super::{Rotation, SecretVersion, admin};
 use crate::context::{Context, TIME_TO_CHANGE};
-use crate::database::{Lock, Session, Transaction, role};
+use crate::database::{End, Lock, Session, Transaction, role};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseFault, Error, Restoration, StoreFault};
 use crate::secret::password::Storage;
@@ -118,11 +119,7 @@ impl Attempt<'_> {
     ) -> Result<Promoted, Error> {
         let Promotion { context, to, .. } = *self.promotion;
         // The admin's login may have taken some of it.
-        if !context.deadline.leaves(TIME_TO_CHANGE) {
-            let detail = format!("less than {} s", TIME_TO_CHANGE.as_secs());
-            let session = self.changer.session();
-            return Err(session.error(OPERATION, DatabaseFault::TooLittleTime, detail));
-        }
+        self.ensure_time()?;
         let (username, storage) = (&to.credentials.username, self.storage);
         let stored_form = to.credentials.password.stored_form(username, storage);
         let allowed = async || Ok(());
@@ -130,10 +127,24 @@ impl Attempt<'_> {
             role::change_password(transaction, username, &stored_form, storage).await
         };
         let ((), transaction) = self.changer.attempt(allowed, change).await?;
+        // The change may have waited for another session that changes the role.
+        if let Err(error) = self.ensure_time() {
+            transaction.end(End::RollBack).await?;
+            return Err(error);
+        }
         match transaction.commit_before(context.deadline.earlier_by(TIME_TO_RESTORE)).await {
             Ok(()) => self.prove_and_move().await,
             Err(error) => self.find_out(lock, error, state).await,
         }
+    }
+
+    /// Checks that the proof and the way back have their time.
+    fn ensure_time(&self) -> Result<(), Error> {
+        if self.promotion.context.deadline.leaves(TIME_TO_CHANGE) {
+            return Ok(());
+        }
+        let detail = format!("less than {} s", TIME_TO_CHANGE.as_secs());
+        Err(self.changer.session().error(OPERATION, DatabaseFault::TooLittleTime, detail))
     }
 
     /// After a lost answer to COMMIT: a login shows which password the role has.
@@ -150,7 +161,7 @@ impl Attempt<'_> {
         let reason = match pending.proof {
             Proof::Accepted => {
                 let Some(session) = pending.session else {
-                    return Err(not_promoted(lost, Restoration::PendingStays, true));
+                    return Err(not_promoted(lost, self.new_stays(), true));
                 };
                 return self.move_with_new_session(lock, &session, lost, state).await;
             }
@@ -179,9 +190,13 @@ impl Attempt<'_> {
             let changer = Changer::role(lock);
             return Attempt { changer, ..*self }.move_current().await;
         }
-        let rotation = self.promotion.rotation;
-        let Ok(lock) = session.lock(rotation.lock_name()).await else {
-            return Err(not_promoted(lost, Restoration::PendingStays, true));
+        let lock = async {
+            // It logged in as the application does, which may act as a role that cannot go back.
+            session.apply_admin_settings().await?;
+            session.lock(self.promotion.rotation.lock_name()).await
+        };
+        let Ok(lock) = lock.await else {
+            return Err(not_promoted(lost, self.new_stays(), true));
         };
         match state().await {
             Ok(State::AlreadyCurrent) => Ok(Promoted::MovedByAnother),
@@ -189,7 +204,7 @@ impl Attempt<'_> {
                 let changer = Changer::role(&lock);
                 Attempt { changer, ..*self }.move_current().await
             }
-            Err(error) => Err(not_promoted(error, Restoration::PendingStays, true)),
+            Err(error) => Err(not_promoted(error, self.new_stays(), true)),
         }
     }
 
@@ -224,7 +239,7 @@ impl Attempt<'_> {
                 AfterMove::Repeat => tokio::time::sleep(PAUSE).await,
                 AfterMove::Restore => return Err(self.restore(Some(error), false).await),
                 AfterMove::LeaveToRetry => {
-                    return Err(not_promoted(error, Restoration::PendingStays, true));
+                    return Err(not_promoted(error, self.new_stays(), true));
                 }
                 AfterMove::FollowThirdVersion => {
                     return Err(self.follow(holder.unwrap_or_default()).await);
@@ -255,6 +270,14 @@ impl Attempt<'_> {
 
     fn may_try_again(&self) -> bool {
         self.until.leaves(ONE_LOGIN)
+    }
+
+    /// The role keeps the new password, and AWSCURRENT has not moved to it.
+    fn new_stays(&self) -> Restoration {
+        match self.promotion.origin {
+            Origin::Previous => Restoration::PreviousStays,
+            _ => Restoration::PendingStays,
+        }
     }
 }
 

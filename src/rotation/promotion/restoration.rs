@@ -50,12 +50,11 @@ impl Attempt<'_> {
             return self.look().await;
         }
         let login = self.log_in_until_known(version, Origin::Current).await;
-        let (proof, reason) = (login.proof, login.reason());
-        login.close().await;
-        match proof {
-            Proof::Accepted => done,
-            Proof::Refused | Proof::Unknown => Restoration::NotProven(reason),
+        if login.session.is_none() {
+            return Restoration::NotProven(login.reason());
         }
+        login.close().await;
+        done
     }
 
     /// After the session was lost that would have changed the password back. The server may have
@@ -69,7 +68,7 @@ impl Attempt<'_> {
             Proof::Refused => {
                 let pending = self.log_in_until_known(to, self.promotion.origin).await;
                 match pending.proof {
-                    Proof::Accepted => Restoration::PendingStays,
+                    Proof::Accepted => self.new_stays(),
                     Proof::Refused | Proof::Unknown => Restoration::Unknown(pending.reason()),
                 }
             }
