@@ -52,7 +52,7 @@ pub(crate) enum RotationFault {
     PendingMismatch { label: String, key: String },
     #[error(
         "{label} does not have the \"username\" {expected:?}, which comes next with the strategy \
-         {strategy}. Write AWSPENDING with that username, or remove AWSPENDING from that version."
+         {strategy}. Write AWSPENDING with that username, or run the operation \"recover\"."
     )]
     PendingUsername { label: String, strategy: &'static str, expected: String },
     #[error(

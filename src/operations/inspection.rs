@@ -5,11 +5,10 @@ use std::time::Duration;
 use super::diagnosis::{Findings, Pending};
 use super::inspected_sessions::InspectedSessions;
 use super::surroundings::{Surroundings, age, look_around, schedule};
+use super::tried_login::{TriedLogin, try_login, unread};
 use crate::context::Context;
-use crate::database::authentication::Method;
 use crate::database::expiry::Expiry;
-use crate::database::{Login, Purpose, Session};
-use crate::error::{DatabaseFault, Error, clean};
+use crate::error::{Error, clean};
 use crate::policy::Strategy;
 use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
 use crate::rotation::attempts::{ALLOW, LoginAttempts};
@@ -83,9 +82,10 @@ pub(super) async fn inspect(
     sessions.current = current.session.take();
     let mut versions = vec![current.report(&rotation.current, store::CURRENT)];
     let mut pending = Pending::None;
-    if let Some(id) = &pending_id {
+    if let Some(id) = pending_id.as_deref() {
+        let left_behind = description.holder(store::PREVIOUS) == Some(id);
         let (state, version) =
-            pending_state(context, &mut rotation, id, &current, &mut sessions).await?;
+            pending_state(context, &mut rotation, id, left_behind, &current, &mut sessions).await?;
         pending = state;
         versions.push(version);
     }
@@ -94,7 +94,10 @@ pub(super) async fn inspect(
         && current.verdict == Verdict::Rejected
         && pending != Pending::Value(Verdict::Accepted)
     {
-        let (verdict, reason) = older_verdict(context, &rotation, &mut sessions).await?;
+        let (verdict, reason) = match sessions.older {
+            Some(_) => (Verdict::Accepted, None),
+            None => older_verdict(context, &rotation, &mut sessions).await?,
+        };
         (older, versions[0].reason) = (Some(verdict), reason);
     }
     let selector = VersionSelector::Stage(store::PREVIOUS);
@@ -186,11 +189,13 @@ async fn previous_version(
     Ok(tried.report(&previous, store::PREVIOUS))
 }
 
-/// The state of the version with AWSPENDING.
+/// The state of the version with AWSPENDING. `left_behind` means that AWSCURRENT was on it, and
+/// that a person moved AWSCURRENT back.
 async fn pending_state(
     context: &Context<'_>,
     rotation: &mut Rotation,
     id: &str,
+    left_behind: bool,
     current: &TriedLogin,
     sessions: &mut InspectedSessions,
 ) -> Result<(Pending, VersionReport), Error> {
@@ -220,13 +225,14 @@ async fn pending_state(
         return Ok((Pending::Copy, reported(Some(current.verdict), "a copy of AWSCURRENT")));
     }
     let single_user = rotation.strategy == Strategy::SingleUser;
+    let same_role = pending.same_role(&rotation.current);
     match current.verdict {
         Verdict::Unknown => {
             let report = reported(None, "not tried: see the reason beside AWSCURRENT");
             Ok((Pending::Value(Verdict::Unknown), report))
         }
         // A role has only one password.
-        Verdict::Accepted if single_user => {
+        Verdict::Accepted if same_role || left_behind => {
             let report = reported(None, "not tried: the database accepts AWSCURRENT");
             Ok((Pending::Value(Verdict::Rejected), report))
         }
@@ -236,60 +242,16 @@ async fn pending_state(
             if !tried.let_in && current.verdict == Verdict::Accepted {
                 tried.verdict = Verdict::Rejected;
             }
-            sessions.pending = tried.session.take();
-            let report = tried.report(&pending, store::PENDING);
+            let (session, report) = (tried.session.take(), tried.report(&pending, store::PENDING));
             rotation.pending = Some(pending);
+            if same_role && !single_user {
+                // The strategy was changed in the middle of a rotation. No step takes this version,
+                // and its password may be the one that the current user has.
+                sessions.older = session;
+                return Ok((Pending::Empty, report));
+            }
+            sessions.pending = session;
             Ok((Pending::Value(tried.verdict), report))
         }
     }
-}
-
-/// The result of a login.
-struct TriedLogin {
-    verdict: Verdict,
-    session: Option<Session>,
-    /// Why the verdict is unknown.
-    reason: Option<String>,
-    /// Whether `pg_hba.conf` lets the role in.
-    let_in: bool,
-}
-
-impl TriedLogin {
-    fn report(&self, version: &SecretVersion, label: &'static str) -> VersionReport {
-        VersionReport {
-            role: Some(version.credentials.username.clone()),
-            database: Some(self.verdict),
-            reason: self.reason.clone(),
-            ..unread(&version.id, label, age(version.created))
-        }
-    }
-}
-
-async fn try_login(
-    context: &Context<'_>,
-    rotation: &Rotation,
-    version: &SecretVersion,
-    origin: Origin,
-) -> Result<TriedLogin, Error> {
-    let login = rotation.login(context, version, origin, Purpose::Administer).await;
-    let refused = |error: &Error| error.is_database(DatabaseFault::HostNotPermitted);
-    let let_in = !login.as_ref().is_err_and(refused);
-    let (verdict, session, reason) = match login {
-        Ok(Login::Accepted(session)) if session.authentication().method == Method::NoPassword => {
-            session.close().await;
-            let reason = "the server asks for no password (trust, peer or a certificate), so a \
-                          login proves none";
-            (Verdict::Unknown, None, Some(reason.to_owned()))
-        }
-        Ok(Login::Accepted(session)) => (Verdict::Accepted, Some(session), None),
-        Ok(Login::Rejected(_)) => (Verdict::Rejected, None, None),
-        Err(error @ Error::Database { .. }) => (Verdict::Unknown, None, Some(error.full_text())),
-        Err(error) => return Err(error),
-    };
-    Ok(TriedLogin { verdict, session, reason, let_in })
-}
-
-fn unread(id: &str, label: &'static str, age_seconds: Option<u64>) -> VersionReport {
-    let version_id = id.to_owned();
-    VersionReport { version_id, label, age_seconds, role: None, database: None, reason: None }
 }

@@ -13,6 +13,7 @@ mod retire;
 mod rotate;
 mod status;
 mod surroundings;
+mod tried_login;
 
 use std::time::Instant;
 

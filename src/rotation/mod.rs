@@ -202,14 +202,14 @@ impl Rotation {
         self.pending.as_ref().ok_or_else(fault)
     }
 
-    /// Checks that the rotation is still under way.
+    /// Checks that the rotation is still under way, and still away from the same version.
     ///
     /// # Errors
     /// [`Error::Rotation`] if it is not, and those of the call.
     pub(crate) async fn still_pending(&self, context: &Context<'_>) -> Result<(), Error> {
         let description = context.store.describe(&self.secret).await?;
-        let state = labels::state(&description, &self.token);
-        state.map(drop).map_err(|fault| fault.of(&self.secret))
+        labels::state(&description, &self.token).map_err(|fault| fault.of(&self.secret))?;
+        self.still_current(&description)
     }
 
     /// Checks that AWSCURRENT has not moved since it was read.

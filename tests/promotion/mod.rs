@@ -4,6 +4,7 @@
 mod admin;
 mod beside;
 mod catalogs;
+mod changed;
 
 mod label;
 mod previous;
