@@ -21,6 +21,8 @@ use crate::secret::store::{self, VersionSelector};
 use crate::steps::set_secret::alternating_users::Turn;
 
 const ADMIN: &str = "login with the admin secret";
+const WAY_BACK_NOT_TRIED: &str = "Whether the server takes AWSCURRENT's password once more was not \
+    tried, since its log may hold a password that is sent in clear. setSecret tries it.";
 /// The number of differences between two users that a check names.
 const EXAMPLES: u32 = 10;
 
@@ -191,6 +193,9 @@ async fn check_single_user(
     // The admin sets the password if the role may not, and if it is lost (`admin_reset`).
     let by_admin = denied && has_admin;
     checks.note(right, started.elapsed(), if by_admin { Ok(()) } else { by_role })?;
+    if storage.cleartext {
+        checks.remark(WAY_BACK_NOT_TRIED.to_owned());
+    }
     if by_admin {
         checks.remark("The role may not change its own password, so the admin does it.".to_owned());
     } else if !has_admin || !rotation.policy.admin_reset {
