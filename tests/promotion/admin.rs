@@ -15,10 +15,10 @@ use crate::world::wire::{Fault, Wire};
 use crate::world::{random_hex, unique};
 
 /// What a server answers that has `rds.restrict_password_commands`.
-const NOT_ITSELF: (&str, Fault) = ("ALTER ROLE", Fault::Refuse("42501"));
+pub(super) const NOT_ITSELF: (&str, Fault) = ("ALTER ROLE", Fault::Refuse("42501"));
 
 /// A rig whose policy names an admin secret; both ways lead through the wire.
-async fn rig() -> FaultRig {
+pub(super) async fn rig() -> FaultRig {
     let (proxy, wire) = (AwsProxy::start(), Wire::idle());
     let application = wire.application(|_| {}).await;
     let (admin, password) = (unique("admin_"), random_hex());

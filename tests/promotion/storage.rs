@@ -9,8 +9,10 @@ use super::{own_database, superuser};
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
-use crate::world::postgres::{Cluster, SCRAM_ROLES, Settings};
-use crate::world::{random_hex, unique};
+use crate::world::postgres::{Cluster, SCRAM_ROLES, Settings, version};
+use crate::world::proxy::AwsProxy;
+use crate::world::wire::{self, Wire};
+use crate::world::{eventually, random_hex, unique};
 
 /// Who may set it without any privilege: the role itself, and the owner of its database.
 const SETTINGS: [&str; 3] = [
@@ -126,4 +128,52 @@ async fn a_servers_own_setting_does_not_weaken_a_password_either() {
         let current = application.password_in("AWSCURRENT").await;
         cluster.login(&role, &current).await.expect("AWSCURRENT logs in by SCRAM");
     }
+    let (admin, function) = (cluster.admin().await, Function::start(&[("CA_BUNDLE_FILE", &root)]));
+    if version().await < 160_000 {
+        return;
+    }
+    for sql in ["ALTER SYSTEM SET scram_iterations = 100001", "SELECT pg_reload_conf()"] {
+        admin.batch_execute(sql).await.unwrap();
+    }
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..1], &token).await;
+    let set = async || application.step(&function, "setSecret", &token).await;
+    let refused = eventually("the new setting", async || set().await.err()).await;
+    assert_eq!(refused.kind, "TooManyIterations", "{refused:?}");
+    for number in ["100001", "100000"] {
+        assert!(refused.message.contains(number), "{number}: {refused:?}");
+    }
+    let current = application.password_in("AWSCURRENT").await;
+    cluster.login(&role, &current).await.expect("nothing was changed");
+}
+
+/// An extension with a history refuses the last password, wherever it is set.
+#[tokio::test]
+async fn a_way_back_that_the_server_refuses_halts_the_rehearsal() {
+    let (proxy, wire) = (AwsProxy::start(), Wire::idle());
+    let application = wire.application(|_| {}).await;
+    let policy = json!({"defaults": {"password_storage": "cleartext", "allow_plaintext": true}});
+    let function = Function::start(&[
+        ("AWS_ENDPOINT_URL", &proxy.url),
+        ("ROTATION_POLICY", &policy.to_string()),
+    ]);
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..1], &token).await;
+    let (before, pending) =
+        (application.snapshot().await, application.password_in("AWSPENDING").await);
+    for code in ["28P01", "22023"] {
+        let last: &'static str = format!("PASSWORD '{}'", application.password).leak();
+        wire.arm_for(last, wire::Fault::Refuse(code));
+        let halted = application.step(&function, "setSecret", &token).await.unwrap_err();
+        assert_eq!((halted.kind.as_str(), wire.hits()), ("WayBackRefused", 1), "{halted:?}");
+        assert!(!halted.message.contains(&application.password), "the server quotes it");
+        assert_eq!(application.snapshot().await, before);
+    }
+    // It would remember the pending one, too, although that was rolled back.
+    wire.arm_for(format!("PASSWORD '{pending}'").leak(), wire::Fault::Refuse("28P01"));
+    application.steps(&function, &STEPS[1..3], &token).await;
+    assert_eq!(wire.hits(), 0, "the pending password is not rehearsed");
+    wire.disarm();
+    application.steps(&function, &STEPS[3..], &token).await;
+    application.assert_rotated(&token, &application.password).await;
 }
