@@ -5,7 +5,6 @@ mod admin;
 mod beside;
 mod catalogs;
 mod changed;
-
 mod label;
 mod previous;
 mod proof;
