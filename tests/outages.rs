@@ -8,14 +8,15 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use world::application::STEPS;
 use world::fault_rig::{FaultRig, WayOut};
 use world::postgres::{Standby, admin};
 use world::wire::Fault;
-use world::world;
+use world::{eventually, world};
 
 /// The tests share one server, so they run one after another.
 static SERVER: Mutex<()> = Mutex::const_new(());
@@ -113,4 +114,25 @@ async fn a_server_that_has_no_connection_left() {
             rig.take_way_out(way, &token, &format!("{step}, then {way:?}")).await;
         }
     }
+}
+
+/// The server restarts between the COMMIT of a single user and its proof.
+#[tokio::test]
+async fn a_server_that_restarts_before_the_proof() {
+    let _alone = SERVER.lock().await;
+    let rig = FaultRig::new(false).await;
+    let token = rig.application.begin().await;
+    rig.application.steps(&rig.function, &STEPS[..3], &token).await;
+    let restarted = Arc::new(Notify::new());
+    // The first login is that of AWSCURRENT.
+    rig.wire.arm_login(2, Fault::Hold(Arc::clone(&restarted)));
+    let restart = async {
+        eventually("the proof", async || (rig.wire.hits() > 0).then_some(())).await;
+        tokio::task::spawn_blocking(|| world().postgres.crash()).await.unwrap();
+        restarted.notify_one();
+    };
+    let (finished, ()) =
+        tokio::join!(rig.application.step(&rig.function, "finishSecret", &token), restart);
+    assert_eq!(finished.unwrap()["Outcome"], "Finished");
+    rig.application.assert_rotated(&token, &rig.application.password).await;
 }

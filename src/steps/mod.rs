@@ -14,7 +14,7 @@ use self::step_result::StepResult;
 use crate::context::Context;
 use crate::error::{Error, RotationFault};
 use crate::event::{Step, StepRequest};
-use crate::report::{Outcome, StepReport};
+use crate::report::StepReport;
 use crate::rotation::labels::{self, State};
 use crate::rotation::{Admission, Rotation, timing};
 use crate::secret::store::{self, Description, VersionSelector};
@@ -26,8 +26,7 @@ use crate::secret::store::{self, Description, VersionSelector};
 pub(crate) async fn run(context: &Context<'_>, request: &StepRequest) -> Result<StepReport, Error> {
     let started = Instant::now();
     let Some((rotation, description)) = load(context, request).await? else {
-        let message = "The version is already AWSCURRENT: nothing to do.".to_owned();
-        let result = StepResult::new(Outcome::AlreadyCurrent, message);
+        let result = StepResult::already_current();
         return Ok(result.into_report(context, request, None, started.elapsed()));
     };
     let result = match request.step {

@@ -32,6 +32,12 @@ impl StepResult {
         }
     }
 
+    /// The rotation is over.
+    pub(super) fn already_current() -> Self {
+        let message = "The version is already AWSCURRENT: nothing to do.".to_owned();
+        Self::new(Outcome::AlreadyCurrent, message)
+    }
+
     /// The report on the requested step.
     pub(crate) fn into_report(
         self,
