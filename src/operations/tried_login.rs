@@ -6,7 +6,7 @@ use crate::database::authentication::Method;
 use crate::database::{Login, Purpose, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::report::{Verdict, VersionReport};
-use crate::rotation::passwords::Origin;
+use crate::rotation::login::Origin;
 use crate::rotation::{Rotation, SecretVersion};
 
 /// The result of a login.
