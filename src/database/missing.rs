@@ -31,7 +31,7 @@ pub(crate) struct Missing {
     #[serde(default)]
     pub(super) objects: Option<String>,
     /// For default privileges: the grantee, `None` for PUBLIC. For a mapping: the user that has
-    /// one. For a path: the `search_path` without "$user".
+    /// one. For a path: the `search_path` without "$user", quoted for SQL.
     #[serde(default)]
     pub(super) other: Option<String>,
     /// Whether a grant would give power or could not run.

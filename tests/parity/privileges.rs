@@ -1,6 +1,8 @@
 //! Privileges on every kind of object.
 
 use super::{Situation, Unequal, situation};
+use crate::world::postgres::admin;
+use crate::world::world;
 
 const TABLE: &str = "CREATE TABLE public.:thing (id int, total int);";
 
@@ -217,6 +219,32 @@ async fn a_schema_that_only_the_current_users_name_leads_to_is_named() {
     // It is a setting of the current user, which the next attempt gives to the other one.
     unequal.set().await;
     unequal.passes(&statement).await;
+}
+
+/// `SET search_path FROM CURRENT` keeps the list as the role wrote it, and such a name may hold a
+/// statement.
+#[tokio::test]
+async fn a_search_path_brings_nothing_of_its_own_into_a_statement() {
+    let unequal = Unequal::new().await;
+    unequal.superuser("CREATE SCHEMA :current").await;
+    let attack = unequal.filled(
+        "SELECT set_config('search_path', 'Public , \"$user\",\"a\"\"b\",\
+         x;ALTER/**/ROLE/**/:current/**/SUPERUSER;--', false); ALTER ROLE :current SET search_path \
+         FROM CURRENT",
+    );
+    let (user, password) = unequal.pair.credentials("AWSCURRENT").await;
+    let own = world().postgres.login_to(&unequal.database, &user, &password).await.unwrap();
+    own.batch_execute(&attack).await.unwrap();
+    unequal.set().await;
+    let schema = &unequal.pair.clone;
+    let expected = format!("schema {schema}, which \"$user\" in search_path stands for");
+    let statement = unequal.missing(&expected).await;
+    let quoted = format!("SET search_path = public, {schema}, \"a\"\"b\", \"x;alter/**/role/**/");
+    assert!(statement.contains(&quoted), "{statement}");
+    unequal.superuser(&statement).await;
+    let superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = $1";
+    let powerful: bool = admin().await.query_one(superuser, &[&user]).await.unwrap().get(0);
+    assert!(!powerful, "{statement}");
 }
 
 #[tokio::test]

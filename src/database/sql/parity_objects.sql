@@ -209,17 +209,24 @@ here AS (
     FROM by_others
     WHERE theirs AND NOT ours AND NOT CASE WHEN grantable THEN has_grantable ELSE has END
 ), path AS (
-    -- The schemas in which the first user's sessions look up names.
-    SELECT COALESCE(
-        (
-            SELECT s.value FROM setting AS s
-            WHERE s.name = 'search_path' AND s.setrole IN ($1::oid, 0) AND s.setdatabase IN (here.oid, 0)
-            ORDER BY s.setrole = 0, s.setdatabase = 0
-            LIMIT 1
-        ),
-        (SELECT reset_val FROM pg_settings WHERE name = 'search_path')
-    ) AS path
-    FROM here
+    -- The schemas in which the first user's sessions look up names. A person runs a statement with this list: it has
+    -- to be quoted again, since SET ... FROM CURRENT stores it as the role wrote it, and a name may hold a statement.
+    SELECT ARRAY(
+        SELECT COALESCE(replace(part[1], '""', '"'), lower(part[2] COLLATE "C"))
+        FROM regexp_matches(list, '"((?:[^"]|"")*)"|([^[:space:],"][^[:space:],]*)', 'g') WITH ORDINALITY AS p (part, n)
+        ORDER BY n
+    ) AS names
+    FROM here CROSS JOIN LATERAL (
+        SELECT COALESCE(
+            (
+                SELECT s.value FROM setting AS s
+                WHERE s.name = 'search_path' AND s.setrole IN ($1::oid, 0) AND s.setdatabase IN (here.oid, 0)
+                ORDER BY s.setrole = 0, s.setdatabase = 0
+                LIMIT 1
+            ),
+            (SELECT reset_val FROM pg_settings WHERE name = 'search_path')
+        ) AS list
+    ) AS written
 ), missing AS MATERIALIZED (
     SELECT 1 AS rank, 'owner' AS what, classid, objid, 0 AS objsubid,
            NULL AS privilege, false AS grantable, r.rolname AS name, NULL AS schema, NULL AS objects, NULL AS other
@@ -269,10 +276,15 @@ here AS (
     ) AND r.oid NOT IN ($1::oid, $2::oid) AND r.rolname <> 'pg_database_owner'
     UNION ALL
     SELECT 7, 'path', 'pg_namespace'::regclass, n.oid, 0, NULL, false, l.rolname, NULL, here.datname,
-           replace(replace(path, '"$user"', '$user'), '$user', quote_ident(a.rolname))
+           (
+               SELECT string_agg(
+                   quote_ident(CASE name WHEN '$user' THEN a.rolname::text ELSE name END), ', ' ORDER BY place
+               )
+               FROM unnest(names) WITH ORDINALITY AS p (name, place)
+           )
     FROM path, here, pg_roles AS l, pg_roles AS a
     JOIN pg_namespace AS n ON n.nspname = a.rolname
-    WHERE l.oid = $1::oid AND a.oid = $2::oid AND path LIKE '%$user%'
+    WHERE l.oid = $1::oid AND a.oid = $2::oid AND '$user' = ANY (names)
 ), example AS (
     SELECT m.*, row_number() OVER () AS place
     FROM (
