@@ -33,6 +33,9 @@ async fn user_mappings_and_subscriptions_are_named_before_the_change() {
     let postgres = &world().postgres;
     let admin = postgres.admin().await;
     admin.batch_execute(&format!("CREATE DATABASE {dbname}")).await.unwrap();
+    // Its owner could have our own patterns read in another way.
+    let setting = format!("ALTER DATABASE {dbname} SET standard_conforming_strings = off");
+    admin.batch_execute(&setting).await.unwrap();
     let inside = postgres.login_to(&dbname, "postgres", &postgres.admin_password).await.unwrap();
     let one = Application::named(&odd, |document| document["dbname"] = json!(dbname)).await;
     let pair = Pair::edited(|document| document["dbname"] = json!(dbname)).await;

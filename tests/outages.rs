@@ -75,6 +75,28 @@ async fn a_server_that_crashes_and_restarts() {
     print_counts("a crash of the server", &kinds);
 }
 
+/// Applications that write much set `synchronous_commit` to off. A crash may then lose what was
+/// committed last, and with that the password that AWSCURRENT has.
+#[tokio::test]
+async fn a_server_that_crashes_after_a_rotation_still_accepts_awscurrent() {
+    let _alone = SERVER.lock().await;
+    for pair in [false, true] {
+        let rig = FaultRig::new(pair).await;
+        let sql = "ALTER SYSTEM SET wal_writer_delay = '10s'; ALTER DATABASE postgres SET \
+                   synchronous_commit = off";
+        for statement in sql.split(';') {
+            admin().await.batch_execute(statement).await.unwrap();
+        }
+        admin().await.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let token = rig.application.begin().await;
+        rig.rotate(&rig.function, &token).await.unwrap();
+        world().postgres.crash();
+        assert!(rig.current_logs_in().await, "the crash lost the password, pair: {pair}");
+        let sql = "ALTER DATABASE postgres RESET synchronous_commit";
+        admin().await.batch_execute(sql).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_fails_over_and_is_read_only_for_a_while() {
     let mut kinds = Vec::new();

@@ -11,16 +11,22 @@ const MARKER: &str = "postgres_secret_rotation.direct";
 /// What the server shows of our sessions in `pg_stat_activity`.
 pub(super) const APPLICATION_NAME: &str = "postgres-secret-rotation";
 /// Settings that a role must not impose on our sessions, with our values.
-pub(super) const ADMINISTRATIVE: [(&str, &str); 5] = [
+pub(super) const ADMINISTRATIVE: [(&str, &str); 7] = [
     ("search_path", "pg_catalog"),
     ("role", "none"),
     ("default_transaction_read_only", "off"),
+    // Under any other, what is read after the wait for a lock is from before it.
+    ("default_transaction_isolation", "read committed"),
     ("datestyle", "ISO"),
     ("quote_all_identifiers", "off"),
+    ("standard_conforming_strings", "on"),
 ];
 /// Settings of a session that keeps the application's role and rights.
-pub(super) const CATALOG: [(&str, &str); 2] =
-    [("search_path", "pg_catalog"), ("quote_all_identifiers", "off")];
+pub(super) const CATALOG: [(&str, &str); 3] = [
+    ("search_path", "pg_catalog"),
+    ("quote_all_identifiers", "off"),
+    ("standard_conforming_strings", "on"),
+];
 /// Time-outs that would end our sessions, and the version that brought each.
 const ENDS_SESSIONS: [(&str, u32); 2] =
     [("idle_session_timeout", 140_000), ("transaction_timeout", 170_000)];
@@ -57,6 +63,13 @@ pub(super) fn startup_options(marker: &str, deadline: Deadline) -> String {
 pub(super) fn setting(marker: &str, settings: &[(&str, &str)]) -> String {
     let mut columns = vec!["direct".to_owned()];
     columns.extend(settings.iter().map(|(name, value)| set(name, value)));
+    // A crash may lose a commit that did not wait for the disk, and with it the password that
+    // AWSCURRENT has by then.
+    let durable = set("synchronous_commit", "local");
+    columns.push(format!(
+        "CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off' \
+         THEN {durable} END"
+    ));
     columns.extend(ENDS_SESSIONS.map(|(name, since)| {
         let set = set(name, "0");
         format!("CASE WHEN version OPERATOR(pg_catalog.>=) {since} THEN {set} END")
