@@ -1,4 +1,5 @@
-//! Limits what a server may send: its certificate is verified, but its answers are not trusted.
+//! Limits what a server may send, and how often it may make us ask: its certificate is verified, but
+//! its answers are not trusted.
 
 use std::io;
 use std::sync::Arc;
@@ -8,28 +9,37 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) const OF_A_LOGIN: usize = 64 * 1024;
 /// An answer: our queries ask for one row, whose examples are limited.
 pub(super) const OF_AN_ANSWER: usize = 4 * 1024 * 1024;
-/// The types of parameters. The driver asks for them one by one, since a type may contain others.
-pub(super) const OF_TYPES: usize = 256 * 1024;
+/// The writes for one answer. Most answers take one. The driver also asks for each type that it does
+/// not know, and a type may contain others without end.
+const WRITES: usize = 1000;
 
-/// The bytes that a connection may still receive.
+/// What a connection may still receive and send.
 #[derive(Debug, Clone)]
-pub(super) struct Allowance(Arc<AtomicUsize>);
+pub(super) struct Allowance(Arc<Left>);
+
+#[derive(Debug)]
+struct Left {
+    bytes: AtomicUsize,
+    writes: AtomicUsize,
+}
 
 impl Default for Allowance {
     fn default() -> Self {
-        Self(Arc::new(AtomicUsize::new(OF_A_LOGIN)))
+        let (bytes, writes) = (AtomicUsize::new(OF_A_LOGIN), AtomicUsize::new(WRITES));
+        Self(Arc::new(Left { bytes, writes }))
     }
 }
 
 impl Allowance {
     /// Allows this many bytes from now on.
     pub(super) fn renew(&self, bytes: usize) {
-        self.0.store(bytes, Ordering::Relaxed);
+        self.0.bytes.store(bytes, Ordering::Relaxed);
+        self.0.writes.store(WRITES, Ordering::Relaxed);
     }
 
     /// Whether nothing is left.
     pub(super) fn exceeded(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        [&self.0.bytes, &self.0.writes].iter().any(|left| left.load(Ordering::Relaxed) == 0)
     }
 
     /// Subtracts what was received.
@@ -37,10 +47,22 @@ impl Allowance {
     /// # Errors
     /// An error that ends the connection, when nothing is left.
     pub(super) fn take(&self, bytes: usize) -> io::Result<()> {
-        let left = self.0.load(Ordering::Relaxed).saturating_sub(bytes);
-        self.0.store(left, Ordering::Relaxed);
-        if left == 0 { Err(io::Error::other(TOO_MUCH)) } else { Ok(()) }
+        reduce(&self.0.bytes, bytes)
     }
+
+    /// Takes a write.
+    ///
+    /// # Errors
+    /// An error that ends the connection, when none is left.
+    pub(super) fn take_write(&self) -> io::Result<()> {
+        reduce(&self.0.writes, 1)
+    }
+}
+
+fn reduce(left: &AtomicUsize, by: usize) -> io::Result<()> {
+    let rest = left.load(Ordering::Relaxed).saturating_sub(by);
+    left.store(rest, Ordering::Relaxed);
+    if rest == 0 { Err(io::Error::other(TOO_MUCH)) } else { Ok(()) }
 }
 
 /// The problem of a server that uses up its allowance.

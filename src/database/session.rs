@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::allowance::{Allowance, OF_AN_ANSWER, OF_TYPES, TOO_MUCH};
+use super::allowance::{Allowance, OF_AN_ANSWER, TOO_MUCH};
 use super::authentication::Authentication;
 use super::fault::{self, DatabaseFailure, Phase};
 use super::text::{self, ServerText};
@@ -193,7 +193,7 @@ impl Session {
         sql: &str,
     ) -> Result<Vec<Type>, Error> {
         let prepared = self.client.prepare(sql);
-        let statement = self.answer_within(OF_TYPES, operation, Phase::Statement, prepared).await?;
+        let statement = self.answer(operation, Phase::Statement, prepared).await?;
         Ok(statement.params().to_vec())
     }
 
@@ -226,17 +226,7 @@ impl Session {
         phase: Phase,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
-        self.answer_within(OF_AN_ANSWER, operation, phase, call).await
-    }
-
-    async fn answer_within<T>(
-        &self,
-        bytes: usize,
-        operation: &'static str,
-        phase: Phase,
-        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, Error> {
-        self.allowance.renew(bytes);
+        self.allowance.renew(OF_AN_ANSWER);
         match self.deadline.limit(STATEMENT_TIMEOUT, call).await {
             Ok(Err(_)) if self.allowance.exceeded() => {
                 Err(self.error(operation, DatabaseFault::Other, TOO_MUCH.to_owned()))

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::function;
 use crate::world::application::{Application, STEPS};
-use crate::world::impostor::{Impostor, Trick};
+use crate::world::impostor::{Ask, Impostor, Trick};
 use crate::world::lambda::Function;
 use crate::world::postgres::{ADMIN, HOST, free_port};
 use crate::world::proxy::AwsProxy;
@@ -24,7 +24,7 @@ async fn attackers_secret(edit: impl FnOnce(&mut Value)) -> Application {
 
 #[tokio::test]
 async fn the_secrets_port_does_not_lead_the_admins_password_to_a_false_server() {
-    let impostor = Impostor::start(Trick::AskInClear { for_user: ADMIN });
+    let impostor = Impostor::start(Trick::Ask { for_user: ADMIN, how: Ask::InClear });
     let hostless = admin_secret(|_| {}).await;
     for fields in [
         // The proof was dropped as soon as rotation_host was set.
@@ -56,7 +56,7 @@ async fn the_secrets_port_does_not_lead_the_admins_password_to_a_false_server() 
 async fn rotation_host_never_moves_an_admin_that_names_its_own_host() {
     // The attacker's secret names the admin's host, so that rotation_host looked like its other
     // name. The port is the admin secret's own.
-    let impostor = Impostor::start(Trick::AskInClear { for_user: ADMIN });
+    let impostor = Impostor::start(Trick::Ask { for_user: ADMIN, how: Ask::InClear });
     let admin = admin_secret(|document| {
         document["host"] = json!("db.invalid");
         document["port"] = json!(impostor.port);
@@ -112,7 +112,10 @@ async fn host_and_port_of_the_policy_need_no_proof() {
 
 #[tokio::test]
 async fn a_false_server_gets_no_proof_that_is_cheap_to_guess_at() {
-    let impostor = Impostor::start(Trick::FewIterations { for_user: ADMIN });
+    let impostor = Impostor::start(Trick::Ask {
+        for_user: ADMIN,
+        how: Ask::Scram { bound: true, iterations: 1 },
+    });
     let hostless = admin_secret(|_| {}).await;
     let secret = attackers_secret(|document| document["port"] = json!(impostor.port)).await;
     let policy = json!({"secrets": {&secret.secret: {"strategy": "single-user",

@@ -38,7 +38,14 @@ async fn visit(trick: Trick, format: &str) -> (Function, Vec<Answer>) {
 
 #[tokio::test]
 async fn a_flood_costs_little_memory_and_time() {
-    for trick in [Trick::FloodLogin, Trick::FloodRows, Trick::FloodRow] {
+    for trick in [
+        Trick::FloodLogin { kind: b'N' },
+        Trick::FloodLogin { kind: b'S' },
+        Trick::FloodRows,
+        Trick::FloodRow,
+        Trick::Nulls { columns: 60_000 },
+        Trick::Types,
+    ] {
         let started = Instant::now();
         let (function, answers) = visit(trick, "JSON").await;
         assert!(started.elapsed() < Duration::from_secs(20), "{trick:?}: {:?}", started.elapsed());
@@ -50,7 +57,7 @@ async fn a_flood_costs_little_memory_and_time() {
 
 #[tokio::test]
 async fn an_answer_of_other_types_is_an_error_and_no_panic() {
-    let (function, answers) = visit(Trick::Nulls, "JSON").await;
+    let (function, answers) = visit(Trick::Nulls { columns: 8 }, "JSON").await;
     assert!(answers[0].is_err(), "{answers:?}");
     let answered = answers.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(answered, 2, "preflight and status say what is wrong: {answers:?}");

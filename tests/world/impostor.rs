@@ -16,23 +16,37 @@ use super::{RUNTIME, block_on, temporary_folder, world};
 /// What the server does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Trick {
-    /// Refuses every user's password but those of `for_user`, whose password it asks for in clear.
-    AskInClear { for_user: &'static str },
-    /// Refuses every user's password but that of `for_user`, of whom it wants a SCRAM proof of one
-    /// iteration.
-    FewIterations { for_user: &'static str },
+    /// Refuses every user's password but that of `for_user`, whom it asks so.
+    Ask { for_user: &'static str, how: Ask },
     /// Refuses every login with a text of so many bytes, full of escape sequences and new lines.
     Curse { bytes: usize },
     /// Refuses every login as a server does, with this SQLSTATE, C function and message.
     Refuse { code: &'static str, routine: &'static str, message: &'static str },
-    /// Accepts every login, after notices without end.
-    FloodLogin,
+    /// Accepts every login, after messages of this type without end: notices, or settings.
+    FloodLogin { kind: u8 },
     /// Accepts every login. Each query is answered by rows without end.
     FloodRows,
     /// Accepts every login. Each query is answered by one row that is as large as is allowed.
     FloodRow,
-    /// Accepts every login. Each query is answered by one row of NULL in every column.
-    Nulls,
+    /// Accepts every login. Each query is answered by one row of so many columns, all NULL.
+    Nulls { columns: u16 },
+    /// Accepts every login. Each query is answered by a row of a type that is made of another, and
+    /// that of another, without end.
+    Types,
+}
+
+/// How a server has a user log in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Ask {
+    /// It wants no password.
+    Nothing,
+    InClear,
+    Md5,
+    Scram {
+        /// Whether it offers channel binding.
+        bound: bool,
+        iterations: u32,
+    },
 }
 
 pub struct Impostor {
@@ -96,6 +110,7 @@ impl Drop for Impostor {
 struct Visit {
     stream: SslStream<TcpStream>,
     heard: Arc<Mutex<Vec<u8>>>,
+    unsent: Vec<u8>,
 }
 
 /// Whether a start-up message is of that user.
@@ -116,21 +131,19 @@ async fn accept(
     let ssl = Ssl::new(acceptor.context()).ok()?;
     let mut stream = SslStream::new(ssl, client).ok()?;
     std::pin::Pin::new(&mut stream).accept().await.ok()?;
-    Some(Visit { stream, heard })
+    Some(Visit { stream, heard, unsent: Vec::new() })
 }
 
 impl Visit {
     async fn receive(&mut self, trick: Trick) -> Option<()> {
         let startup = self.read().await?;
         match trick {
-            Trick::AskInClear { for_user } | Trick::FewIterations { for_user }
-                if !names_user(&startup, for_user) =>
-            {
+            Trick::Ask { for_user, .. } if !names_user(&startup, for_user) => {
                 return self.refuse("28P01", "no such role").await;
             }
-            Trick::FewIterations { .. } => return self.ask_for_cheap_proof().await,
-            Trick::AskInClear { .. } => {
-                self.send(b'R', &3_u32.to_be_bytes()).await?;
+            Trick::Ask { how: Ask::Nothing, .. } => {}
+            Trick::Ask { how, .. } => {
+                self.ask(how).await?;
                 self.stream.read_u8().await.ok()?;
                 self.read().await?;
                 return self.refuse("28P01", "thank you").await;
@@ -142,61 +155,125 @@ impl Visit {
             Trick::Refuse { code, routine, message } => {
                 return self.refuse(code, &format!("{message}\0R{routine}")).await;
             }
-            Trick::FloodLogin => {
+            Trick::FloodLogin { kind } => {
                 self.send(b'R', &0_u32.to_be_bytes()).await?;
-                loop {
-                    self.send(b'N', b"SNOTICE\0C00000\0Mflood\0\0").await?;
+                for n in 0_u64.. {
+                    let body = match kind {
+                        b'N' => "SNOTICE\0C00000\0Mflood\0\0".to_owned(),
+                        _ => format!("name{n}\0value\0"),
+                    };
+                    self.send(kind, body.as_bytes()).await?;
                 }
             }
-            Trick::FloodRows | Trick::FloodRow | Trick::Nulls => {}
+            Trick::FloodRows | Trick::FloodRow | Trick::Nulls { .. } | Trick::Types => {}
         }
         self.send(b'R', &0_u32.to_be_bytes()).await?;
         self.send(b'Z', b"I").await?;
-        loop {
-            match self.stream.read_u8().await.ok()? {
-                b'Q' => {
-                    self.read().await?;
-                    self.send(b'C', b"SET\0").await?;
-                    self.send(b'Z', b"I").await?;
+        // The types of the messages since the last answer.
+        let mut asked = Vec::new();
+        for n in 100_000_u32.. {
+            loop {
+                asked.push(self.stream.read_u8().await.ok()?);
+                self.read().await?;
+                if asked.ends_with(b"Q") || asked.ends_with(b"S") {
+                    break;
                 }
-                b'S' => {
-                    self.read().await?;
-                    self.answer(trick).await?;
-                }
-                _ => drop(self.read().await?),
             }
+            match asked.drain(..).as_slice() {
+                b"Q" => self.send(b'C', b"SET\0").await?,
+                asked if trick == Trick::Types => self.answer_types(asked, n).await?,
+                _ => self.answer(trick).await?,
+            }
+            self.send(b'Z', b"I").await?;
         }
+        None
     }
 
-    async fn ask_for_cheap_proof(&mut self) -> Option<()> {
-        let mechanisms = b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
-        self.send(b'R', mechanisms).await?;
+    async fn ask(&mut self, how: Ask) -> Option<()> {
+        let Ask::Scram { bound, iterations } = how else {
+            let (code, salt): (u32, &[u8]) = if how == Ask::Md5 { (5, b"salt") } else { (3, b"") };
+            return self.send(b'R', &[&code.to_be_bytes(), salt].concat()).await;
+        };
+        let binding: &[u8] = if bound { b"SCRAM-SHA-256-PLUS\0" } else { b"" };
+        let offer = [&10_u32.to_be_bytes(), binding, b"SCRAM-SHA-256\0\0"].concat();
+        self.send(b'R', &offer).await?;
         self.stream.read_u8().await.ok()?;
         let first = String::from_utf8_lossy(&self.read().await?).into_owned();
         let (_, nonce) = first.rsplit_once("r=")?;
-        let challenge = format!("r={nonce}more,s=c2FsdHNhbHQ=,i=1");
-        self.send(b'R', &[&11_u32.to_be_bytes(), challenge.as_bytes()].concat()).await?;
-        self.stream.read_u8().await.ok()?;
-        self.read().await?;
-        self.refuse("28P01", "thank you").await
+        let challenge = format!("r={nonce}more,s=c2FsdHNhbHQ=,i={iterations}");
+        self.send(b'R', &[&11_u32.to_be_bytes(), challenge.as_bytes()].concat()).await
+    }
+
+    /// Answers a question about a type, and any other by a row of the type `n`.
+    async fn answer_types(&mut self, asked: &[u8], n: u32) -> Option<()> {
+        const OID: u32 = 26;
+        // What the driver asks pg_type for: its own query's columns.
+        const OF_A_TYPE: [u32; 7] = [19, 18, OID, OID, OID, 19, OID];
+        let (parses, runs) = (asked.contains(&b'P'), asked.contains(&b'E'));
+        if parses {
+            self.send(b'1', &[]).await?;
+        }
+        match (parses, runs) {
+            (true, false) => {
+                self.send(b't', &[&[0, 1], OID.to_be_bytes().as_slice()].concat()).await?;
+                self.describe(&OF_A_TYPE).await
+            }
+            (_, true) => {
+                self.send(b'2', &[]).await?;
+                let (next, none) = ((n + 1).to_be_bytes(), 0_u32.to_be_bytes());
+                let row: Vec<Option<&[u8]>> = if parses {
+                    self.describe(&[n]).await?;
+                    vec![None]
+                } else {
+                    let (name, base): (&[u8], &[u8]) = (b"t", &next);
+                    vec![
+                        Some(name),
+                        Some(b"b"),
+                        Some(&none),
+                        None,
+                        Some(base),
+                        Some(name),
+                        Some(&none),
+                    ]
+                };
+                self.row(&row).await?;
+                self.send(b'C', b"SELECT 1\0").await
+            }
+            _ => self.send(b'3', &[]).await,
+        }
+    }
+
+    async fn describe(&mut self, types: &[u32]) -> Option<()> {
+        let mut columns = u16::try_from(types.len()).ok()?.to_be_bytes().to_vec();
+        for oid in types {
+            columns.extend(b"c\0\0\0\0\0\0\0");
+            columns.extend(oid.to_be_bytes());
+            // Of any length, without a modifier, in binary.
+            columns.extend([255, 255, 255, 255, 255, 255, 0, 1]);
+        }
+        self.send(b'T', &columns).await
+    }
+
+    async fn row(&mut self, values: &[Option<&[u8]>]) -> Option<()> {
+        let mut row = u16::try_from(values.len()).ok()?.to_be_bytes().to_vec();
+        for value in values {
+            let length = value.map_or(Ok(-1), |value| i32::try_from(value.len())).ok()?;
+            row.extend(length.to_be_bytes());
+            row.extend(value.unwrap_or_default());
+        }
+        self.send(b'D', &row).await
     }
 
     async fn answer(&mut self, trick: Trick) -> Option<()> {
-        const COLUMNS: u16 = 8;
+        const TEXT: u32 = 25;
+        let columns = if let Trick::Nulls { columns } = trick { columns } else { 8 };
         self.send(b'1', &[]).await?;
         self.send(b'2', &[]).await?;
-        let mut columns = COLUMNS.to_be_bytes().to_vec();
-        for _ in 0..COLUMNS {
-            columns.extend(b"c\0\0\0\0\0\0\0");
-            // The type `text`, in binary.
-            columns.extend([0, 0, 0, 25, 255, 255, 255, 255, 255, 255, 0, 1]);
-        }
-        self.send(b'T', &columns).await?;
-        let null = (-1_i32).to_be_bytes();
-        let row = [COLUMNS.to_be_bytes().as_slice(), &null.repeat(COLUMNS.into())].concat();
+        self.describe(&vec![TEXT; columns.into()]).await?;
+        let nulls = vec![None; columns.into()];
         match trick {
             Trick::FloodRows => loop {
-                self.send(b'D', &row).await?;
+                self.row(&nulls).await?;
             },
             Trick::FloodRow => {
                 self.stream.write_u8(b'D').await.ok()?;
@@ -205,10 +282,9 @@ impl Visit {
                     self.stream.write_all(&vec![b'x'; 65536]).await.ok()?;
                 }
             }
-            _ => self.send(b'D', &row).await?,
+            _ => self.row(&nulls).await?,
         }
-        self.send(b'C', b"SELECT 1\0").await?;
-        self.send(b'Z', b"I").await
+        self.send(b'C', b"SELECT 1\0").await
     }
 
     async fn refuse(&mut self, code: &str, message: &str) -> Option<()> {
@@ -217,10 +293,16 @@ impl Visit {
         self.stream.shutdown().await.ok()
     }
 
+    /// Sends a message. Those of one answer go together, as the driver deals with them so.
     async fn send(&mut self, kind: u8, body: &[u8]) -> Option<()> {
+        const ENDS: &[u8] = b"RZE";
         let length = u32::try_from(body.len() + 4).ok()?.to_be_bytes();
-        self.stream.write_all(&[&[kind], length.as_slice(), body].concat()).await.ok()?;
-        self.stream.flush().await.ok()
+        self.unsent.extend([&[kind], length.as_slice(), body].concat());
+        if ENDS.contains(&kind) || self.unsent.len() > 8192 {
+            self.stream.write_all(&std::mem::take(&mut self.unsent)).await.ok()?;
+            self.stream.flush().await.ok()?;
+        }
+        Some(())
     }
 
     /// A message without its type, which is written down.
