@@ -97,14 +97,25 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
         document["port"] = json!(free_port());
     })
     .await;
-    let roles: Vec<_> = (0..9).map(|_| unique("app_")).collect();
+    let roles: Vec<_> = (0..11).map(|_| unique("app_")).collect();
     let sql = format!(
         "CREATE ROLE {0} LOGIN CREATEROLE; CREATE ROLE {1} LOGIN SUPERUSER; CREATE ROLE {2} LOGIN; \
          GRANT {0} TO {2}; CREATE ROLE {3} LOGIN; CREATE ROLE {4} LOGIN REPLICATION; CREATE ROLE \
          {5} LOGIN BYPASSRLS; CREATE ROLE {6} LOGIN; GRANT {ADMIN} TO {6}; CREATE ROLE {7} LOGIN; \
          GRANT SELECT ON pg_authid TO {7}; CREATE ROLE {8} LOGIN; GRANT EXECUTE ON FUNCTION \
-         pg_read_file(text) TO {8}",
-        roles[0], roles[1], roles[2], roles[3], roles[4], roles[5], roles[6], roles[7], roles[8]
+         pg_read_file(text) TO {8}; CREATE ROLE {9} LOGIN; GRANT SELECT (rolpassword) ON pg_authid \
+         TO {9}; CREATE ROLE {10} LOGIN; GRANT SELECT ON pg_shadow TO {10}",
+        roles[0],
+        roles[1],
+        roles[2],
+        roles[3],
+        roles[4],
+        roles[5],
+        roles[6],
+        roles[7],
+        roles[8],
+        roles[9],
+        roles[10]
     );
     admin().await.batch_execute(&sql).await.unwrap();
     let powerful = "it is powerful";
@@ -121,6 +132,8 @@ async fn the_admin_is_refused_where_it_could_be_abused() {
         (roles[6].clone(), &here, powerful),
         (roles[7].clone(), &here, powerful),
         (roles[8].clone(), &here, powerful),
+        (roles[9].clone(), &here, powerful),
+        (roles[10].clone(), &here, powerful),
     ];
     for group in [
         "pg_execute_server_program",

@@ -44,6 +44,8 @@ pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> DatabaseF
         DatabaseFault::TlsFailed
     } else if text.contains("channel binding") || text.contains(FEW_ITERATIONS) {
         DatabaseFault::ServerNotProven
+    } else if text.contains("SCRAM iteration count exceeds") {
+        DatabaseFault::TooManyIterations
     } else if error.is_closed() || text.starts_with("error communicating with the server") {
         DatabaseFault::ConnectionLost
     } else {

@@ -14,9 +14,9 @@ pub(crate) struct Target {
     pub(super) dbname: String,
     /// The name that the certificate must carry. `None` means plaintext: the secret asks for it,
     /// and the policy allows it.
-    pub(super) server_name: Option<String>,
+    pub(crate) server_name: Option<String>,
     /// Whether the server must prove that it knows the password, and that nothing is between.
-    pub(super) proof_required: bool,
+    pub(crate) proof_required: bool,
     /// The address to connect to instead of those that the name resolves to.
     pub(super) pinned_to: Option<SocketAddr>,
 }

@@ -6,13 +6,13 @@
 use postgres_protocol::escape::escape_identifier;
 
 use super::lock::Changer;
-use super::{Rotation, labels};
+use super::{Rotation, admin_server, labels};
 use crate::context::Context;
 use crate::database::authentication::Method;
 use crate::database::role::{self, Power};
-use crate::database::{Lock, Purpose, Session, Target};
-use crate::error::{DatabaseFault, Error, Problem, StoreFault};
-use crate::secret::credentials::{AdminCredentials, DEFAULT_PORT, Server};
+use crate::database::{Lock, Purpose, Session};
+use crate::error::{DatabaseFault, Error, StoreFault};
+use crate::secret::credentials::AdminCredentials;
 use crate::secret::document::Document;
 use crate::secret::store::{self, Value, VersionSelector};
 
@@ -103,18 +103,16 @@ pub(crate) async fn session(
                 .to_owned(),
         ));
     }
-    let target = target(rotation, &admin).map_err(|problem| Error::Document {
-        secret: id.to_owned(),
-        version,
-        problem,
-    })?;
-    if secret_session.is_none() && !names_the_same_server(rotation, &admin) {
+    let (server, policy) = (&current.server, &rotation.policy);
+    let target = admin_server::target(server, policy, &admin)
+        .map_err(|problem| Error::Document { secret: id.to_owned(), version, problem })?;
+    if secret_session.is_none() && !admin_server::is_the_same(server, policy, &admin) {
         return Err(refused(format!(
             "its server is {}, and the secret's is {}:{}. The secret holds no working password to \
              prove that the two are one.",
             target.address(),
-            current.server.host,
-            current.server.port
+            server.host,
+            server.port
         )));
     }
     let database = context.database(target);
@@ -170,43 +168,6 @@ pub(crate) fn lacks_right(rotation: &Rotation, mut error: Error) -> Error {
         *run = Some(statements.into());
     }
     error
-}
-
-/// The admin's server, which the admin secret or else the policy names. If the host or port comes
-/// from the rotated secret, the server must prove itself. The secret's writer could wait there for
-/// the password.
-fn target(rotation: &Rotation, admin: &AdminCredentials) -> Result<Target, Problem> {
-    let (server, mut policy) = (&rotation.current.credentials.server, rotation.policy.clone());
-    let dbname = admin.dbname.clone().unwrap_or_else(|| server.dbname.clone());
-    if let Some(host) = admin.host.clone() {
-        let port = admin.port.unwrap_or(DEFAULT_PORT);
-        // These apply only to the rotated secret's server.
-        (policy.rotation_host, policy.rotation_port, policy.tls_server_name) = (None, None, None);
-        return Target::new(&Server { host, port, dbname, ssl: admin.ssl }, &policy);
-    }
-    let port = admin.port.or(policy.rotation_port);
-    let trusted = policy.rotation_host.is_some() && port.is_some();
-    let server = Server {
-        host: server.host.clone(),
-        port: port.unwrap_or(server.port),
-        dbname,
-        ssl: admin.ssl,
-    };
-    // The admin secret's own port counts even with the policy's host.
-    policy.rotation_port = port;
-    let target = Target::new(&server, &policy)?;
-    Ok(if trusted { target } else { target.requiring_proof() })
-}
-
-fn names_the_same_server(rotation: &Rotation, admin: &AdminCredentials) -> bool {
-    let (server, policy) = (&rotation.current.credentials.server, &rotation.policy);
-    let Some(host) = &admin.host else { return true };
-    let port = admin.port.unwrap_or(DEFAULT_PORT);
-    let moved = policy.rotation_host.as_deref().map(|host| (host, policy.rotation_port));
-    [Some((server.host.as_str(), None)), moved]
-        .into_iter()
-        .flatten()
-        .any(|(known, at)| same_name(known, host) && at.unwrap_or(server.port) == port)
 }
 
 /// The reason why the admin must not set this role's password, if any.
@@ -267,10 +228,6 @@ async fn read(context: &Context<'_>, id: &str) -> Result<(AdminCredentials, Stri
         Ok(admin) => Ok((admin, label)),
         Err(problem) => Err(Error::Document { secret: version.arn, version: label, problem }),
     }
-}
-
-fn same_name(a: &str, b: &str) -> bool {
-    a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'))
 }
 
 #[cfg(test)]

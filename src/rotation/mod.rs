@@ -2,6 +2,7 @@
 //! other modules here act on it.
 
 pub(crate) mod admin;
+mod admin_server;
 pub(crate) mod attempts;
 mod copies;
 pub(crate) mod labels;

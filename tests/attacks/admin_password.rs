@@ -111,27 +111,80 @@ async fn host_and_port_of_the_policy_need_no_proof() {
 }
 
 #[tokio::test]
-async fn a_false_server_gets_no_proof_that_is_cheap_to_guess_at() {
-    let impostor = Impostor::start(Trick::Ask {
-        for_user: ADMIN,
-        how: Ask::Scram { bound: true, iterations: 1 },
-    });
-    let hostless = admin_secret(|_| {}).await;
-    let secret = attackers_secret(|document| document["port"] = json!(impostor.port)).await;
-    let policy = json!({"secrets": {&secret.secret: {"strategy": "single-user",
-        "admin_secret": hostless, "admin_reset": true, "role": secret.role}}})
-    .to_string();
+async fn only_a_server_that_is_named_or_proves_itself_gets_something_of_an_admins_password() {
+    let bound = |iterations| Ask::Scram { bound: true, iterations };
+    let unbound = Ask::Scram { bound: false, iterations: 4096 };
+    // How the server asks, and what it then hears that depends on the password: where the admin
+    // secret names it, and where the rotated secret does.
+    for (how, named, else_refused) in [
+        (Ask::Nothing, None, "channel binding"),
+        (Ask::InClear, Some(world().postgres.admin_password.as_str()), "channel binding"),
+        (Ask::Md5, Some("md5"), "channel binding"),
+        (unbound, Some(",p="), "channel binding"),
+        (bound(1), Some(",p="), "too few iterations"),
+        (bound(4095), Some(",p="), "too few iterations"),
+        (bound(4096), Some(",p="), ""),
+        (bound(100_001), None, "more SCRAM iterations"),
+    ] {
+        for trusted in [true, false] {
+            let impostor = Impostor::start(Trick::Ask { for_user: ADMIN, how });
+            let secret = attackers_secret(|document| document["port"] = json!(impostor.port)).await;
+            let admin = admin_secret(|document| {
+                if trusted {
+                    document["host"] = json!(HOST);
+                    document["port"] = json!(impostor.port);
+                }
+            })
+            .await;
+            let policy = json!({"secrets": {&secret.secret: {"strategy": "single-user",
+                "admin_secret": admin, "admin_reset": true, "role": secret.role}}})
+            .to_string();
+            let function = Function::start_exactly(&[
+                ("ROTATION_POLICY", &policy),
+                ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
+            ]);
+            let token = secret.begin().await;
+            secret.steps(&function, &["createSecret"], &token).await;
+            let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+            let context = format!("{how:?}, named {trusted}: {}", refused.message);
+            assert!(impostor.has_heard(ADMIN), "the attack came to the point: {context}");
+            let expected = named.filter(|_| trusted || else_refused.is_empty());
+            for part in [world().postgres.admin_password.as_str(), "md5", ",p="] {
+                assert_eq!(impostor.has_heard(part), expected == Some(part), "{part}: {context}");
+            }
+            if !trusted && !else_refused.is_empty() {
+                assert!(refused.message.contains(else_refused), "{context}");
+            }
+        }
+    }
+}
+
+/// The server of one secret refuses the admin, so that `monitor` would take its password for wrong.
+#[tokio::test]
+async fn a_false_server_keeps_monitor_from_asking_no_other() {
+    let refuse = Trick::Refuse { code: "28P01", routine: "auth_failed", message: "no" };
+    let impostor = Impostor::start(refuse);
+    let (theirs, ours) = (
+        attackers_secret(|document| document["port"] = json!(impostor.port)).await,
+        Application::new().await,
+    );
+    let sql = format!("ALTER ROLE {} VALID UNTIL '2020-01-01'", ours.role);
+    crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
+    let admin = admin_secret(|_| {}).await;
+    let policy = json!({"defaults": {"strategy": "single-user", "admin_secret": admin}});
     let function = Function::start_exactly(&[
-        ("ROTATION_POLICY", &policy),
+        ("ROTATION_POLICY", &policy.to_string()),
         ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
     ]);
-    let token = secret.begin().await;
-    secret.steps(&function, &["createSecret"], &token).await;
-    let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
-    assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
-    assert!(refused.message.contains("too few iterations"), "{}", refused.message);
-    assert!(impostor.has_heard("SCRAM-SHA-256-PLUS"), "the attack came to the point");
-    assert!(!impostor.has_heard(",p="), "no proof was sent");
+    let event = json!({"Operation": "monitor", "SecretIds": [theirs.secret, ours.secret]});
+    let answer = function.invoke(event).await.unwrap();
+    let state = |secret: &str| {
+        let secrets = answer["Secrets"].as_array().unwrap();
+        secrets.iter().find(|one| one["SecretId"] == secret).unwrap()["State"].clone()
+    };
+    assert_eq!(state(&theirs.secret), "mismatch", "{answer}");
+    assert_eq!(state(&ours.secret), "expired", "{answer}");
+    assert!(impostor.has_heard(ADMIN), "the attack came to the point");
 }
 
 #[tokio::test]

@@ -53,8 +53,11 @@ server AS (
 granted AS (
     -- Who may read the password hashes, or call a function that reaches the server's files.
     SELECT e.grantee
-    FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS e
-    WHERE c.oid = 'pg_authid'::regclass AND e.privilege_type = 'SELECT'
+    FROM pg_class AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname IN ('rolpassword', 'passwd')
+    CROSS JOIN LATERAL (SELECT c.relacl UNION ALL SELECT a.attacl) AS of_it (acl)
+    CROSS JOIN LATERAL aclexplode(of_it.acl) AS e
+    WHERE c.oid IN ('pg_authid'::regclass, 'pg_shadow'::regclass) AND e.privilege_type = 'SELECT'
     UNION
     SELECT e.grantee
     FROM pg_proc AS p CROSS JOIN LATERAL aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) AS e
