@@ -323,6 +323,16 @@ fn nothing_that_is_printed_acts_on_a_terminal() {
     }
 }
 
+#[test]
+fn a_script_reaches_a_file_as_the_function_wrote_it() {
+    let script = "GRANT SELECT ON \"a\u{2028}b\u{c}c\r\nd\" TO \"app\";\n";
+    let answer = json!({"Operation": "status", "Script": script});
+    let command = Command::new(project().join("tools/rotation"));
+    let lambda = lambda_that_answers(&answer, false);
+    let (printed, status) = run_with(command, &["status", "x", "--fix", "sql"], &lambda);
+    assert_eq!((printed.as_str(), status), (script, 0));
+}
+
 /// A Lambda whose every function gives that answer; its URL.
 fn lambda_that_answers(answer: &Value, failed: bool) -> String {
     let headers = failed.then_some([("x-amz-function-error", "Unhandled")]);

@@ -3,7 +3,7 @@
 
 use super::advice::{AskedBy, Remedy};
 use super::missing::{Missing, What, quoted, shown};
-use crate::error::clean;
+use crate::error::{self, clean};
 
 /// The roles that lack it.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,8 @@ impl Missing {
     pub(crate) fn text(&self, lacking: Lacking<'_>) -> String {
         let what = self.words(lacking.acts_as);
         clean::clause(&match self.remedy(lacking) {
-            Some(remedy) => format!("{what} ({})", remedy.text()),
+            Some(Remedy::Statement(statement)) => format!("{what} ({})", error::shown(&statement)),
+            Some(Remedy::Advice(advice)) => format!("{what} ({advice})"),
             None => what,
         })
     }

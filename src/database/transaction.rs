@@ -70,7 +70,7 @@ impl Session {
     async fn lock_holder(&self, key: &str) -> Option<String> {
         self.execute(OPERATION, "ROLLBACK").await.ok()?;
         let sql = format!(
-            "SELECT pg_catalog.format('. The advisory lock is held by pid %s, role %s, application \
+            "SELECT pg_catalog.format('. The advisory lock is held by pid %s, role %I, application \
              %s', a.pid, a.usename, a.application_name) FROM pg_catalog.pg_locks AS l JOIN \
              pg_catalog.pg_stat_activity AS a ON a.pid = l.pid JOIN pg_catalog.pg_database AS d ON \
              d.oid = l.database WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND \

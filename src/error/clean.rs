@@ -73,12 +73,17 @@ pub(crate) fn clause(text: &str) -> String {
     line(text, MOST_OF_A_CLAUSE)
 }
 
-/// Our own text, with names in it. It is not cut.
+/// Whether cleaning would change the text. A statement would then be about another name.
+pub(crate) fn changes(text: &str) -> bool {
+    !text.chars().all(is_plain)
+}
+
+/// A text of ours with names in it, which is not cut.
 pub(crate) fn whole(text: String) -> String {
     if let Some(shown) = with_bytes(&text) {
         return line(&shown, usize::MAX);
     }
-    if text.chars().all(is_plain) { text } else { line(&text, usize::MAX) }
+    if changes(&text) { line(&text, usize::MAX) } else { text }
 }
 
 fn is_plain(c: char) -> bool {

@@ -20,7 +20,7 @@ pub(crate) use self::detail::Detail;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::promotion::Restoration;
 pub(crate) use self::rotation::RotationFault;
-pub(crate) use self::statements::Statements;
+pub(crate) use self::statements::{Statements, shown};
 pub(crate) use self::store::StoreFault;
 
 const NOTHING_CHANGED: &str = "Nothing was changed.";

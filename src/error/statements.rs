@@ -2,8 +2,14 @@
 
 use std::fmt;
 
+use super::clean;
+
 /// The most that an error names: a person has to read it.
 const NAMED: usize = 10;
+
+/// What stands for a statement that an error cannot show.
+const HIDDEN: &str = "a statement with a name that does not print, which preflight writes with \
+    \"Fix\": \"sql\"";
 
 /// Complete SQL statements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +27,11 @@ impl Statements {
     }
 }
 
+/// A statement as an error shows it. One with a name that an error cannot show is in the script.
+pub(crate) fn shown(statement: &str) -> &str {
+    if clean::changes(statement) { HIDDEN } else { statement }
+}
+
 impl From<Vec<String>> for Statements {
     fn from(statements: Vec<String>) -> Self {
         Self(statements)
@@ -30,7 +41,8 @@ impl From<Vec<String>> for Statements {
 impl fmt::Display for Statements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (named, more) = self.0.split_at(self.0.len().min(NAMED));
-        f.write_str(&named.join("; "))?;
+        let shown = named.iter().map(|statement| shown(statement));
+        f.write_str(&shown.collect::<Vec<_>>().join("; "))?;
         if more.is_empty() {
             return Ok(());
         }

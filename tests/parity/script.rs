@@ -80,6 +80,21 @@ async fn preflight_gives_all_that_is_missing_in_one_script() {
     admin().await.batch_execute(&format!("DROP DATABASE {elsewhere} WITH (FORCE)")).await.unwrap();
 }
 
+/// An error cannot show such a name, and without it the statement would be about another table.
+#[tokio::test]
+async fn a_statement_with_a_name_that_does_not_print_is_only_in_the_script() {
+    let unequal = Unequal::new().await;
+    let table = "public.\"other\u{2028}s\"";
+    let grant = format!("GRANT SELECT ON TABLE {table} TO");
+    unequal.superuser(&format!("CREATE TABLE {table} (id int); {grant} :current")).await;
+    unequal.set().await;
+    let message = unequal.refused().await.message;
+    assert!(message.contains("which preflight writes with \"Fix\": \"sql\")"), "{message}");
+    assert!(!message.contains("GRANT"), "{message}");
+    let report = asked(&unequal, "preflight").await;
+    assert!(report["Script"].as_str().unwrap().contains(&grant), "{report}");
+}
+
 #[tokio::test]
 async fn status_gives_it_for_the_two_users_as_they_are_now() {
     let unequal = Unequal::new().await;
