@@ -11,6 +11,9 @@ const MOST_OF_A_NAME: usize = 300;
 /// A few names, and a statement with them.
 const MOST_OF_A_CLAUSE: usize = 1500;
 
+/// An error with all the rights that it names.
+const MOST_OF_A_TEXT: usize = 100_000;
+
 /// The characters that stand for the bytes 0x80 to 0xFF of a name that is not UTF-8. No name has
 /// them: they are the last of Unicode's private use.
 const BYTES: std::ops::RangeInclusive<char> = '\u{10ff80}'..='\u{10ffff}';
@@ -78,12 +81,13 @@ pub(crate) fn changes(text: &str) -> bool {
     !text.chars().all(is_plain)
 }
 
-/// A text of ours with names in it, which is not cut.
+/// A text of ours with names in it, which is cut only where it is longer than we write any.
 pub(crate) fn whole(text: String) -> String {
-    if let Some(shown) = with_bytes(&text) {
-        return line(&shown, usize::MAX);
+    let shown = with_bytes(&text);
+    if shown.is_none() && text.len() <= MOST_OF_A_TEXT && !changes(&text) {
+        return text;
     }
-    if changes(&text) { line(&text, usize::MAX) } else { text }
+    line(shown.as_deref().unwrap_or(&text), MOST_OF_A_TEXT)
 }
 
 fn is_plain(c: char) -> bool {

@@ -48,10 +48,11 @@ pub(super) struct Inspection {
 impl Inspection {
     /// The report, before anything is done.
     pub(super) fn diagnosis(&self, remedy: Remedy) -> Diagnosis {
+        let warnings = [self.rotation.warnings(), self.surroundings.warnings.clone()].concat();
         Diagnosis {
             remedy,
             done: Vec::new(),
-            warnings: [self.rotation.warnings(), self.surroundings.warnings.clone()].concat(),
+            warnings: warnings.into_iter().map(clean::whole).collect(),
             versions: self.versions.clone(),
             sessions: self.surroundings.sessions.clone(),
             password_stored_as: self.surroundings.stored_as.clone(),
@@ -175,12 +176,12 @@ async fn previous_version(
     if !previous.same_server(&rotation.current) {
         let Server { host, port, .. } = &credentials.server;
         let reason = format!("not tried, since it is for {}:{port}. {ALLOW}.", clean::name(host));
-        let (role, reason) = (Some(credentials.username.clone()), Some(reason));
+        let (role, reason) = (Some(clean::name(&credentials.username)), Some(reason));
         return Ok(VersionReport { role, reason, ..unread });
     }
     if !may_try || credentials.username == current.username || credentials.server != current.server
     {
-        return Ok(VersionReport { role: Some(previous.credentials.username), ..unread });
+        return Ok(VersionReport { role: Some(clean::name(&credentials.username)), ..unread });
     }
     let mut tried = try_login(context, rotation, &previous, Origin::Previous).await?;
     if let Some(session) = tried.session.take() {

@@ -252,7 +252,7 @@ fn retirement(user: &str, retired: bool, terminated: u64, clients: Vec<Client>) 
         sessions: client.sessions,
         oldest_seconds: client.oldest_seconds,
     });
-    Retirement { role: user.to_owned(), retired, terminated, clients: clients.collect() }
+    Retirement { role: clean::name(user), retired, terminated, clients: clients.collect() }
 }
 
 fn total(clients: &[Client]) -> u64 {

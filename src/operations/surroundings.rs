@@ -7,6 +7,7 @@ use super::inspected_sessions::InspectedSessions;
 use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
 use crate::database::sessions;
+use crate::error::clean;
 use crate::report::{Schedule, seconds_until};
 use crate::rotation::Rotation;
 use crate::rotation::timing::expiry::{NextRotation, warning};
@@ -41,11 +42,14 @@ pub(super) async fn look_around(
     };
     let users = rotation.users();
     match sessions::count(session, &users).await {
-        Ok(count) => seen.sessions = count,
+        Ok(count) => seen.sessions = shown(count),
         Err(error) => drop(seen.not_visible.insert("Sessions", error.reason())),
     }
     match sessions::stored_as(session, &users).await {
-        Ok(stored_as) => seen.stored_as = stored_as,
+        Ok(stored_as) => {
+            let stored_as = stored_as.into_iter().map(|(user, form)| (user, clean::name(&form)));
+            seen.stored_as = shown(stored_as);
+        }
         Err(error) => drop(seen.not_visible.insert("PasswordStoredAs", error.reason())),
     }
     let next = NextRotation::scheduled(description);
@@ -69,8 +73,13 @@ pub(super) async fn look_around(
 
 impl Surroundings {
     pub(super) fn dates<T>(&self, of: impl Fn(&Expiry) -> T) -> BTreeMap<String, T> {
-        self.expiry.iter().map(|expiry| (expiry.role.clone(), of(expiry))).collect()
+        shown(self.expiry.iter().map(|expiry| (expiry.role.clone(), of(expiry))))
     }
+}
+
+/// Facts about roles, whose names may hold anything.
+fn shown<T>(of_roles: impl IntoIterator<Item = (String, T)>) -> BTreeMap<String, T> {
+    of_roles.into_iter().map(|(role, fact)| (clean::name(&role), fact)).collect()
 }
 
 pub(super) fn schedule(description: &Description) -> Schedule {

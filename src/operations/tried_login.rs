@@ -4,7 +4,7 @@ use super::surroundings::age;
 use crate::context::Context;
 use crate::database::authentication::Method;
 use crate::database::{Login, Purpose, Session};
-use crate::error::{DatabaseFault, Error};
+use crate::error::{DatabaseFault, Error, clean};
 use crate::report::{Verdict, VersionReport};
 use crate::rotation::login::Origin;
 use crate::rotation::{Rotation, SecretVersion};
@@ -22,7 +22,7 @@ pub(super) struct TriedLogin {
 impl TriedLogin {
     pub(super) fn report(&self, version: &SecretVersion, label: &'static str) -> VersionReport {
         VersionReport {
-            role: Some(version.credentials.username.clone()),
+            role: Some(clean::name(&version.credentials.username)),
             database: Some(self.verdict),
             reason: self.reason.clone(),
             ..unread(&version.id, label, age(version.created))

@@ -11,7 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
-use crate::error::Error;
+use crate::error::{Error, clean};
 use crate::event::Event;
 use crate::policy::Strategy;
 use crate::report::{
@@ -165,12 +165,14 @@ pub(crate) fn failure(
 ) {
     let (role, host) = match error {
         Error::Database { role, host, .. } | Error::NoCredentialAccepted { role, host, .. } => {
-            (Some(role.as_str()), Some(host.as_str()))
+            (Some(clean::name(role)), Some(clean::name(host)))
         }
         _ => (None, None),
     };
     // A field without a value is left out: Logs Insights would count an empty one as a value.
     let secret = event.map(Event::secret_id).filter(|secret| !secret.is_empty());
+    let secret = secret.map(clean::name);
+    let secret = secret.as_deref();
     let (step, operation) = match event {
         Some(Event::Step(request)) => (Some(request), None),
         Some(event) => (None, Some(event.name())),
@@ -179,7 +181,7 @@ pub(crate) fn failure(
     tracing::error!(
         secret.arn = secret,
         secret.name = secret.map(secret_name),
-        secret.version_id = step.map(|request| request.token.as_str()),
+        secret.version_id = step.map(|request| clean::name(&request.token)),
         rotation.step = step.map(|request| request.step.name()),
         operation = operation,
         db.role = role,

@@ -3,13 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use postgres_protocol::escape::escape_identifier;
 use serde_json::{Value, json};
 
 use super::function;
-use crate::world::application::Application;
+use crate::world::application::{Application, STEPS};
 use crate::world::impostor::{Impostor, Trick};
 use crate::world::lambda::{Answer, Function};
-use crate::world::postgres::lock_role;
+use crate::world::postgres::{admin, lock_role};
 use crate::world::unique;
 
 /// What 128 MB of memory leave to one invocation, with room for the runtime.
@@ -95,12 +96,72 @@ async fn the_servers_words_do_not_act_on_a_terminal_or_forge_a_line() {
     }
 }
 
+/// Names may have any characters: those of roles and databases, and the keys of a secret.
+#[tokio::test]
+async fn what_a_secret_names_does_not_act_on_a_terminal_or_forge_a_line() {
+    const CURSE: &str = "\u{1b}[2J\r\n{\"level\":\"INFO\"}\u{202e}\u{2028}\u{9b}";
+    let (role, database) = (unique("app_") + CURSE, unique("shop_") + CURSE);
+    let create = format!("CREATE DATABASE {}", escape_identifier(&database));
+    admin().await.batch_execute(&create).await.unwrap();
+    for format in ["JSON", "Text"] {
+        for (role, exists) in [(role.clone() + format, true), (unique("no_") + CURSE, false)] {
+            let edit = |document: &mut Value| {
+                document["dbname"] = json!(database);
+                document[&format!("key{CURSE}")] = json!("x");
+            };
+            let application = if exists {
+                Application::named(&role, edit).await
+            } else {
+                Application::for_role(&role, "wrong", edit).await
+            };
+            let function = Function::start_exactly(&[("AWS_LAMBDA_LOG_FORMAT", format)]);
+            let ask = async |operation: &str, more: Value| {
+                let mut event = json!({"Operation": operation, "SecretId": application.secret});
+                if operation == "monitor" {
+                    event = json!({"Operation": operation, "SecretIds": [application.secret]});
+                }
+                for (key, value) in more.as_object().unwrap() {
+                    event[key] = value.clone();
+                }
+                function.invoke(event).await
+            };
+            let mut answers = vec![ask("preflight", json!({})).await];
+            let token = application.begin().await;
+            for step in STEPS {
+                answers.push(application.step(&function, step, &token).await);
+            }
+            for operation in ["status", "recover", "rotate", "retire", "preflight"] {
+                answers.push(ask(operation, json!({})).await);
+            }
+            answers.push(ask("monitor", json!({"All": true})).await);
+            let done = answers.iter().filter(|answer| answer.is_ok()).count();
+            assert!(if exists { done > 9 } else { done < 9 }, "{answers:?}");
+            let mut said: Vec<String> = answers
+                .iter()
+                .flat_map(|answer| match answer {
+                    Ok(report) => texts(report),
+                    Err(failure) => vec![failure.message.clone()],
+                })
+                .collect();
+            said.extend(function.output().lines().map(str::to_owned));
+            for text in &said {
+                let acts = |c: char| c.is_control() || "\u{202e}\u{2028}".contains(c);
+                assert!(!text.contains(acts), "{format}: {text:?}");
+                assert!(!text.trim().starts_with("{\"level\":\"INFO\"}"), "{text}");
+            }
+        }
+    }
+}
+
 /// All texts in an answer.
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
         Value::Array(values) => values.iter().flat_map(texts).collect(),
-        Value::Object(members) => members.values().flat_map(texts).collect(),
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(key, value)| [vec![key.clone()], texts(value)].concat())
+            .collect(),
         _ => Vec::new(),
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn look(
         next_rotation_in_seconds: facts.next_rotation.map(|next| seconds_until(next, facts.now)),
         expires_in_seconds: facts.expires.map(|end| end.seconds_left),
         certificate_expires_in_seconds: sight.certificate_expires_in,
-        warnings: sight.warnings,
+        warnings: sight.warnings.into_iter().map(clean::whole).collect(),
         retirement: None,
         metrics: sight.metrics,
         secret_id: described.arn.clone(),
