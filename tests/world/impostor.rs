@@ -141,8 +141,7 @@ impl Visit {
             Trick::Ask { for_user, .. } if !names_user(&startup, for_user) => {
                 return self.refuse("28P01", "no such role").await;
             }
-            Trick::Ask { how: Ask::Nothing, .. } => {}
-            Trick::Ask { how, .. } => {
+            Trick::Ask { how, .. } if how != Ask::Nothing => {
                 self.ask(how).await?;
                 self.stream.read_u8().await.ok()?;
                 self.read().await?;
@@ -165,7 +164,11 @@ impl Visit {
                     self.send(kind, body.as_bytes()).await?;
                 }
             }
-            Trick::FloodRows | Trick::FloodRow | Trick::Nulls { .. } | Trick::Types => {}
+            Trick::Ask { .. }
+            | Trick::FloodRows
+            | Trick::FloodRow
+            | Trick::Nulls { .. }
+            | Trick::Types => {}
         }
         self.send(b'R', &0_u32.to_be_bytes()).await?;
         self.send(b'Z', b"I").await?;

@@ -11,11 +11,18 @@ use crate::database::expiry::{self, PasswordEnd};
 use crate::error::DatabaseFault;
 use crate::rotation::{Rotation, admin};
 
-/// Whether a server has refused an admin in this run, by admin secret and the server's host and
-/// port. An admin with a wrong password is asked only once: each time would be a failed login. What
-/// the server of one secret says counts for no other server.
+/// Whether a server has refused an admin in this run. An admin with a wrong password is asked only
+/// once: each time would be a failed login. What one server says counts for no other server.
 #[derive(Default)]
-pub(super) struct Admins(Mutex<HashMap<(String, String, u16), Arc<Mutex<bool>>>>);
+pub(super) struct Admins(Mutex<HashMap<AdminAt, Arc<Mutex<bool>>>>);
+
+/// An admin secret and the server that a rotated secret names.
+#[derive(PartialEq, Eq, Hash)]
+struct AdminAt {
+    admin: String,
+    host: String,
+    port: u16,
+}
 
 impl Admins {
     /// The `VALID UNTIL` of the secret's role. `None` if it has none, or no admin may say.
@@ -26,10 +33,11 @@ impl Admins {
     ) -> Option<PasswordEnd> {
         let id = rotation.admin_secret()?;
         let current = &rotation.current.credentials;
-        let server = (id.to_owned(), current.server.host.clone(), current.server.port);
-        let of_server = Arc::clone(self.0.lock().await.entry(server).or_default());
+        let (host, port) = (current.server.host.clone(), current.server.port);
+        let at = AdminAt { admin: id.to_owned(), host, port };
+        let refused = Arc::clone(self.0.lock().await.entry(at).or_default());
         // Held while the admin is asked, so that no two ask one server at once.
-        let mut refused = of_server.lock().await;
+        let mut refused = refused.lock().await;
         if *refused {
             return None;
         }
