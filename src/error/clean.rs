@@ -81,7 +81,7 @@ pub(crate) fn changes(text: &str) -> bool {
     !text.chars().all(is_plain)
 }
 
-/// A text of ours with names in it, which is cut only where it is longer than we write any.
+/// Our own text, with names in it. It is cut only where it is longer than any honest one.
 pub(crate) fn whole(text: String) -> String {
     let shown = with_bytes(&text);
     if shown.is_none() && text.len() <= MOST_OF_A_TEXT && !changes(&text) {
