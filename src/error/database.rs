@@ -108,10 +108,10 @@ pub(crate) enum DatabaseFault {
     )]
     ReadOnly,
     #[error(
-        "the server did not prove that it knows the admin's password (SCRAM with channel binding). \
-         It must, because the host or port comes from the rotated secret. Store the admin's \
-         password as scram-sha-256. Or name host and port in the admin secret, or set \
-         rotation_host and rotation_port in ROTATION_POLICY."
+        "the server did not prove that it knows the password (SCRAM with channel binding). It must, \
+         because the host or port comes from the rotated secret. Store the password as \
+         scram-sha-256. Or set rotation_host and rotation_port in ROTATION_POLICY, or for an admin \
+         name host and port in the admin secret."
     )]
     ServerNotProven,
     #[error(

@@ -60,7 +60,9 @@ impl Rotation {
             version: labels::version("version", &version.id),
             problem,
         })?;
-        Ok(context.database(target))
+        let named = self.policy.rotation_host.is_some() && self.policy.rotation_port.is_some();
+        let proof = version.moved && !named;
+        Ok(context.database(if proof { target.requiring_proof() } else { target }))
     }
 
     /// Logs in with a version of the secret.

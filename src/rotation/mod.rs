@@ -55,6 +55,8 @@ pub(crate) struct SecretVersion {
     pub(crate) created: Option<SystemTime>,
     pub(crate) document: Document,
     pub(crate) credentials: Credentials,
+    /// Whether the server is another one than the value names. It has to prove itself.
+    moved: bool,
 }
 
 /// Which pending values are valid.
@@ -254,7 +256,8 @@ impl SecretVersion {
         });
         match parsed {
             Ok((document, credentials)) => {
-                Ok(Self { id: version.id, created: version.created, document, credentials })
+                let Version { id, created, .. } = version;
+                Ok(Self { id, created, document, credentials, moved: false })
             }
             Err(problem) => Err(Error::Document {
                 secret: version.arn,

@@ -95,8 +95,9 @@ async fn earlier_versions(
 }
 
 /// An earlier version, if it is valid and has the same role and server. A version for another
-/// server is tried at the present one only if the policy names its host. Otherwise the secret's
-/// writer could name a server of their own and wait there for older passwords.
+/// server is tried at the present one only if the policy names its host, and the present server has
+/// to prove that it knows the password. Otherwise the secret's writer could name a server of their
+/// own and wait there for older passwords.
 async fn earlier(
     context: &Context<'_>,
     rotation: &Rotation,
@@ -118,6 +119,7 @@ async fn earlier(
             return Ok(None);
         }
         version.credentials.server = current.credentials.server.clone();
+        version.moved = true;
     }
     Ok(Some(version))
 }

@@ -8,7 +8,7 @@ use crate::world::impostor::{Ask, Impostor, Trick};
 use crate::world::lambda::Function;
 use crate::world::postgres::{ADMIN, HOST, free_port};
 use crate::world::proxy::AwsProxy;
-use crate::world::{unique, world};
+use crate::world::{random_hex, unique, world};
 
 /// A secret of the superuser; its ARN.
 async fn admin_secret(edit: impl FnOnce(&mut Value)) -> String {
@@ -157,6 +157,32 @@ async fn only_a_server_that_is_named_or_proves_itself_gets_something_of_an_admin
             }
         }
     }
+}
+
+/// The writer of a secret need not know its earlier passwords.
+#[tokio::test]
+async fn former_hosts_lead_no_earlier_password_to_a_false_server() {
+    let (role, earlier) = (unique("app_"), random_hex());
+    let ask = Trick::Ask { for_user: "", how: Ask::InClear };
+    let impostor = Impostor::start(ask);
+    let secret = Application::for_role(&role, &earlier, |document| {
+        document["host"] = json!("old.example.com");
+    })
+    .await;
+    let theirs = json!({"engine": "postgres", "host": HOST, "port": impostor.port,
+        "username": role, "password": "of the attacker"});
+    secret.put(&random_hex(), &theirs.to_string(), &["AWSCURRENT"]).await;
+    let policy = json!({"defaults": {"former_hosts": ["old.example.com"]}}).to_string();
+    let function = Function::start_exactly(&[
+        ("ROTATION_POLICY", &policy),
+        ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
+    ]);
+    let token = secret.begin().await;
+    secret.steps(&function, &["createSecret"], &token).await;
+    let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+    assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
+    assert!(impostor.has_heard("of the attacker"), "the attack came to the point");
+    assert!(!impostor.has_heard(&earlier), "{}", refused.message);
 }
 
 /// The server of one secret refuses the admin, so that `monitor` would take its password for wrong.

@@ -16,7 +16,7 @@ use super::{RUNTIME, block_on, temporary_folder, world};
 /// What the server does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Trick {
-    /// Refuses every user's password but that of `for_user`, whom it asks so.
+    /// Refuses every user's password but that of `for_user`, whom it asks so. Empty means all.
     Ask { for_user: &'static str, how: Ask },
     /// Refuses every login with a text of so many bytes, full of escape sequences and new lines.
     Curse { bytes: usize },
@@ -138,7 +138,9 @@ impl Visit {
     async fn receive(&mut self, trick: Trick) -> Option<()> {
         let startup = self.read().await?;
         match trick {
-            Trick::Ask { for_user, .. } if !names_user(&startup, for_user) => {
+            Trick::Ask { for_user, .. }
+                if !for_user.is_empty() && !names_user(&startup, for_user) =>
+            {
                 return self.refuse("28P01", "no such role").await;
             }
             Trick::Ask { how, .. } if how != Ask::Nothing => {
