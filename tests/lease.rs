@@ -355,6 +355,8 @@ async fn monitor_ends_the_sessions_of_an_ended_credential_where_the_policy_says_
     leased.turn().await;
     let (old, new) =
         (leased.pair.session("AWSPREVIOUS").await, leased.pair.session("AWSCURRENT").await);
+    // Any session may take our name.
+    old.batch_execute("SET application_name = 'postgres-secret-rotation'").await.unwrap();
     leased.pass(HOUR * 5).await;
     monitor(&leased, json!({})).await;
     old.batch_execute("SELECT").await.expect("its password has not ended");

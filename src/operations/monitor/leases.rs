@@ -133,8 +133,7 @@ async fn end_sessions(
     ended: &Expiry,
 ) -> Result<Option<String>, Error> {
     let user = ended.role.as_str();
-    let open = sessions::count(session, &[user]).await?;
-    if open.get(user).copied().unwrap_or_default() == 0 {
+    if sessions::clients(session, user, None).await?.is_empty() {
         return Ok(None);
     }
     let count = renewal::end_sessions(context, rotation, session).await?;
