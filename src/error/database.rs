@@ -25,7 +25,7 @@ pub(crate) enum DatabaseFault {
     )]
     IamLogin,
     #[error(
-        "the server checks this role by another method than its password, such as LDAP, RADIUS or \
+        "the server checks this role by another method than its password, such as trust, LDAP or \
          a certificate. No rotation can change that. Let pg_hba.conf use scram-sha-256 for the \
          role, or rotate another role."
     )]

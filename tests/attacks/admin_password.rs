@@ -6,7 +6,7 @@ use super::function;
 use crate::world::application::{Application, STEPS};
 use crate::world::impostor::{Ask, Impostor, Trick};
 use crate::world::lambda::Function;
-use crate::world::postgres::{ADMIN, HOST, free_port};
+use crate::world::postgres::{ADMIN, CLEAR_ROLES, HOST, TRUSTED_ROLES, free_port};
 use crate::world::proxy::AwsProxy;
 use crate::world::{random_hex, unique, world};
 
@@ -86,28 +86,33 @@ async fn rotation_host_never_moves_an_admin_that_names_its_own_host() {
 
 #[tokio::test]
 async fn host_and_port_of_the_policy_need_no_proof() {
-    // An admin whose password is stored as md5, which proves nothing of the server.
-    let name = unique("admin_");
-    let sql = format!(
-        "SET password_encryption = 'md5'; CREATE ROLE {name} LOGIN SUPERUSER PASSWORD 'stored as \
-         md5'"
-    );
-    crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
-    let hostless = admin_secret(|document| {
-        *document = json!({"username": name, "password": "stored as md5"});
-    })
-    .await;
-    let application = Application::edited(|document| document["port"] = json!(free_port())).await;
-    application.set_password("changed by hand").await;
-    let fields = json!({"strategy": "single-user", "admin_secret": hostless, "admin_reset": true,
-        "role": application.role, "rotation_host": HOST, "rotation_port": world().postgres.port});
-    let function = function(&application, &fields);
-    let token = application.begin().await;
-    application.steps(&function, &STEPS, &token).await;
-    application.assert_rotated(&token, &application.password).await;
-    let md5 = |event: &Value| event["message"].to_string().contains("as an md5 hash");
-    let warning = function.await_log_event("the warning of md5", md5).await;
-    assert_eq!(warning["level"], "WARN");
+    // Neither way proves anything of the server.
+    for (group, how) in [(None, "as an md5 hash"), (Some(CLEAR_ROLES), "in clear")] {
+        let name = unique("admin_");
+        let mut sql = format!(
+            "SET password_encryption = 'md5'; CREATE ROLE {name} LOGIN SUPERUSER PASSWORD 'stored \
+             as md5'; "
+        );
+        sql.extend(group.map(|group| format!("GRANT {group} TO {name}")));
+        crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
+        let hostless = admin_secret(|document| {
+            *document = json!({"username": name, "password": "stored as md5"});
+        })
+        .await;
+        let application =
+            Application::edited(|document| document["port"] = json!(free_port())).await;
+        application.set_password("changed by hand").await;
+        let fields = json!({"strategy": "single-user", "admin_secret": hostless,
+            "admin_reset": true, "role": application.role, "rotation_host": HOST,
+            "rotation_port": world().postgres.port});
+        let function = function(&application, &fields);
+        let token = application.begin().await;
+        application.steps(&function, &STEPS, &token).await;
+        application.assert_rotated(&token, &application.password).await;
+        let said = |event: &Value| event["message"].to_string().contains(how);
+        let warning = function.await_log_event("the warning", said).await;
+        assert_eq!(warning["level"], "WARN");
+    }
 }
 
 #[tokio::test]
@@ -156,6 +161,33 @@ async fn only_a_server_that_is_named_or_proves_itself_gets_something_of_an_admin
                 assert!(refused.message.contains(else_refused), "{context}");
             }
         }
+    }
+}
+
+/// A server that trusts the function's address lets it in as any role.
+#[tokio::test]
+async fn a_login_that_takes_no_password_proves_no_role() {
+    let victim = Application::new().await;
+    let sql = format!("GRANT {TRUSTED_ROLES} TO {}", victim.role);
+    crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
+    let admin = admin_secret(|document| {
+        document["host"] = json!(HOST);
+        document["port"] = json!(world().postgres.port);
+    })
+    .await;
+    for strategy in ["single-user", "alternating-users"] {
+        let secret = Application::for_role(&victim.role, "wrong", |_| {}).await;
+        let function = function(&secret, &json!({"strategy": strategy, "admin_secret": admin}));
+        let token = secret.begin().await;
+        secret.steps(&function, &["createSecret"], &token).await;
+        let before = victim.snapshot().await;
+        let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+        assert!(refused.message.contains("asked for no password"), "{}", refused.message);
+        assert_eq!(victim.snapshot().await, before);
+        let clone = format!("{}_clone", victim.role);
+        let exists = "SELECT FROM pg_roles WHERE rolname = $1";
+        let admin = crate::world::postgres::admin().await;
+        assert!(admin.query_opt(exists, &[&clone]).await.unwrap().is_none());
     }
 }
 

@@ -143,7 +143,7 @@ impl Cluster {
         cluster.await_log(READY, 1);
         block_on(async {
             let admin = cluster.admin().await;
-            let groups = [REFUSED_ROLES, PLAINTEXT_ROLES, SCRAM_ROLES];
+            let groups = [REFUSED_ROLES, PLAINTEXT_ROLES, SCRAM_ROLES, TRUSTED_ROLES, CLEAR_ROLES];
             let groups = groups.map(|group| format!("CREATE ROLE {group}; ")).concat();
             admin
                 .batch_execute(&format!("{groups} {}", settings.prepare))
@@ -279,6 +279,8 @@ impl Cluster {
 const HBA: &str = "\
 hostssl   all  +refused_roles    all  reject
 hostssl   all  +scram_roles      all  scram-sha-256
+hostssl   all  +trusted_roles    all  trust
+hostssl   all  +clear_roles      all  password
 hostnossl all  +plaintext_roles  all  md5
 host      all  postgres          all  md5
 hostssl   all  all               all  md5
@@ -286,6 +288,10 @@ hostssl   all  all               all  md5
 pub const REFUSED_ROLES: &str = "refused_roles";
 pub const PLAINTEXT_ROLES: &str = "plaintext_roles";
 pub const SCRAM_ROLES: &str = "scram_roles";
+/// They log in without a password.
+pub const TRUSTED_ROLES: &str = "trusted_roles";
+/// They send theirs in clear.
+pub const CLEAR_ROLES: &str = "clear_roles";
 
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
