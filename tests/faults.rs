@@ -135,11 +135,7 @@ async fn every_fault(pair: bool, whats: &[What], ways: &[WayOut], race: bool) {
 async fn every_fault_of_a_return(pair: bool) {
     let rig = FaultRig::new(pair).await;
     rig.rotate_undisturbed().await;
-    let recover = async |more: Value| {
-        let mut event = json!({"Operation": "recover", "SecretId": rig.application.secret});
-        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        rig.function.invoke(event).await
-    };
+    let recover = |options: Value| rig.application.operate(&rig.function, "recover", options);
     let previous = json!({"Prefer": "previous"});
     let mut points = Points::default();
     for what in CUTS {

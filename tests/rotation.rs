@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::proxy::AwsProxy;
+use crate::world::wire::{Fault, Wire};
 use crate::world::{eventually, random_hex, unique, world};
 
 #[tokio::test]
@@ -200,6 +201,31 @@ async fn rotate_immediately_false_tests_the_current_value() {
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
     function.await_log_event("the test", |event| event["outcome"] == "CurrentTested").await;
     assert_eq!(application.snapshot().await, before);
+}
+
+/// A throwaway password, whose verifier takes one iteration.
+const REHEARSAL: &str = "PASSWORD 'SCRAM-SHA-256$1:";
+
+#[tokio::test]
+async fn set_secret_rehearses_the_change_and_test_secret_only_where_it_is_alone() {
+    let wire = Wire::idle();
+    let application = wire.application(|_| {}).await;
+    let policy = json!({"defaults": {"allow_plaintext": true}}).to_string();
+    let function = Function::start(&[("ROTATION_POLICY", &policy)]);
+    let token = application.begin().await;
+    let rehearses = async |step: &str| {
+        wire.arm_for(REHEARSAL, Fault::Refuse("42501"));
+        let halted = application.step(&function, step, &token).await;
+        assert_eq!(halted.is_err(), wire.hits() == 1, "{step}: {halted:?}");
+        wire.disarm();
+        wire.hits() == 1
+    };
+    assert!(rehearses("testSecret").await);
+    application.steps(&function, &["createSecret"], &token).await;
+    assert!(rehearses("setSecret").await);
+    assert!(!rehearses("testSecret").await, "setSecret has done it");
+    application.steps(&function, &STEPS, &token).await;
+    application.assert_rotated(&token, &application.password).await;
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! What is wrong with a secret, and the facts that a person needs about it.
 
 use postgres_protocol::escape::escape_literal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::application::Application;
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
 use crate::world::postgres::{admin, free_port};
-use crate::world::unique;
+use crate::world::{random_hex, unique};
 
 #[tokio::test]
 async fn a_healthy_secret_is_left_alone() {
@@ -105,4 +105,28 @@ async fn what_is_not_known_is_never_acted_on() {
     assert_eq!(refused.kind, "NotRecovered");
     assert!(refused.message.contains("Connection refused"), "{}", refused.message);
     assert_eq!(application.snapshot().await, before);
+}
+
+/// Extensions ban a role after some.
+#[tokio::test]
+async fn a_status_causes_two_refused_logins_at_most() {
+    let (one, pair, function) = (Application::new().await, Pair::new().await, Function::start(&[]));
+    let refused = async |application: &Application, options: Value| {
+        let report = application.operate(&function, "status", options).await.unwrap();
+        report["RefusedLogins"].as_u64().unwrap()
+    };
+    pair.turn(&function).await;
+    for application in [&one, &pair.application] {
+        let token = application.begin().await;
+        application.steps(&function, &["createSecret"], &token).await;
+    }
+    assert_eq!(refused(&one, json!({})).await, 0, "AWSPENDING is not tried beside AWSCURRENT");
+    one.set_password("changed by hand").await;
+    pair.superuser("ALTER ROLE :base PASSWORD NULL; ALTER ROLE :clone PASSWORD NULL").await;
+    for application in [&one, &pair.application] {
+        assert_eq!(refused(application, json!({})).await, 2);
+    }
+    one.put(&random_hex(), &one.document_with("abandoned"), &["AWSPENDING"]).await;
+    assert_eq!(refused(&one, json!({})).await, 2);
+    assert_eq!(refused(&one, json!({"Deep": true})).await, 3);
 }

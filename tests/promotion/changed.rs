@@ -8,10 +8,6 @@ use crate::world::pair::Pair;
 use crate::world::postgres::{await_role_lock_waiter, lock_role};
 use crate::world::{random_hex, world};
 
-async fn recover(function: &Function, application: &Application) -> Answer {
-    function.invoke(json!({"Operation": "recover", "SecretId": application.secret})).await
-}
-
 /// Moves AWSCURRENT by hand, as the console does. AWSPENDING stays where it is.
 async fn move_current(application: &Application, to: &str) {
     let [from, to] = ["AWSCURRENT", to].map(|label| application.version_with(label));
@@ -89,7 +85,7 @@ async fn a_strategy_that_changes_in_the_middle_of_a_rotation_locks_nobody_out() 
         let refused = application.step(&two, step, &token).await;
         assert!(refused.is_err_and(|refused| refused.message.contains("recover")), "{step}");
     }
-    let recovered = recover(&two, application).await.unwrap();
+    let recovered = application.operate(&two, "recover", json!({})).await.unwrap();
     assert_eq!(recovered["Done"], json!(["RestoreCurrent", "RemovePendingLabel"]), "{recovered}");
     pair.session("AWSCURRENT").await;
 
@@ -105,7 +101,7 @@ async fn a_strategy_that_changes_in_the_middle_of_a_rotation_locks_nobody_out() 
     }
     let token = application.begin().await;
     application.steps(&two, &STEPS[..2], &token).await;
-    let recovered = recover(&one, application).await.unwrap();
+    let recovered = application.operate(&one, "recover", json!({})).await.unwrap();
     assert_eq!(recovered["Done"], json!(["RemovePendingLabel"]), "{recovered}");
     pair.session("AWSCURRENT").await;
 }

@@ -1,7 +1,7 @@
 //! The way back after a rotation: `recover` with `"Prefer": "previous"`. The fault suites cut it
 //! off at every point.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{COMMIT, SHORT};
 use crate::world::application::Application;
@@ -14,16 +14,8 @@ use crate::world::{random_hex, world};
 
 const MOVE: &str = "UpdateSecretVersionStage";
 
-async fn recover(function: &Function, application: &Application, prefer: Value) -> Answer {
-    let mut event = json!({"Operation": "recover", "SecretId": application.secret});
-    if !prefer.is_null() {
-        event["Prefer"] = prefer;
-    }
-    function.invoke(event).await
-}
-
 async fn go_back(rig: &FaultRig) -> Answer {
-    recover(&rig.function, &rig.application, json!("previous")).await
+    rig.application.operate(&rig.function, "recover", json!({"Prefer": "previous"})).await
 }
 
 /// The label that a rotation leaves on its version would otherwise look like one that is stuck.
@@ -40,7 +32,7 @@ async fn a_return_leaves_the_secret_at_rest() {
         assert_eq!(rig.application.version_with("AWSPENDING").await, None);
         assert!(rig.current_logs_in().await);
         rig.assert_in_order("after the return").await;
-        let recovered = recover(&rig.function, &rig.application, Value::Null).await.unwrap();
+        let recovered = rig.application.operate(&rig.function, "recover", json!({})).await.unwrap();
         assert_eq!(recovered["Done"], json!([]), "{recovered}");
         // The same call again returns from the return.
         go_back(&rig).await.unwrap();
@@ -62,7 +54,7 @@ async fn a_return_by_hand_is_not_taken_back() {
     let (from, to) = (from.await.unwrap(), to.await.unwrap());
     let call = call.version_stage("AWSCURRENT").remove_from_version_id(from);
     call.move_to_version_id(&to).send().await.unwrap();
-    let recovered = recover(&function, &pair.application, Value::Null).await.unwrap();
+    let recovered = pair.application.operate(&function, "recover", json!({})).await.unwrap();
     assert_eq!(recovered["Done"], json!(["RemovePendingLabel"]), "{recovered}");
     assert_eq!(pair.application.version_with("AWSCURRENT").await, Some(to));
 }
@@ -70,10 +62,10 @@ async fn a_return_by_hand_is_not_taken_back() {
 #[tokio::test]
 async fn a_return_that_is_refused_says_why_and_changes_nothing() {
     let (application, function) = (Application::new().await, Function::start(&[]));
-    let previous = json!("previous");
     let refused = async |application: &Application, kind: &str, said: &str| {
         let before = application.snapshot().await;
-        let failure = recover(&function, application, previous.clone()).await.unwrap_err();
+        let options = json!({"Prefer": "previous"});
+        let failure = application.operate(&function, "recover", options).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{failure:?}");
         assert!(failure.message.contains(said), "{failure:?}");
         assert_eq!(application.snapshot().await, before);
@@ -114,7 +106,7 @@ async fn a_return_that_iam_refuses_restores_the_current_password() {
 /// Each advice in the text puts it right.
 #[tokio::test]
 async fn a_return_whose_move_stays_unknown_is_ended_by_either_advice() {
-    for prefer in [json!("previous"), Value::Null] {
+    for advice in [json!({"Prefer": "previous"}), json!({})] {
         let rig = FaultRig::new(false).await;
         let before = rig.application.version_with("AWSCURRENT").await;
         rig.rotate_undisturbed().await;
@@ -128,10 +120,10 @@ async fn a_return_whose_move_stays_unknown_is_ended_by_either_advice() {
             assert!(failure.message.contains(said), "{failure:?}");
         }
         assert!(!rig.current_logs_in().await, "the role has the other password");
-        recover(&rig.function, &rig.application, prefer.clone()).await.unwrap();
-        assert!(rig.current_logs_in().await, "{prefer}");
+        rig.application.operate(&rig.function, "recover", advice.clone()).await.unwrap();
+        assert!(rig.current_logs_in().await, "{advice}");
         let returned = rig.application.version_with("AWSCURRENT").await == before;
-        assert_eq!(returned, prefer == "previous");
+        assert_eq!(returned, advice != json!({}));
         rig.assert_in_order("after the advice").await;
     }
 }
