@@ -44,6 +44,9 @@ async fn every_state_that_a_rotation_may_leave_is_recovered_from() {
         let report = application.operate(&function, "recover", json!({})).await.unwrap();
         let done_now: Vec<&str> = if remedy == "Nothing" { vec![] } else { vec![remedy] };
         assert_eq!(report["Done"], json!(done_now), "{report}");
+        // AWSCURRENT: to look, to test and to finish.
+        let refused = if done == CUT_OFF { 3 } else { 0 };
+        assert_eq!(report["RefusedLogins"], refused, "{done}: {report}");
         assert!(application.accepts(&application.password_in("AWSCURRENT").await).await, "{done}");
         assert_in_order(&function, &application).await;
     }
