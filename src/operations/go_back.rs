@@ -18,14 +18,7 @@ use crate::secret::store::{self, VersionSelector};
 /// Alternating users: a login proves AWSPREVIOUS, then AWSCURRENT moves back. Single user: the
 /// password is changed back first, in the way of `finishSecret`.
 pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<OperationResult, Error> {
-    let description = context.store.describe(secret).await?;
-    labels::not_managed(&description)
-        .and_then(|()| labels::at_rest(&description))
-        .map_err(|fault| fault.of(secret))?;
-    let rotation = Rotation::read(context, secret, "").await?;
-    let previous = context.store.read(secret, VersionSelector::Stage(store::PREVIOUS)).await?;
-    let previous = previous.ok_or_else(|| RotationFault::NoPrevious.of(secret))?;
-    let previous = rotation.admit_previous(previous)?;
+    let (rotation, previous) = prepare(context, secret).await?;
     match rotation.strategy {
         Strategy::SingleUser => single_user(context, &rotation, &previous).await?,
         Strategy::AlternatingUsers => alternating_users(context, &rotation, &previous).await?,
@@ -45,6 +38,25 @@ pub(super) async fn run(context: &Context<'_>, secret: &str) -> Result<Operation
         message: format!("AWSCURRENT is version {id} again, for role {role:?}."),
         details: Details::Diagnosis(Box::new(diagnosis)),
     })
+}
+
+/// Reads what the return needs.
+///
+/// # Errors
+/// [`Error::Rotation`] if there is no way back, and those of the calls.
+pub(super) async fn prepare(
+    context: &Context<'_>,
+    secret: &str,
+) -> Result<(Rotation, SecretVersion), Error> {
+    let description = context.store.describe(secret).await?;
+    labels::not_managed(&description)
+        .and_then(|()| labels::at_rest(&description))
+        .map_err(|fault| fault.of(secret))?;
+    let rotation = Rotation::read(context, secret, "").await?;
+    let previous = context.store.read(secret, VersionSelector::Stage(store::PREVIOUS)).await?;
+    let previous = previous.ok_or_else(|| RotationFault::NoPrevious.of(secret))?;
+    let previous = rotation.admit_previous(previous)?;
+    Ok((rotation, previous))
 }
 
 /// Looks at the labels under the lock, since the return takes place at rest.

@@ -41,6 +41,9 @@ pub(crate) async fn run(
         Operation::Preflight { fix } => Box::pin(preflight::run(context, secret, fix)).await,
         Operation::Rotate { force } => rotate::run(context, secret, force).await?,
         Operation::Recover { dry_run: true, prefer } => {
+            if prefer == Prefer::Previous {
+                go_back::prepare(context, secret).await?;
+            }
             status::run(context, secret, prefer, Depth::Deep, false).await?
         }
         Operation::Recover { dry_run: false, prefer: Prefer::Previous } => {

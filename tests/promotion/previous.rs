@@ -64,10 +64,14 @@ async fn a_return_that_is_refused_says_why_and_changes_nothing() {
     let (application, function) = (Application::new().await, Function::start(&[]));
     let refused = async |application: &Application, kind: &str, said: &str| {
         let before = application.snapshot().await;
-        let options = json!({"Prefer": "previous"});
-        let failure = application.operate(&function, "recover", options).await.unwrap_err();
-        assert_eq!(failure.kind, kind, "{failure:?}");
-        assert!(failure.message.contains(said), "{failure:?}");
+        // A dry run does not log in as the previous user.
+        let dry_runs = if kind == "LoginRejected" { &[false][..] } else { &[false, true] };
+        for dry_run in dry_runs {
+            let options = json!({"Prefer": "previous", "DryRun": dry_run});
+            let failure = application.operate(&function, "recover", options).await.unwrap_err();
+            assert_eq!(failure.kind, kind, "{failure:?}");
+            assert!(failure.message.contains(said), "{failure:?}");
+        }
         assert_eq!(application.snapshot().await, before);
     };
     refused(&application, "NoPreviousVersion", "AWSPREVIOUS").await;
