@@ -154,6 +154,22 @@ impl Database<'_> {
         (login, progress)
     }
 
+    /// Asks the server to end the present statement of a session that does not answer. What fails
+    /// here leaves everything as it was.
+    pub(crate) async fn cancel(&self, session: &Session) {
+        let (token, progress) = (session.cancel_token(), Progress::start());
+        let cancelled = async {
+            let (stream, _) = dial(&self.target, self.login_until, &progress).await.ok()?;
+            let Some(server_name) = &self.target.server_name else {
+                return token.cancel_query_raw(stream, NoTls).await.ok();
+            };
+            let connector = self.tls.connector_for(server_name, &progress.certificate).ok()?;
+            let handshake = WatchedHandshake { connector, progress: &progress };
+            token.cancel_query_raw(stream, handshake).await.ok()
+        };
+        let _ = self.login_until.limit(Duration::MAX, Box::pin(cancelled)).await;
+    }
+
     /// Whether to ask again. The function waits for a server that says it is starting or stopping.
     /// A refused connection counts as that only afterwards. Before, it means a wrong port or a
     /// server that is switched off.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{CancelToken, Client, Row};
 
 use super::allowance::{Allowance, OF_AN_ANSWER, TOO_MUCH};
 use super::authentication::Authentication;
@@ -212,6 +212,11 @@ impl Session {
         let Self { client, mut connection, deadline, .. } = self;
         drop(client);
         let _ = deadline.limit(CLOSE_TIMEOUT, &mut connection.0).await;
+    }
+
+    /// What has the server end the present statement.
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
     }
 
     /// Breaks the connection off, so that the server ends the session and its locks. All later

@@ -2,12 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use postgres_protocol::escape::escape_literal;
+use postgres_protocol::password::scram_sha_256;
+use serde_json::{Value, json};
+
 use super::{COMMIT, Rotation, SHORT, own_database, superuser};
+use crate::world::application::{Application, STEPS};
 use crate::world::fault_rig::FaultRig;
-use crate::world::postgres::PLAINTEXT_ROLES;
+use crate::world::lambda::Function;
+use crate::world::postgres::{Cluster, PLAINTEXT_ROLES, Settings};
 use crate::world::proxy;
-use crate::world::unique;
 use crate::world::wire::Fault;
+use crate::world::{eventually, random_hex, unique};
 
 const RESTORED: &str = "The role has AWSCURRENT's password again; a login with it worked.";
 const NOTHING_TO_RESTORE: &str = "The role still has AWSCURRENT's password: the server accepts it.";
@@ -35,6 +41,34 @@ async fn a_lost_answer_to_the_commit_with_the_current_password_accepted_is_retry
         let failure = rotation.assert_restored(finished, kind, true).await;
         assert!(failure.message.contains(NOTHING_TO_RESTORE), "{}", failure.message);
     }
+}
+
+/// It would take effect later, when the standby is back and the invocation is over.
+#[tokio::test]
+async fn a_commit_that_waits_for_a_standby_is_ended_and_proven() {
+    let (role, password) = (unique("app_"), random_hex());
+    let verifier = escape_literal(&scram_sha_256(password.as_bytes()));
+    let prepare = format!("CREATE ROLE {role} LOGIN PASSWORD {verifier}");
+    let cluster = Cluster::start(&Settings { prepare, ..Settings::default() });
+    let edit = |document: &mut Value| document["port"] = json!(cluster.port);
+    let application = Application::for_role(&role, &password, edit).await;
+    let root = cluster.ca_file.display().to_string();
+    let function = Function::start(&[("CA_BUNDLE_FILE", &root)]);
+    let token = application.begin().await;
+    application.steps(&function, &STEPS[..3], &token).await;
+    let (admin, name) = (cluster.admin().await, "synchronous_standby_names");
+    for sql in [&format!("ALTER SYSTEM SET {name} = 'gone'"), "SELECT pg_reload_conf()"] {
+        admin.batch_execute(sql).await.unwrap();
+    }
+    let set = format!("SELECT 1 WHERE current_setting('{name}') = 'gone'");
+    eventually("the setting", async || admin.query_opt(&set, &[]).await.unwrap()).await;
+    function.set_timeout(SHORT);
+    let finished = application.step(&function, "finishSecret", &token).await;
+    assert_eq!(finished.unwrap()["Outcome"], "Finished");
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    assert_eq!(admin.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0), 0);
+    let current = application.password_in("AWSCURRENT").await;
+    cluster.login(&role, &current).await.expect("AWSCURRENT logs in");
 }
 
 #[tokio::test]

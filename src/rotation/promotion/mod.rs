@@ -156,6 +156,7 @@ impl Attempt<'_> {
     ) -> Result<Promoted, Error> {
         let Promotion { rotation, to, origin, .. } = *self.promotion;
         // It may only be silent, and would keep the lock.
+        self.cancel_commit().await;
         self.changer.session().break_off();
         let pending = self.log_in_until_known(to, origin).await;
         let reason = match pending.proof {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::decision::Proof;
-use super::{Attempt, ONE_LOGIN, PAUSE, TIME_TO_TRY};
+use super::{Attempt, ONE_LOGIN, PAUSE, Promotion, TIME_TO_TRY};
 use crate::database::{self, Database, Purpose, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::rotation::SecretVersion;
@@ -12,6 +12,9 @@ use crate::secret::credentials::Credentials;
 
 /// Applications wait for a proof. A server that is silent for longer is asked again.
 const LONGEST_PROOF: Duration = Duration::from_secs(10);
+
+/// The proof needs the rest of the time.
+const LONGEST_CANCEL: Duration = Duration::from_secs(1);
 
 /// The result of a login.
 pub(super) struct Login {
@@ -49,6 +52,18 @@ impl Attempt<'_> {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Ends the wait of a COMMIT for a standby. It takes effect at once then. Otherwise it would
+    /// when the standby is back, and no one would move AWSCURRENT.
+    pub(super) async fn cancel_commit(&self) {
+        let Promotion { context, rotation, to, .. } = *self.promotion;
+        let session = self.changer.session();
+        let Ok(database) = rotation.database(context, to) else { return };
+        let target = database.target.pinned_to(session.peer());
+        let login_until = context.deadline.at_most(LONGEST_CANCEL);
+        Database { target, login_until, ..database }.cancel(session).await;
+        tokio::time::sleep(PAUSE).await;
     }
 
     /// Logs in at the address of the session that holds the lock. Another address of the same name
