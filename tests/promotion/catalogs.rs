@@ -112,7 +112,7 @@ async fn no_catalog_that_is_good_to_know_stops_a_recovery_or_a_rotation() {
         application.cut_off_after_commit(&function).await;
         application.remove_pending_label().await;
         admin.batch_execute(&format!("REVOKE {taken} FROM PUBLIC")).await.unwrap();
-        for operation in ["recover", "rotate", "status"] {
+        for operation in ["recover", "rotate"] {
             let event = json!({"Operation": operation, "SecretId": application.secret});
             let answer = function.invoke(event).await;
             assert!(answer.is_ok(), "{operation} without {taken}: {answer:?}");
