@@ -7,14 +7,14 @@ const WITHHELD: &str = "no statement is shown";
 
 /// What gives a role what it lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Remedy {
+pub(crate) enum RightRemedy {
     /// A complete SQL statement for the database where it is missing.
     Statement(String),
     /// What a person has to decide or do.
     Advice(String),
 }
 
-impl Remedy {
+impl RightRemedy {
     /// The statement or the advice.
     pub(crate) fn text(&self) -> &str {
         match self {
@@ -64,38 +64,38 @@ pub(crate) enum AskedBy {
 impl AskedBy {
     /// The statement that gives a role, or why it is not shown. A tired person may run it unread.
     /// So none gives a powerful role, or one that only an untrusted side named.
-    pub(crate) fn advise(self, role: &str, statement: String) -> Remedy {
+    pub(crate) fn advise(self, role: &str, statement: String) -> RightRemedy {
         let reason = match self {
             _ if is_powerful(role) => "it is a powerful role",
-            Self::Policy | Self::Pair => return Remedy::Statement(statement),
+            Self::Policy | Self::Pair => return RightRemedy::Statement(statement),
             Self::Secret => "only the secret's \"grants\" asks for it",
             Self::Setting => {
                 "only a \"role\" setting asks for it. If it is meant, set owner_role in \
                  ROTATION_POLICY"
             }
         };
-        Remedy::Advice(format!("{WITHHELD}: {reason}"))
+        RightRemedy::Advice(format!("{WITHHELD}: {reason}"))
     }
 
     /// The statement that gives a right on an object of that type. For a secret's own grants, none
     /// is shown for the server's functions, catalogs and parameters. They make a role more than its
     /// application.
-    pub(super) fn advise_right(self, kind: &str, object: &str, statement: String) -> Remedy {
+    pub(super) fn advise_right(self, kind: &str, object: &str, statement: String) -> RightRemedy {
         let of_the_server = kind == "parameter ACL"
             || ["pg_catalog.", "information_schema."]
                 .iter()
                 .any(|schema| object.starts_with(schema));
         if self == Self::Secret && of_the_server {
-            return Remedy::Advice(format!("{WITHHELD}: it belongs to the server itself"));
+            return RightRemedy::Advice(format!("{WITHHELD}: it belongs to the server itself"));
         }
-        Remedy::Statement(statement)
+        RightRemedy::Statement(statement)
     }
 
     /// The advice to make a role a member of another, as a sentence without its full stop.
     pub(crate) fn advise_grant(self, role: &str, to: &str) -> String {
         match self.advise(role, grant(role, to)) {
-            Remedy::Statement(statement) => format!("Run {statement}"),
-            Remedy::Advice(advice) => advice.replacen("no statement", "No statement", 1),
+            RightRemedy::Statement(statement) => format!("Run {statement}"),
+            RightRemedy::Advice(advice) => advice.replacen("no statement", "No statement", 1),
         }
     }
 }

@@ -4,7 +4,7 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use super::authentication::FEW_ITERATIONS;
 pub(super) use super::fault_rules::Phase;
-use super::fault_rules::{self, Refusal};
+use super::fault_rules::{self, ServerRefusal};
 use crate::error::{DatabaseFault, Detail, chain};
 
 /// A fault, and the message that may be shown with it.
@@ -23,7 +23,7 @@ impl DatabaseFailure {
 /// Tells what an error of the driver means. The phase decides about some codes.
 pub(super) fn classify(error: &tokio_postgres::Error, phase: Phase) -> DatabaseFailure {
     if let Some(error) = error.as_db_error() {
-        let refusal = Refusal {
+        let refusal = ServerRefusal {
             code: error.code().code(),
             routine: error.routine().unwrap_or_default(),
             message: error.message(),

@@ -16,7 +16,7 @@ pub(super) enum Phase {
 
 /// A refusal of the server.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refusal<'a> {
+pub(super) struct ServerRefusal<'a> {
     pub(super) code: &'a str,
     /// The server's C function.
     pub(super) routine: &'a str,
@@ -113,7 +113,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// The fault of a refusal.
-pub(super) fn fault(phase: Phase, refusal: Refusal<'_>) -> DatabaseFault {
+pub(super) fn fault(phase: Phase, refusal: ServerRefusal<'_>) -> DatabaseFault {
     let fits = |rule: &&Rule| {
         (rule.phases.is_empty() || rule.phases.contains(&phase))
             && refusal.code.starts_with(rule.code)
@@ -139,7 +139,7 @@ mod tests {
     fn every_rule_decides_something_and_says_what_to_do() {
         for (n, rule) in RULES.iter().enumerate() {
             let (code, message) = refusal(rule);
-            let refusal = Refusal { code: &code, routine: rule.routine, message: &message };
+            let refusal = ServerRefusal { code: &code, routine: rule.routine, message: &message };
             let phases = if rule.phases.is_empty() { &PHASES } else { rule.phases };
             let decides = phases.iter().any(|phase| fault(*phase, refusal) == rule.fault);
             assert!(decides, "rule {n}, {code} {}: another one comes first", rule.routine);
@@ -193,7 +193,7 @@ mod tests {
             (Phase::Statement, "40P01", "DeadLockReport", "", F::ConcurrentUpdate),
             (Phase::Statement, "53100", "mdextend", "", F::OutOfResources),
         ] {
-            let refusal = Refusal { code, routine, message };
+            let refusal = ServerRefusal { code, routine, message };
             assert_eq!(fault(phase, refusal), expected, "{phase:?} {code} {routine}");
         }
     }

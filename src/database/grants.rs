@@ -26,7 +26,7 @@ pub(crate) struct Grants {
 
 /// What the file for newer servers adds.
 #[derive(Debug, Deserialize)]
-struct More {
+struct ParameterGrants {
     total: usize,
     missing: Vec<Missing>,
 }
@@ -105,7 +105,8 @@ pub(crate) async fn check(
     if of_parameters && sql::from_15(version) {
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&checks, Type::TEXT), (&limit, Type::INT8)];
-        let more: More = session.query_json(OPERATION, sql::GRANTS_PARAMETERS, &parameters).await?;
+        let more: ParameterGrants =
+            session.query_json(OPERATION, sql::GRANTS_PARAMETERS, &parameters).await?;
         grants.total = grants.total.saturating_add(more.total);
         grants.missing.extend(more.missing);
         grants.missing.truncate(examples);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// One right or setting that a role lacks.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Missing {
-    pub(super) what: What,
+    pub(super) what: MissingKind,
     #[serde(default)]
     pub(super) privilege: Option<String>,
     #[serde(default)]
@@ -44,7 +44,7 @@ pub(crate) struct Missing {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum What {
+pub(super) enum MissingKind {
     Owner,
     Privilege,
     Connect,
@@ -73,18 +73,18 @@ pub(super) enum What {
 impl Missing {
     /// Whether the password ends earlier.
     pub(super) fn is_date(&self) -> bool {
-        self.what == What::Attribute
+        self.what == MissingKind::Attribute
             && self.name.as_deref().is_some_and(|name| name.starts_with("VALID UNTIL"))
     }
 
     /// The role whose rights are missing, in the whole cluster.
     pub(crate) fn inherited_role(&self) -> Option<&str> {
-        self.name.as_deref().filter(|_| self.what == What::InheritedRole)
+        self.name.as_deref().filter(|_| self.what == MissingKind::InheritedRole)
     }
 
     /// The owner, if ownership is missing.
     pub(crate) fn owner(&self) -> Option<&str> {
-        self.name.as_deref().filter(|_| self.what == What::Owner)
+        self.name.as_deref().filter(|_| self.what == MissingKind::Owner)
     }
 
     /// Whether it is an extension, which has no statement of its own that gives it away.
@@ -92,33 +92,33 @@ impl Missing {
         self.kind.as_deref() == Some("extension")
     }
 
-    /// What it is, without the remedy. `acts_as` lacks it.
+    /// What is missing, without the remedy. `acts_as` lacks it.
     pub(super) fn words(&self, acts_as: &str) -> String {
         let (kind, identity, name) =
             (shown(self.kind.as_ref()), shown(self.identity.as_ref()), shown(self.name.as_ref()));
         let privilege = shown(self.privilege.as_ref());
         let option = if self.grantable { " WITH GRANT OPTION" } else { "" };
         match self.what {
-            What::Owner => format!("ownership of {kind} {identity}"),
-            What::Privilege => {
+            MissingKind::Owner => format!("ownership of {kind} {identity}"),
+            MissingKind::Privilege => {
                 let kind =
                     if self.table.is_some() { "column" } else { kind.trim_end_matches(" ACL") };
                 format!("{privilege}{option} on {kind} {identity}")
             }
-            What::Connect => format!("CONNECT on database {name}"),
-            What::Policy => format!("the rows of policy {identity}"),
-            What::RestrictivePolicy => {
+            MissingKind::Connect => format!("CONNECT on database {name}"),
+            MissingKind::Policy => format!("the rows of policy {identity}"),
+            MissingKind::RestrictivePolicy => {
                 format!("the rows that policy {identity} hides from {}", quoted(acts_as))
             }
-            What::Mapping => format!("the user mapping for server {name}"),
-            What::Default | What::SurplusDefault => {
+            MissingKind::Mapping => format!("the user mapping for server {name}"),
+            MissingKind::Default | MissingKind::SurplusDefault => {
                 let objects = shown(self.objects.as_ref()).to_lowercase();
                 let grantee = self.other.as_deref().map_or("PUBLIC".to_owned(), quoted);
                 let schema = self
                     .schema
                     .as_deref()
                     .map_or(String::new(), |schema| format!(" in schema {}", quoted(schema)));
-                let surplus = if self.what == What::SurplusDefault {
+                let surplus = if self.what == MissingKind::SurplusDefault {
                     format!(", which role {} does not give", quoted(identity.trim_matches('"')))
                 } else {
                     String::new()
@@ -129,17 +129,21 @@ impl Missing {
                     quoted(name)
                 )
             }
-            What::Path => format!("schema {identity}, which \"$user\" in search_path stands for"),
-            What::Member => format!("membership in role {name}"),
-            What::InheritedRole if self.grantable => format!("ADMIN OPTION on role {name}"),
-            What::InheritedRole => format!("the rights of role {name}"),
-            What::AdminOption => format!("ADMIN OPTION on role {name}"),
-            What::Attribute | What::ActorAttribute => format!("attribute {name}"),
-            What::Setting => format!("the same setting {name}"),
-            What::Label => format!("the same security label of provider {name}"),
-            What::Absent => format!("{name} does not exist"),
-            What::Unsupported => format!("{privilege} exists only from PostgreSQL {name} on"),
-            What::RowSecurity => {
+            MissingKind::Path => {
+                format!("schema {identity}, which \"$user\" in search_path stands for")
+            }
+            MissingKind::Member => format!("membership in role {name}"),
+            MissingKind::InheritedRole if self.grantable => format!("ADMIN OPTION on role {name}"),
+            MissingKind::InheritedRole => format!("the rights of role {name}"),
+            MissingKind::AdminOption => format!("ADMIN OPTION on role {name}"),
+            MissingKind::Attribute | MissingKind::ActorAttribute => format!("attribute {name}"),
+            MissingKind::Setting => format!("the same setting {name}"),
+            MissingKind::Label => format!("the same security label of provider {name}"),
+            MissingKind::Absent => format!("{name} does not exist"),
+            MissingKind::Unsupported => {
+                format!("{privilege} exists only from PostgreSQL {name} on")
+            }
+            MissingKind::RowSecurity => {
                 format!("row-level security blocks every INSERT into {kind} {identity}")
             }
         }

@@ -13,14 +13,14 @@ const END_PREPARED: &str = "ROLLBACK; DEALLOCATE postgres_secret_rotation_probe"
 
 /// The server's refusal to plan a statement.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ProbeRefusal {
     /// Whether the role lacks a right; otherwise the statement is wrong.
     pub(crate) permission: bool,
     /// The server's message.
     pub(crate) detail: Detail,
 }
 
-impl Refusal {
+impl ProbeRefusal {
     /// Our words for it. Planning runs functions that are declared STABLE, and they can put rows of
     /// the application into the server's words.
     pub(crate) fn in_our_words(&self) -> String {
@@ -47,7 +47,10 @@ impl Refusal {
 ///
 /// # Errors
 /// [`Error::Database`] if the answer is unknown: no answer in time, or another session's lock.
-pub(crate) async fn plan(session: &Session, statement: &str) -> Result<Option<Refusal>, Error> {
+pub(crate) async fn plan(
+    session: &Session,
+    statement: &str,
+) -> Result<Option<ProbeRefusal>, Error> {
     let begin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; SET LOCAL \
         plan_cache_mode = force_generic_plan";
     session.execute(OPERATION, begin).await?;
@@ -68,7 +71,7 @@ pub(crate) async fn plan(session: &Session, statement: &str) -> Result<Option<Re
     match prepared.map(drop).and(planned) {
         Ok(()) => Ok(None),
         Err(Error::Database { fault, detail, .. }) if !unknown(fault) => {
-            Ok(Some(Refusal { permission: fault == DatabaseFault::PermissionDenied, detail }))
+            Ok(Some(ProbeRefusal { permission: fault == DatabaseFault::PermissionDenied, detail }))
         }
         Err(error) => Err(error),
     }

@@ -1,13 +1,13 @@
 //! What gives a role what it lacks: a statement that runs unchanged, or what a person has to
 //! decide.
 
-use super::advice::{AskedBy, Remedy};
-use super::missing::{Missing, What, quoted, shown};
+use super::advice::{AskedBy, RightRemedy};
+use super::missing::{Missing, MissingKind, quoted, shown};
 use crate::error::{self, clean};
 
 /// The roles that lack it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lacking<'a> {
+pub(crate) struct LackingRole<'a> {
     /// The role that logs in.
     pub(crate) login: &'a str,
     /// The role that its sessions act as.
@@ -21,24 +21,24 @@ const NEXT_ATTEMPT: &str = "the next attempt of the rotation makes the two users
 
 impl Missing {
     /// The description, with the remedy in brackets.
-    pub(crate) fn text(&self, lacking: Lacking<'_>) -> String {
+    pub(crate) fn text(&self, lacking: LackingRole<'_>) -> String {
         let what = self.words(lacking.acts_as);
         clean::clause(&match self.remedy(lacking) {
-            Some(Remedy::Statement(statement)) => format!("{what} ({})", error::shown(&statement)),
-            Some(Remedy::Advice(advice)) => format!("{what} ({advice})"),
+            Some(RightRemedy::Statement(statement)) => format!("{what} ({})", error::shown(&statement)),
+            Some(RightRemedy::Advice(advice)) => format!("{what} ({advice})"),
             None => what,
         })
     }
 
     /// The remedy, if there is one.
-    pub(crate) fn remedy(&self, lacking: Lacking<'_>) -> Option<Remedy> {
-        use Remedy::{Advice, Statement};
+    pub(crate) fn remedy(&self, lacking: LackingRole<'_>) -> Option<RightRemedy> {
+        use RightRemedy::{Advice, Statement};
         let (acts_as, login) = (quoted(lacking.acts_as), quoted(lacking.login));
         let (identity, name) = (shown(self.identity.as_ref()), shown(self.name.as_ref()));
         let grant_option = if self.grantable { " WITH GRANT OPTION" } else { "" };
         Some(match self.what {
-            What::Owner => self.new_owner(&acts_as),
-            What::Privilege => {
+            MissingKind::Owner => self.new_owner(&acts_as),
+            MissingKind::Privilege => {
                 let on = match (&self.column, &self.table) {
                     (Some(column), Some(table)) => format!("({column}) ON TABLE {table}"),
                     _ => format!("ON {} {identity}", keyword(shown(self.kind.as_ref()))),
@@ -48,20 +48,22 @@ impl Missing {
                 let object = shown(self.table.as_ref().or(self.identity.as_ref()));
                 lacking.asked_by.advise_right(shown(self.kind.as_ref()), object, grant)
             }
-            What::Connect => {
+            MissingKind::Connect => {
                 Statement(format!("GRANT CONNECT ON DATABASE {} TO {login}", quoted(name)))
             }
-            What::Policy => Statement(format!("ALTER POLICY {identity} TO {name}, {acts_as}")),
-            What::RestrictivePolicy => Advice(format!(
+            MissingKind::Policy => {
+                Statement(format!("ALTER POLICY {identity} TO {name}, {acts_as}"))
+            }
+            MissingKind::RestrictivePolicy => Advice(format!(
                 "it applies to {name}: limit it by ALTER POLICY to roles that {acts_as} does not \
                  inherit from, or drop it"
             )),
-            What::Mapping => Advice(format!(
+            MissingKind::Mapping => Advice(format!(
                 "create one for {acts_as} with the options of role {}'s; a superuser sees them in \
                  pg_user_mappings",
                 shown(self.other.as_ref())
             )),
-            What::Default | What::SurplusDefault => {
+            MissingKind::Default | MissingKind::SurplusDefault => {
                 let schema = self
                     .schema
                     .as_deref()
@@ -71,7 +73,7 @@ impl Missing {
                     shown(self.privilege.as_ref()),
                     shown(self.objects.as_ref())
                 );
-                let change = if self.what == What::Default {
+                let change = if self.what == MissingKind::Default {
                     let grantee = self.other.as_deref().map_or("PUBLIC".to_owned(), quoted);
                     format!("GRANT {on} TO {grantee}{grant_option}")
                 } else {
@@ -82,58 +84,62 @@ impl Missing {
                     quoted(name)
                 ))
             }
-            What::Path => Statement(format!(
+            MissingKind::Path => Statement(format!(
                 "ALTER ROLE {} IN DATABASE {} SET search_path = {}",
                 quoted(name),
                 quoted(shown(self.objects.as_ref())),
                 shown(self.other.as_ref())
             )),
-            What::InheritedRole if self.ungrantable == Some(true) => Advice(format!(
+            MissingKind::InheritedRole if self.ungrantable == Some(true) => Advice(format!(
                 "no statement: the role is powerful, or {acts_as} cannot become a member that \
                  inherits. Grant the rights on the objects, or revoke the role from the current \
                  user"
             )),
-            What::InheritedRole => {
+            MissingKind::InheritedRole => {
                 let option = if self.grantable { " WITH ADMIN OPTION" } else { "" };
                 let grant = format!("GRANT {} TO {acts_as}{option}", quoted(name));
                 lacking.asked_by.advise(name, grant)
             }
-            What::Member if lacking.asked_by != AskedBy::Pair => {
+            MissingKind::Member if lacking.asked_by != AskedBy::Pair => {
                 let grant = format!("GRANT {} TO {login}", quoted(name));
                 lacking.asked_by.advise(name, grant)
             }
-            What::ActorAttribute if name == "CREATEDB" => {
+            MissingKind::ActorAttribute if name == "CREATEDB" => {
                 Statement(format!("ALTER ROLE {acts_as} CREATEDB"))
             }
-            What::ActorAttribute => Advice(format!(
+            MissingKind::ActorAttribute => Advice(format!(
                 "no statement: it gives power. A superuser can give it to {acts_as}, or take it \
                  from the current user"
             )),
-            What::Member | What::AdminOption | What::Attribute | What::Setting | What::Label => {
-                Advice(NEXT_ATTEMPT.to_owned())
-            }
-            What::RowSecurity => Advice(format!(
+            MissingKind::Member
+            | MissingKind::AdminOption
+            | MissingKind::Attribute
+            | MissingKind::Setting
+            | MissingKind::Label => Advice(NEXT_ATTEMPT.to_owned()),
+            MissingKind::RowSecurity => Advice(format!(
                 "create a policy FOR INSERT TO {acts_as} whose WITH CHECK names the rows"
             )),
-            What::Absent | What::Unsupported => return None,
+            MissingKind::Absent | MissingKind::Unsupported => return None,
         })
     }
 
-    fn new_owner(&self, acts_as: &str) -> Remedy {
+    fn new_owner(&self, acts_as: &str) -> RightRemedy {
         let (kind, identity) = (shown(self.kind.as_ref()), shown(self.identity.as_ref()));
         let owner = quoted(shown(self.name.as_ref()));
         match kind {
             // No statement changes the owner of one extension.
-            "extension" => Remedy::Statement(format!("REASSIGN OWNED BY {owner} TO {acts_as}")),
-            "foreign-data wrapper" | "event trigger" => Remedy::Advice(format!(
+            "extension" => {
+                RightRemedy::Statement(format!("REASSIGN OWNED BY {owner} TO {acts_as}"))
+            }
+            "foreign-data wrapper" | "event trigger" => RightRemedy::Advice(format!(
                 "only a superuser may own one: ALTER {} {identity} OWNER TO a superuser",
                 keyword(kind)
             )),
-            "subscription" if self.ungrantable == Some(true) => Remedy::Advice(format!(
+            "subscription" if self.ungrantable == Some(true) => RightRemedy::Advice(format!(
                 "only a superuser may own one: ALTER SUBSCRIPTION {identity} OWNER TO a superuser, \
                  in its database"
             )),
-            _ => Remedy::Statement(format!(
+            _ => RightRemedy::Statement(format!(
                 "ALTER {} {identity} OWNER TO {acts_as}",
                 owned_keyword(kind)
             )),

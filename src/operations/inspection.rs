@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::database::expiry::Expiry;
 use crate::error::{Error, clean};
 use crate::policy::Strategy;
-use crate::report::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
+use crate::report::{Diagnosis, Remedy, ScheduleReport, Verdict, VersionReport};
 use crate::rotation::attempts::{ALLOW, LoginAttempts};
 use crate::rotation::login::Origin;
 use crate::rotation::passwords::find_older_login;
@@ -36,7 +36,7 @@ pub(super) struct Inspection {
     pub(super) rotation: Rotation,
     pub(super) findings: Findings,
     pub(super) versions: Vec<VersionReport>,
-    schedule: Schedule,
+    schedule: ScheduleReport,
     surroundings: Surroundings,
     /// How long the current user's lease should be from now on, if it should be renewed.
     pub(super) renewal: Option<Duration>,

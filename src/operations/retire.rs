@@ -57,7 +57,7 @@ async fn retire(
     let changed = rotation.current.created.max(description.last_rotated);
     let age = since(changed.max(description.last_changed));
     let marked = description.holder(store::RETIRED).map(str::to_owned);
-    let retiring = Retiring {
+    let retiring = RetireTask {
         context,
         rotation: &rotation,
         current_user: &current_user,
@@ -84,7 +84,7 @@ async fn settled(context: &Context<'_>, secret: &str) -> Result<Description, Err
     Ok(description)
 }
 
-struct Retiring<'a> {
+struct RetireTask<'a> {
     context: &'a Context<'a>,
     rotation: &'a Rotation,
     /// A session of the current user.
@@ -96,7 +96,7 @@ struct Retiring<'a> {
     marked: Option<String>,
 }
 
-impl Retiring<'_> {
+impl RetireTask<'_> {
     /// Single user: the old password is already refused; sessions opened with it stay open.
     async fn single_user(
         &self,

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::database::expiry::{self, Expiry};
 use crate::database::sessions;
 use crate::error::clean;
-use crate::report::{Schedule, seconds_until};
+use crate::report::{ScheduleReport, seconds_until};
 use crate::rotation::Rotation;
 use crate::rotation::timing::expiry::{NextRotation, warning};
 use crate::rotation::timing::renewal;
@@ -82,10 +82,10 @@ fn shown<T>(of_roles: impl IntoIterator<Item = (String, T)>) -> BTreeMap<String,
     of_roles.into_iter().map(|(role, fact)| (clean::name(&role), fact)).collect()
 }
 
-pub(super) fn schedule(description: &Description) -> Schedule {
+pub(super) fn schedule(description: &Description) -> ScheduleReport {
     let now = SystemTime::now();
     let next = description.next_rotation.map(|next| seconds_until(next, now));
-    Schedule {
+    ScheduleReport {
         rotation_enabled: description.rotation_enabled,
         last_rotated_seconds_ago: age(description.last_rotated),
         next_rotation_in_seconds: next,

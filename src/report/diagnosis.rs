@@ -37,7 +37,7 @@ pub(crate) struct Diagnosis {
     /// What could not be read, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) not_visible: BTreeMap<&'static str, String>,
-    pub(crate) schedule: Schedule,
+    pub(crate) schedule: ScheduleReport,
     /// For psql: gives the next user what it lacks. Only if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) script: Option<String>,
@@ -49,7 +49,7 @@ pub(crate) struct Diagnosis {
 /// What Secrets Manager says about the secret's rotation.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Schedule {
+pub(crate) struct ScheduleReport {
     /// Absent until rotation is first configured.
     pub(crate) rotation_enabled: Option<bool>,
     pub(crate) last_rotated_seconds_ago: Option<u64>,

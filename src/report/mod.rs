@@ -10,7 +10,7 @@ mod time;
 
 use serde::{Serialize, Serializer};
 
-pub(crate) use self::diagnosis::{Diagnosis, Remedy, Schedule, Verdict, VersionReport};
+pub(crate) use self::diagnosis::{Diagnosis, Remedy, ScheduleReport, Verdict, VersionReport};
 pub(crate) use self::duration::{milliseconds, period};
 pub(crate) use self::health::{Counts, FleetReport, Health, SecretHealth};
 pub(crate) use self::name::secret_name;

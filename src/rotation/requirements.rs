@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::Rotation;
 use crate::database::advice::AskedBy;
-use crate::database::probe::{self, Refusal};
-use crate::database::remedy::Lacking;
+use crate::database::probe::{self, ProbeRefusal};
+use crate::database::remedy::LackingRole;
 use crate::database::standing::Standing;
 use crate::database::{Session, grants, role};
 use crate::error::{Error, Statements};
@@ -85,7 +85,7 @@ pub(crate) async fn check(
             .missing
             .iter()
             .map(|missing| {
-                missing.text(Lacking { login, acts_as: &standing.current_user, asked_by })
+                missing.text(LackingRole { login, acts_as: &standing.current_user, asked_by })
             })
             .collect();
         more = found.total.saturating_sub(missing.len());
@@ -130,7 +130,7 @@ async fn plan(
 }
 
 /// The server's words only for what the policy declares.
-fn words(refusal: &Refusal, of_secret: bool) -> String {
+fn words(refusal: &ProbeRefusal, of_secret: bool) -> String {
     if of_secret { refusal.in_our_words() } else { refusal.detail.to_string() }
 }
 

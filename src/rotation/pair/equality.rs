@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::database::advice::AskedBy;
 use crate::database::missing::Missing;
 use crate::database::parity::{self, Comparison, DirectlyOwned, Lack, Parity, Question};
-use crate::database::remedy::Lacking;
+use crate::database::remedy::LackingRole;
 use crate::database::{Database, Purpose, Session, role};
 use crate::error::{DatabaseFault, Error, Statements, clean};
 use crate::rotation::{Rotation, SecretVersion, strategy};
@@ -255,8 +255,8 @@ impl Equality {
         owned.chain(ineffective).collect()
     }
 
-    pub(super) fn lacking(&self) -> Lacking<'_> {
-        Lacking { login: &self.login, acts_as: &self.acts_as, asked_by: AskedBy::Pair }
+    pub(super) fn lacking(&self) -> LackingRole<'_> {
+        LackingRole { login: &self.login, acts_as: &self.acts_as, asked_by: AskedBy::Pair }
     }
 
     fn text(&self, missing: &Missing) -> String {

@@ -8,7 +8,7 @@
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use super::script::Script;
-use crate::database::advice::{AskedBy, Remedy};
+use crate::database::advice::{AskedBy, RightRemedy};
 use crate::database::owner::{self, OwnerFacts};
 use crate::database::{Session, role};
 use crate::error::Error;
@@ -20,7 +20,7 @@ const LOGIN: &str = "_login";
 
 /// The roles of the script.
 #[derive(Debug, Clone, Copy)]
-struct Names<'a> {
+struct ScriptRoles<'a> {
     owner: &'a str,
     login: &'a str,
     /// The user in AWSCURRENT, the owner or its clone.
@@ -55,7 +55,7 @@ pub(crate) async fn script(
         return Ok(());
     }
     let facts = owner::read(session, owner, &login, current).await?;
-    let names = Names { owner, login: &login, current, admin };
+    let names = ScriptRoles { owner, login: &login, current, admin };
     match refusal(&facts, names) {
         Some(refusal) => script.advice(None, &refusal),
         None => write(&facts, names, script),
@@ -64,8 +64,8 @@ pub(crate) async fn script(
 }
 
 /// Why there is nothing to run.
-fn refusal(facts: &OwnerFacts, names: Names<'_>) -> Option<String> {
-    let Names { owner, login, current, .. } = names;
+fn refusal(facts: &OwnerFacts, names: ScriptRoles<'_>) -> Option<String> {
+    let ScriptRoles { owner, login, current, .. } = names;
     if !facts.exists {
         Some(format!("Role {owner:?} does not exist, so it cannot become an owner role."))
     } else if facts.superuser {
@@ -90,15 +90,15 @@ fn refusal(facts: &OwnerFacts, names: Names<'_>) -> Option<String> {
     }
 }
 
-fn write(facts: &OwnerFacts, names: Names<'_>, script: &mut Script) {
-    let Names { owner, login, current, admin } = names;
+fn write(facts: &OwnerFacts, names: ScriptRoles<'_>, script: &mut Script) {
+    let ScriptRoles { owner, login, current, admin } = names;
     let mut grant = role::grant(owner, login);
     if facts.version >= 160_000 {
         grant.push_str(" WITH INHERIT TRUE, SET TRUE");
     }
     let grant = match AskedBy::Policy.advise(owner, grant) {
-        Remedy::Statement(grant) => grant,
-        Remedy::Advice(advice) => {
+        RightRemedy::Statement(grant) => grant,
+        RightRemedy::Advice(advice) => {
             script.advice(None, &format!("Role {owner:?} as an owner role: {advice}."));
             return;
         }
@@ -140,8 +140,8 @@ fn literal(text: &str) -> String {
 }
 
 /// What is copied, and what is not.
-fn remarks(facts: &OwnerFacts, names: Names<'_>) -> Vec<String> {
-    let Names { owner, login, .. } = names;
+fn remarks(facts: &OwnerFacts, names: ScriptRoles<'_>) -> Vec<String> {
+    let ScriptRoles { owner, login, .. } = names;
     let mut carried = attributes(facts);
     if facts.settings {
         carried.push("the settings in every database".to_owned());
@@ -186,8 +186,8 @@ fn remarks(facts: &OwnerFacts, names: Names<'_>) -> Vec<String> {
 }
 
 /// What a person does after the script.
-fn next_steps(facts: &OwnerFacts, names: Names<'_>) -> Vec<String> {
-    let Names { owner, login, current, .. } = names;
+fn next_steps(facts: &OwnerFacts, names: ScriptRoles<'_>) -> Vec<String> {
+    let ScriptRoles { owner, login, current, .. } = names;
     let mut steps = vec![format!(
         "Next: store {login:?} as \"username\" in the secret, with the same password. If the \
          policy has \"role\", set it to {login:?}. Then run preflight, and rotate."
@@ -240,8 +240,8 @@ mod tests {
 
     type Edit = fn(&mut OwnerFacts);
 
-    const NAMES: Names<'static> =
-        Names { owner: "app", login: "app_login", current: "app", admin: None };
+    const NAMES: ScriptRoles<'static> =
+        ScriptRoles { owner: "app", login: "app_login", current: "app", admin: None };
 
     #[test]
     fn a_role_that_cannot_become_an_owner_role_is_told_why() {

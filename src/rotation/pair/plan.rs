@@ -14,7 +14,7 @@ use crate::database::role;
 
 /// Why the next user cannot become the current one's equal.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Refusal {
+pub(crate) enum TurnRefusal {
     /// The admin must not change this role.
     Admin(String),
     /// A person has to correct the users or their owner role first.
@@ -34,16 +34,20 @@ pub(crate) struct Plan {
 
 /// Decides. The worst comes first: a role that the admin must not change, then what the pair lacks,
 /// then what the admin lacks.
-pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Result<Plan, Refusal> {
+pub(crate) fn plan(
+    facts: &Facts,
+    names: Names<'_>,
+    create_users: bool,
+) -> Result<Plan, TurnRefusal> {
     let Names { current, next_user, .. } = names;
     let owner = facts.owner_name.as_str();
     if next_user == facts.admin.name {
-        return Err(Refusal::Admin(
+        return Err(TurnRefusal::Admin(
             "it is the admin itself. Name another admin secret.".to_owned(),
         ));
     }
     let Some(current_role) = &facts.current else {
-        return Err(Refusal::NotReady(format!(
+        return Err(TurnRefusal::NotReady(format!(
             "role {current:?} does not exist, so it cannot become that role's equal."
         )));
     };
@@ -52,7 +56,7 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
             "role {current:?} is a superuser or may act as one, and an admin secret never creates \
              a second one."
         );
-        return Err(Refusal::Admin(reason));
+        return Err(TurnRefusal::Admin(reason));
     }
     let more: Vec<_> = facts
         .next_user
@@ -68,13 +72,13 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
         } else {
             more.join(", ")
         };
-        return Err(Refusal::Admin(format!(
+        return Err(TurnRefusal::Admin(format!(
             "it has, directly or through a role it can act as, attributes that role {current:?} \
              lacks: {more}."
         )));
     }
     if !facts.owner_exists {
-        return Err(Refusal::NotReady(format!(
+        return Err(TurnRefusal::NotReady(format!(
             "owner role {owner:?} does not exist. Create it, or correct owner_role in \
              ROTATION_POLICY."
         )));
@@ -83,7 +87,7 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
     let known = owner == current || names.owner == Some(owner);
     let asked_by = if known { AskedBy::Policy } else { AskedBy::Setting };
     if facts.current_may_act != Some(true) {
-        return Err(Refusal::NotReady(format!(
+        return Err(TurnRefusal::NotReady(format!(
             "role {current:?} may not act as {owner:?}. The admin never grants a pair a role that \
              it does not have. Is this the right owner role? {}.",
             asked_by.advise_grant(owner, current)
@@ -100,7 +104,7 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
         };
         let should =
             facts.role_of_all_users.as_deref().filter(|_| names.owner.is_none()).unwrap_or(owner);
-        return Err(Refusal::NotReady(format!(
+        return Err(TurnRefusal::NotReady(format!(
             "role {current:?} acts as {:?}{by_database}, so the other user could not use what it \
              creates. Run {}.",
             facts.current_acts_as,
@@ -108,14 +112,14 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
         )));
     }
     if itself && facts.current_inherits != Some(true) {
-        return Err(Refusal::NotReady(format!(
+        return Err(TurnRefusal::NotReady(format!(
             "role {current:?} acts as itself and does not inherit from {owner:?}. It could not use \
              what moves to that role. Run {}.",
             role::act_as(current, owner)
         )));
     }
     if facts.next_user.is_some() && next_user != owner && facts.next_user_is_second != Some(true) {
-        return Err(Refusal::NotReady(format!(
+        return Err(TurnRefusal::NotReady(format!(
             "a role of that name exists, and nothing shows that it is the second user of role \
              {current:?}. If it is: {}; {}.",
             asked_by.advise_grant(owner, next_user),
@@ -137,11 +141,11 @@ pub(crate) fn plan(facts: &Facts, names: Names<'_>, create_users: bool) -> Resul
             .map(|grant| withheld.get(grant).cloned().unwrap_or_else(|| format!("GRANT {grant}")));
         let act_as = change.act_as.iter().map(|owner| role::act_as(next_user, owner));
         let statements = create.into_iter().chain(grants).chain(act_as).collect();
-        return Err(Refusal::ByHand(withheld_last(statements)));
+        return Err(TurnRefusal::ByHand(withheld_last(statements)));
     }
     let lacking = rights_lacking(facts, current_role, next_user, &change);
     if !lacking.is_empty() {
-        return Err(Refusal::LacksRight(lacking));
+        return Err(TurnRefusal::LacksRight(lacking));
     }
     let warnings = warnings(facts, current, next_user, &change);
     Ok(Plan { change, warnings })
@@ -260,7 +264,7 @@ mod tests {
         facts.admin_option_on_next_user = None;
     }
 
-    fn decide(version: u32, edit: impl FnOnce(&mut Facts)) -> Result<Plan, Refusal> {
+    fn decide(version: u32, edit: impl FnOnce(&mut Facts)) -> Result<Plan, TurnRefusal> {
         let mut facts = facts(version);
         edit(&mut facts);
         plan(&facts, NAMES, true)
@@ -396,7 +400,7 @@ mod tests {
         for (expected, edit) in cases {
             let refusal = decide(160_000, edit);
             assert!(
-                matches!(&refusal, Err(Refusal::Admin(reason)) if reason.contains(expected)),
+                matches!(&refusal, Err(TurnRefusal::Admin(reason)) if reason.contains(expected)),
                 "{expected}: {refusal:?}"
             );
         }
@@ -443,7 +447,7 @@ mod tests {
         for (expected, edit) in cases {
             let refusal = decide(160_000, edit);
             assert!(
-                matches!(&refusal, Err(Refusal::NotReady(problem)) if problem.contains(expected)),
+                matches!(&refusal, Err(TurnRefusal::NotReady(problem)) if problem.contains(expected)),
                 "{expected}: {refusal:?}"
             );
         }
@@ -452,7 +456,7 @@ mod tests {
     #[test]
     fn no_user_is_created_and_nothing_granted_if_the_policy_forbids_it() {
         let by_hand = |facts: &Facts| match plan(facts, NAMES, false) {
-            Err(Refusal::ByHand(statements)) => statements.join("; "),
+            Err(TurnRefusal::ByHand(statements)) => statements.join("; "),
             other => panic!("{other:?}"),
         };
         let mut missing = facts(160_000);
@@ -489,7 +493,7 @@ mod tests {
         let lacks = |version, expected: &[&str], edit: fn(&mut Facts)| {
             let lacking = match decide(version, edit) {
                 Ok(_) => Vec::new(),
-                Err(Refusal::LacksRight(lacking)) => lacking,
+                Err(TurnRefusal::LacksRight(lacking)) => lacking,
                 Err(other) => panic!("{other:?}"),
             };
             assert_eq!(lacking, expected, "{version}");

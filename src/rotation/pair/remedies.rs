@@ -6,7 +6,7 @@ use postgres_protocol::escape::escape_identifier;
 
 use super::equality::Equality;
 use super::script::Script;
-use crate::database::advice::Remedy;
+use crate::database::advice::RightRemedy;
 use crate::database::parity::Lack;
 
 /// A script moves more objects than these of one owner by one statement.
@@ -30,7 +30,9 @@ impl Equality {
                 }
                 Some(_) => {}
                 None => match missing.remedy(self.lacking()) {
-                    Some(Remedy::Statement(statement)) => script.statement(database, &statement),
+                    Some(RightRemedy::Statement(statement)) => {
+                        script.statement(database, &statement);
+                    }
                     _ => script.advice(database, &missing.text(self.lacking())),
                 },
             }
@@ -50,7 +52,7 @@ impl Equality {
             let Some(owner) = missing.owner() else { continue };
             let objects = counts.entry((missing.database.as_deref(), owner)).or_default();
             *objects = match missing.remedy(self.lacking()) {
-                Some(Remedy::Advice(_)) => return BTreeSet::new(),
+                Some(RightRemedy::Advice(_)) => return BTreeSet::new(),
                 _ if missing.is_extension() => usize::MAX,
                 _ => objects.saturating_add(1),
             };

@@ -12,7 +12,7 @@ use crate::error::{DatabaseFault, Error, Statements, clean};
 use crate::report::Outcome;
 use crate::rotation::lock::Changer;
 use crate::rotation::pair::equality;
-use crate::rotation::pair::plan::{Plan, Refusal, plan};
+use crate::rotation::pair::plan::{Plan, TurnRefusal, plan};
 use crate::rotation::passwords::{WorkingLogin, find_working_login};
 use crate::rotation::storage::storage;
 use crate::rotation::timing::renewal;
@@ -227,23 +227,23 @@ fn names(rotation: &Rotation) -> Names<'_> {
     }
 }
 
-fn refused(rotation: &Rotation, host: &str, admin: &Session, refusal: Refusal) -> Error {
+fn refused(rotation: &Rotation, host: &str, admin: &Session, refusal: TurnRefusal) -> Error {
     let (role, host) = (rotation.next_username.clone(), host.to_owned());
     match refusal {
-        Refusal::Admin(reason) => {
+        TurnRefusal::Admin(reason) => {
             let admin = rotation.admin_secret().unwrap_or_default().to_owned();
             Error::AdminRefused { admin, role, reason }
         }
-        Refusal::NotReady(problem) => {
+        TurnRefusal::NotReady(problem) => {
             Error::UsersNotReady { role, host, problem, statements: Statements::default() }
         }
-        Refusal::ByHand(statements) => Error::UsersNotReady {
+        TurnRefusal::ByHand(statements) => Error::UsersNotReady {
             role,
             host,
             problem: "create_users is false in ROTATION_POLICY, so a person has to run:".to_owned(),
             statements: statements.into(),
         },
-        Refusal::LacksRight(statements) => {
+        TurnRefusal::LacksRight(statements) => {
             let admin = admin.role().to_owned();
             Error::AdminLacksRight { admin, host, role, statements: statements.into() }
         }
