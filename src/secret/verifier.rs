@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 /// PostgreSQL's own default of `scram_iterations`.
 pub(crate) const DEFAULT_ITERATIONS: u32 = 4096;
 
-/// The verifier of a password with a new salt, in PostgreSQL's form.
+/// The verifier of a password with a new salt:
+/// `SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`.
 pub(super) fn scram_sha_256(password: &str, iterations: u32) -> String {
     let mut salt = [0; 16];
     rand::rng().fill_bytes(&mut salt);
