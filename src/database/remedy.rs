@@ -24,7 +24,9 @@ impl Missing {
     pub(crate) fn text(&self, lacking: LackingRole<'_>) -> String {
         let what = self.words(lacking.acts_as);
         clean::clause(&match self.remedy(lacking) {
-            Some(RightRemedy::Statement(statement)) => format!("{what} ({})", error::shown(&statement)),
+            Some(RightRemedy::Statement(statement)) => {
+                format!("{what} ({})", error::shown(&statement))
+            }
             Some(RightRemedy::Advice(advice)) => format!("{what} ({advice})"),
             None => what,
         })
