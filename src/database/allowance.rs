@@ -1,5 +1,5 @@
-//! Limits what a server may send, and how often it may make us ask: its certificate is verified, but
-//! its answers are not trusted.
+//! Limits what a server may send, and how often it may make us ask. Its certificate is verified,
+//! but its answers are not trusted.
 
 use std::io;
 use std::sync::Arc;

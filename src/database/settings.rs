@@ -63,8 +63,8 @@ pub(super) fn startup_options(marker: &str, deadline: Deadline) -> String {
 pub(super) fn setting(marker: &str, settings: &[(&str, &str)]) -> String {
     let mut columns = vec!["direct".to_owned()];
     columns.extend(settings.iter().map(|(name, value)| set(name, value)));
-    // A crash may lose a commit that did not wait for the disk, and with it the password that
-    // AWSCURRENT has by then.
+    // A crash may lose a commit that did not wait for the disk. By then AWSCURRENT may have the
+    // lost password.
     let durable = set("synchronous_commit", "local");
     columns.push(format!(
         "CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off' \

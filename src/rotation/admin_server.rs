@@ -1,5 +1,5 @@
-//! The server that an admin's password is sent to, and whether it has to prove first that it knows
-//! the password: one pure decision.
+//! The server that gets an admin's password, and whether it must first prove that it knows it: one
+//! pure decision.
 
 use crate::database::Target;
 use crate::error::Problem;
