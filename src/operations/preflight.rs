@@ -21,8 +21,8 @@ use crate::secret::store::{self, VersionSelector};
 use crate::steps::set_secret::alternating_users::Turn;
 
 const ADMIN: &str = "login with the admin secret";
-const WAY_BACK_NOT_TRIED: &str = "Not tried: whether the server takes AWSCURRENT's password once more. \
-    Its log may hold a password that is sent in clear. setSecret tries it.";
+const WAY_BACK_NOT_TRIED: &str = "Not tried: whether the server takes AWSCURRENT's password once \
+    more. Its log may hold a password that is sent in clear. setSecret tries it.";
 /// The number of differences between two users that a check names.
 const EXAMPLES: u32 = 10;
 
