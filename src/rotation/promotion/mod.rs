@@ -30,9 +30,26 @@ const TIME_TO_RESTORE: Duration = Duration::from_secs(5);
 /// How long the proof and the move are tried again: applications wait meanwhile, and the server
 /// ends a session that is idle in a transaction for a minute, and with it the way back.
 const TIME_TO_TRY: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause before the second attempt. Each later one is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// A server that bans roles counts each attempt.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// With less time left, a login would say nothing.
 const ONE_LOGIN: Duration = Duration::from_secs(1);
+
+/// The pauses between the attempts at a login or a move.
+struct Pauses(Duration);
+
+impl Pauses {
+    fn begin() -> Self {
+        Self(FIRST_PAUSE)
+    }
+
+    async fn pause(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
 
 /// The promotion of a version of a single user's secret to AWSCURRENT.
 pub(crate) struct Promotion<'a> {
@@ -211,11 +228,12 @@ impl Attempt<'_> {
 
     async fn prove_and_move(&self) -> Result<Promoted, Error> {
         let Promotion { to, origin, .. } = *self.promotion;
+        let mut pauses = Pauses::begin();
         let proven = loop {
             let login = self.log_in(to, origin, TIME_TO_RESTORE).await;
             match after_proof(login.proof, self.may_try_again()) {
                 AfterProof::Move => break login,
-                AfterProof::TryAgain => tokio::time::sleep(PAUSE).await,
+                AfterProof::TryAgain => pauses.pause().await,
                 AfterProof::Restore => return Err(self.restore(login.error, false).await),
                 AfterProof::RestoreAndRetry => {
                     return Err(self.restore(login.error, true).await);
@@ -229,7 +247,7 @@ impl Attempt<'_> {
 
     async fn move_current(&self) -> Result<Promoted, Error> {
         let Promotion { context, rotation, to, .. } = *self.promotion;
-        let mut unanswered_before = false;
+        let (mut unanswered_before, mut pauses) = (false, Pauses::begin());
         loop {
             let answer =
                 context.store.move_current(&rotation.secret, &rotation.current.id, &to.id).await;
@@ -237,7 +255,7 @@ impl Attempt<'_> {
             let (moved, holder) = self.moved(&error).await;
             match after_move(moved, unanswered_before, self.may_try_again()) {
                 AfterMove::Done => return Ok(Promoted::MovedByAnother),
-                AfterMove::Repeat => tokio::time::sleep(PAUSE).await,
+                AfterMove::Repeat => pauses.pause().await,
                 AfterMove::Restore => return Err(self.restore(Some(error), false).await),
                 AfterMove::LeaveToRetry => {
                     return Err(not_promoted(error, self.new_stays(), true));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::decision::Proof;
-use super::{Attempt, ONE_LOGIN, PAUSE, Promotion, TIME_TO_TRY};
+use super::{Attempt, FIRST_PAUSE, ONE_LOGIN, Pauses, Promotion, TIME_TO_TRY};
 use crate::database::{self, Database, Purpose, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::rotation::SecretVersion;
@@ -45,12 +45,13 @@ impl Attempt<'_> {
         origin: Origin,
     ) -> Login {
         let until = self.promotion.context.deadline.at_most(TIME_TO_TRY);
+        let mut pauses = Pauses::begin();
         loop {
             let login = self.log_in(version, origin, Duration::ZERO).await;
             if login.proof != Proof::Unknown || !until.leaves(ONE_LOGIN) {
                 return login;
             }
-            tokio::time::sleep(PAUSE).await;
+            pauses.pause().await;
         }
     }
 
@@ -63,7 +64,7 @@ impl Attempt<'_> {
         let target = database.target.pinned_to(session.peer());
         let login_until = context.deadline.at_most(LONGEST_CANCEL);
         Database { target, login_until, ..database }.cancel(session).await;
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(FIRST_PAUSE).await;
     }
 
     /// Logs in at the address of the session that holds the lock. Another address of the same name
