@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::database::{Purpose, Session};
 use crate::error::Error;
 use crate::event::{Prefer, Step, StepRequest};
-use crate::report::{Details, Remedy, StepReport};
+use crate::report::{Details, Remedy, StepReport, Verdict};
 use crate::rotation::lock::Changer;
 use crate::rotation::login::Origin;
 use crate::rotation::storage::storage;
@@ -73,7 +73,7 @@ async fn act(
         | Remedy::TryOlderPasswords
         | Remedy::ReturnToPrevious
         | Remedy::ManualInterventionRequired => {}
-        Remedy::RollForward => return roll_forward(context, rotation).await,
+        Remedy::RollForward => return roll_forward(context, inspection).await,
         Remedy::RenewLease => {
             let period = inspection.renewal.unwrap_or_default();
             match &sessions.current {
@@ -108,17 +108,27 @@ async fn act(
     Ok(Vec::new())
 }
 
+/// If the database refuses AWSCURRENT, applications are locked out. Then a login that can do less is
+/// better than none, so a failed test becomes a warning.
 async fn roll_forward(
     context: &Context<'_>,
-    rotation: &Rotation,
+    inspection: &Inspection,
 ) -> Result<Vec<StepReport>, Error> {
-    let mut reports = Vec::new();
-    for step in [Step::TestSecret, Step::FinishSecret] {
+    let Inspection { rotation, findings, .. } = inspection;
+    let run = async |step| {
         let (secret_id, token) = (rotation.secret.clone(), rotation.token.clone());
         let request = StepRequest { step, secret_id, token, rotation_token: None };
-        reports.push(steps::run(context, &request).await?);
+        steps::run(context, &request).await
+    };
+    match run(Step::TestSecret).await {
+        Ok(tested) => Ok(vec![tested, run(Step::FinishSecret).await?]),
+        Err(error) if findings.current == Verdict::Rejected => {
+            let mut finished = run(Step::FinishSecret).await?;
+            finished.warnings.push(format!("testSecret failed: {}", error.full_text()));
+            Ok(vec![finished])
+        }
+        Err(error) => Err(error),
     }
-    Ok(reports)
 }
 
 /// Removes AWSPENDING under the lock, and only if the database still has AWSCURRENT's password.

@@ -8,7 +8,7 @@ use crate::world::lambda::Function;
 use crate::world::pair::Pair;
 use crate::world::postgres::{ADMIN, HOST, REFUSED_ROLES};
 use crate::world::proxy::{AwsProxy, Fault};
-use crate::world::world;
+use crate::world::{unique, world};
 
 /// Not a number of steps: finishSecret was cut off between its COMMIT and its move.
 const CUT_OFF: usize = usize::MAX;
@@ -86,6 +86,27 @@ async fn every_state_that_a_turn_may_leave_is_recovered_from() {
         pair.session("AWSCURRENT").await;
         assert_in_order(&function, &pair.application).await;
     }
+}
+
+/// While AWSCURRENT works, a missing right halts the recovery. Once it does not, applications need
+/// any login that works.
+#[tokio::test]
+async fn an_outage_is_ended_although_the_next_user_can_do_less() {
+    let (pair, function) = (Pair::new().await, Function::start(&[]));
+    pair.imitate_aws_function().await;
+    let token = pair.application.begin().await;
+    pair.application.steps(&function, &STEPS[..2], &token).await;
+    let schema = unique("extra_");
+    pair.superuser(&format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO :clone"))
+        .await;
+    let refused = pair.application.operate(&function, "recover", json!({})).await.unwrap_err();
+    assert_eq!(refused.kind, "PrivilegesMissing", "{}", refused.message);
+    pair.superuser("ALTER ROLE :clone PASSWORD 'changed by a person'").await;
+    let report = pair.application.operate(&function, "recover", json!({})).await.unwrap();
+    assert_eq!(report["Done"], json!(["RollForward"]), "{report}");
+    let warnings = report["Steps"][0]["Warnings"].to_string();
+    assert!(warnings.contains("testSecret failed") && warnings.contains(&schema), "{report}");
+    pair.session("AWSCURRENT").await;
 }
 
 #[tokio::test]
