@@ -6,12 +6,14 @@
 
 pub(crate) mod alternating_users;
 mod decision;
+mod pauses;
 mod proof;
 mod restoration;
 
 use std::time::Duration;
 
 use self::decision::{AfterMove, AfterProof, Move, Proof, after_move, after_proof};
+use self::pauses::Pauses;
 use super::labels::State;
 use super::lock::Changer;
 use super::login::Origin;
@@ -30,26 +32,8 @@ const TIME_TO_RESTORE: Duration = Duration::from_secs(5);
 /// How long the proof and the move are tried again: applications wait meanwhile, and the server
 /// ends a session that is idle in a transaction for a minute, and with it the way back.
 const TIME_TO_TRY: Duration = Duration::from_secs(20);
-/// The pause before the second attempt. Each later one is twice as long as the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// A server that bans roles counts each attempt.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// With less time left, a login would say nothing.
 const ONE_LOGIN: Duration = Duration::from_secs(1);
-
-/// The pauses between the attempts at a login or a move.
-struct Pauses(Duration);
-
-impl Pauses {
-    fn begin() -> Self {
-        Self(FIRST_PAUSE)
-    }
-
-    async fn pause(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
-    }
-}
 
 /// The promotion of a version of a single user's secret to AWSCURRENT.
 pub(crate) struct Promotion<'a> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::decision::Proof;
-use super::{Attempt, FIRST_PAUSE, ONE_LOGIN, Pauses, Promotion, TIME_TO_TRY};
+use super::pauses::Pauses;
+use super::{Attempt, ONE_LOGIN, Promotion, TIME_TO_TRY};
 use crate::database::{self, Database, Purpose, Session};
 use crate::error::{DatabaseFault, Error};
 use crate::rotation::SecretVersion;
@@ -64,7 +65,7 @@ impl Attempt<'_> {
         let target = database.target.pinned_to(session.peer());
         let login_until = context.deadline.at_most(LONGEST_CANCEL);
         Database { target, login_until, ..database }.cancel(session).await;
-        tokio::time::sleep(FIRST_PAUSE).await;
+        tokio::time::sleep(Pauses::FIRST).await;
     }
 
     /// Logs in at the address of the session that holds the lock. Another address of the same name
