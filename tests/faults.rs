@@ -16,8 +16,8 @@ use crate::world::wire;
 
 /// The time of a step that nothing answers. `finishSecret` changes a single user's password only
 /// with 10 s or more left.
-const SHORT: Duration = Duration::from_secs(2);
-const SHORT_FINISH: Duration = Duration::from_secs(13);
+const SHORT: Duration = Duration::from_secs(3);
+const SHORT_FINISH: Duration = Duration::from_secs(15);
 /// Rotations that wait for a time-out at the same time.
 const AT_ONCE: usize = 8;
 
