@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::own_database;
 use crate::world::application::{Application, STEPS};
 use crate::world::lambda::Function;
 use crate::world::pair::Pair;
+use crate::world::postgres::own_database;
 use crate::world::world;
 
 const TAKEN: &str = "REVOKE SELECT ON pg_catalog.pg_stat_activity FROM PUBLIC; \

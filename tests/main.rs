@@ -27,6 +27,7 @@ mod expiry;
 mod fallbacks;
 mod faults;
 mod fleet_command;
+mod hidden_catalogs;
 mod inputs;
 mod kinds;
 mod labels;

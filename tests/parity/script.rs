@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Unequal;
-use crate::world::postgres::{admin, version};
+use crate::world::postgres::{admin, has};
 use crate::world::{unique, world};
 
 async fn asked(unequal: &Unequal, operation: &str) -> Value {
@@ -110,7 +110,7 @@ async fn status_gives_it_for_the_two_users_as_they_are_now() {
 /// An admin after an upgrade has ADMIN OPTION on none of the roles that were there before.
 #[tokio::test]
 async fn what_the_admin_lacks_is_in_the_script_too() {
-    if version().await < 160_000 {
+    if !has("ADMIN OPTION of the admin alone", 16).await {
         return;
     }
     let unequal = Unequal::new().await;

@@ -3,12 +3,10 @@
 
 mod admin;
 mod beside;
-mod catalogs;
 mod changed;
 mod label;
 mod previous;
 mod proof;
-mod storage;
 mod window;
 
 use std::time::Duration;
@@ -20,7 +18,7 @@ use crate::world::application::STEPS;
 use crate::world::fault_rig::{FaultRig, LONG, WayOut};
 use crate::world::lambda::{Answer, Failure};
 use crate::world::postgres::superuser;
-use crate::world::{random_hex, unique};
+use crate::world::random_hex;
 
 /// The statement that makes the change of the password last. It also ends the way back.
 const COMMIT: &str = "COMMIT AND CHAIN";
@@ -102,11 +100,4 @@ impl Rotation {
         assert_eq!(event["error.retryable"], retryable, "{event}");
         failure
     }
-}
-
-/// A database that no other test uses; its name.
-async fn own_database() -> String {
-    let dbname = unique("shop_");
-    superuser(&format!("CREATE DATABASE {dbname}")).await;
-    dbname
 }

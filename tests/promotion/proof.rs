@@ -6,11 +6,11 @@ use postgres_protocol::escape::escape_literal;
 use postgres_protocol::password::scram_sha_256;
 use serde_json::{Value, json};
 
-use super::{COMMIT, Rotation, SHORT, own_database, superuser};
+use super::{COMMIT, Rotation, SHORT, superuser};
 use crate::world::application::{Application, STEPS};
 use crate::world::fault_rig::FaultRig;
 use crate::world::lambda::Function;
-use crate::world::postgres::{Cluster, PLAINTEXT_ROLES, Settings};
+use crate::world::postgres::{Cluster, PLAINTEXT_ROLES, Settings, own_database};
 use crate::world::proxy;
 use crate::world::wire::Fault;
 use crate::world::{eventually, random_hex, unique};

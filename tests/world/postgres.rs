@@ -1,5 +1,6 @@
 //! A throw-away PostgreSQL server: its own certificates, TLS, SCRAM, and a log of every statement.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use super::postgres_process::{
     UNPRIVILEGED, create_certificates, find_programs, install_clock, is_root, run, set_clock,
     supervise, unprivileged,
 };
-use super::{block_on, eventually, random_hex, temporary_folder, world};
+use super::{block_on, eventually, random_hex, temporary_folder, unique, world};
 
 /// The server's name in its certificate. Its address is not in there.
 pub const HOST: &str = "localhost";
@@ -318,6 +319,26 @@ pub async fn version() -> i32 {
         .await
         .expect("a version")
         .get(0)
+}
+
+/// A database that no other test uses; its name.
+pub async fn own_database() -> String {
+    let dbname = unique("shop_");
+    superuser(&format!("CREATE DATABASE {dbname}")).await;
+    dbname
+}
+
+/// Whether the server has what came with that major version. Otherwise prints what is not tested.
+pub async fn has(feature: &str, since: i32) -> bool {
+    let major = version().await / 10_000;
+    if major < since {
+        // libtest would swallow a `println`.
+        let _ = writeln!(
+            std::io::stderr(),
+            "not tested on PostgreSQL {major}: {feature} came with {since}"
+        );
+    }
+    major >= since
 }
 
 /// Takes the lock that an invocation holds while it changes the role; the session keeps it.
