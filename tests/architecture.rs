@@ -69,6 +69,11 @@ const OUTSIDE: [(&str, &str); 8] = [
 ];
 
 fn sources() -> Vec<(String, String)> {
+    rust_files("src").into_iter().filter(|(name, _)| name != "main").collect()
+}
+
+/// The Rust files below a folder of the project: the path without `.rs`, and the text.
+fn rust_files(folder: &str) -> Vec<(String, String)> {
     fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -79,14 +84,14 @@ fn sources() -> Vec<(String, String)> {
             }
         }
     }
-    let root = project().join("src");
+    let root = project().join(folder);
     let mut paths = Vec::new();
     collect(&root, &mut paths);
     let read = |path: PathBuf| {
         let name = path.strip_prefix(&root).unwrap().with_extension("").display().to_string();
         (name, std::fs::read_to_string(&path).unwrap())
     };
-    paths.into_iter().map(read).filter(|(name, _)| name != "main").collect()
+    paths.into_iter().map(read).collect()
 }
 
 fn belongs(name: &str, module: &str) -> bool {
@@ -222,6 +227,19 @@ fn no_column_is_read_in_a_way_that_can_panic() {
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();
         for pattern in ["row.get(", "row.get::<", ".get::<_,"] {
             assert!(!code.contains(pattern), "src/{name}.rs reads a column with {pattern}");
+        }
+    }
+}
+
+/// rustfmt breaks neither strings nor comments.
+#[test]
+fn no_line_is_wider_than_100_columns() {
+    for folder in ["src", "tests", "examples"] {
+        for (name, text) in rust_files(folder) {
+            for (number, line) in text.lines().enumerate() {
+                let width = line.chars().count();
+                assert!(width <= 100, "{folder}/{name}.rs:{}: {width} columns", number + 1);
+            }
         }
     }
 }

@@ -134,7 +134,8 @@ async fn pending_passwords_that_the_server_would_not_keep_are_refused() {
         ("", "is empty"),
         ("md50123456789abcdef0123456789abcdef", "form of a stored hash"),
         (
-            "SCRAM-SHA-256$4096:AAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "SCRAM-SHA-256$4096:AAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAA\
+             AAAAAAAAAAAAAAAAAAAAAAAAAA=",
             "form of a stored hash",
         ),
         ("nul\0", "NUL"),

@@ -34,9 +34,9 @@ async fn what_the_application_can_log_in_with_stops_no_rotation() {
          OPTION; ALTER ROLE :base SET role = {acts_as}; ALTER ROLE :base SET search_path = \
          app; ALTER DATABASE {database} SET search_path = app; ALTER DATABASE {database} SET \
          datestyle = german; ALTER DATABASE {database} SET quote_all_identifiers = on; ALTER \
-         DATABASE {database} SET default_transaction_isolation = serializable; ALTER ROLE :admin SET \
-         search_path = app; ALTER ROLE :admin SET default_transaction_read_only = on; \
-         ALTER ROLE :base SET idle_in_transaction_session_timeout = '100ms'; "
+         DATABASE {database} SET default_transaction_isolation = serializable; ALTER ROLE :admin \
+         SET search_path = app; ALTER ROLE :admin SET default_transaction_read_only = on; ALTER \
+         ROLE :base SET idle_in_transaction_session_timeout = '100ms'; "
     );
     if version >= 140_000 {
         sql += "ALTER ROLE :admin SET idle_session_timeout = '100ms'; ";

@@ -65,7 +65,8 @@ async fn use_it(session: &Client, pair: &Pair, canary: &str, context: &str) {
         .query_one(
             "SELECT current_user::text, current_setting('statement_timeout'), \
              current_setting('work_mem'), COALESCE(current_setting('app.key', true), ''), (SELECT \
-             count(*) FROM notes), (SELECT max(n) FROM (SELECT count(*) AS n FROM notes GROUP BY owner) AS o)",
+             count(*) FROM notes), (SELECT max(n) FROM (SELECT count(*) AS n FROM notes GROUP BY \
+             owner) AS o)",
             &[],
         )
         .await

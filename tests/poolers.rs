@@ -97,7 +97,8 @@ const LEFT_BEHIND: &str = "SELECT pg_backend_pid(), current_user, array_to_strin
     current_setting('default_transaction_read_only'), current_setting('quote_all_identifiers'), \
     current_setting('idle_in_transaction_session_timeout'), \
     current_setting('idle_session_timeout', true), current_setting('transaction_timeout', true), \
-    coalesce(nullif(current_setting('postgres_secret_rotation.direct', true), ''), '-')], ' ', '-')";
+    coalesce(nullif(current_setting('postgres_secret_rotation.direct', true), ''), '-')], ' ', \
+    '-')";
 
 /// Behind a pooler that gives one session to all, `preflight` and the steps set nothing that the
 /// application would find. Past it, by `rotation_host` and `rotation_port`, they work.

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) const OF_A_LOGIN: usize = 64 * 1024;
 /// An answer: our queries ask for one row, whose examples are limited.
 pub(super) const OF_AN_ANSWER: usize = 4 * 1024 * 1024;
-/// The writes for one answer. Most answers take one. The driver also asks for each type that it does
-/// not know, and a type may contain others without end.
+/// The writes for one answer. Most answers take one. The driver also asks for each type that it
+/// does not know, and a type may contain others without end.
 const WRITES: usize = 1000;
 
 /// What a connection may still receive and send.

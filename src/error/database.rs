@@ -108,8 +108,8 @@ pub(crate) enum DatabaseFault {
     )]
     ReadOnly,
     #[error(
-        "the server did not prove that it knows the password (SCRAM with channel binding). It must, \
-         because the host or port comes from the rotated secret. Store the password as \
+        "the server did not prove that it knows the password (SCRAM with channel binding). It \
+         must, because the host or port comes from the rotated secret. Store the password as \
          scram-sha-256. Or set rotation_host and rotation_port in ROTATION_POLICY, or for an admin \
          name host and port in the admin secret."
     )]

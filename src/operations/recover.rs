@@ -108,8 +108,8 @@ async fn act(
     Ok(Vec::new())
 }
 
-/// If the database refuses AWSCURRENT, applications are locked out. Then a login that can do less is
-/// better than none, so a failed test becomes a warning.
+/// If the database refuses AWSCURRENT, applications are locked out. Then a login that can do less
+/// is better than none, so a failed test becomes a warning.
 async fn roll_forward(
     context: &Context<'_>,
     inspection: &Inspection,

@@ -80,13 +80,13 @@ mod tests {
 
     /// All that the policy may say of a server.
     fn policies() -> [Value; 5] {
-        let (host, port) = POLICY;
+        let ((host, port), name) = (POLICY, "name.internal");
         [
             json!({}),
             json!({"rotation_host": host}),
             json!({"rotation_host": host, "rotation_port": port}),
-            json!({"tls_server_name": "name.internal"}),
-            json!({"rotation_host": host, "rotation_port": port, "tls_server_name": "name.internal"}),
+            json!({"tls_server_name": name}),
+            json!({"rotation_host": host, "rotation_port": port, "tls_server_name": name}),
         ]
     }
 

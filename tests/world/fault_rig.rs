@@ -209,8 +209,8 @@ fn start_function(proxy: &AwsProxy) -> Function {
     Function::start(&[("AWS_ENDPOINT_URL", &proxy.url), ("ROTATION_POLICY", &policy)])
 }
 
-/// Repeats what a lock stops. A session that was cut off keeps it until the server ends the session,
-/// which takes a minute at most.
+/// Repeats what a lock stops. A session that was cut off keeps it until the server ends the
+/// session, which takes a minute at most.
 async fn unlocked<T>(work: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
     let started = Instant::now();
     loop {

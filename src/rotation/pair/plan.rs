@@ -446,10 +446,10 @@ mod tests {
         ];
         for (expected, edit) in cases {
             let refusal = decide(160_000, edit);
-            assert!(
-                matches!(&refusal, Err(TurnRefusal::NotReady(problem)) if problem.contains(expected)),
-                "{expected}: {refusal:?}"
-            );
+            let Err(TurnRefusal::NotReady(problem)) = &refusal else {
+                panic!("{expected}: {refusal:?}")
+            };
+            assert!(problem.contains(expected), "{expected}: {problem}");
         }
     }
 

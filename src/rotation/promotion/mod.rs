@@ -1,4 +1,5 @@
-//! Moves AWSCURRENT. Single user: changes the password right before, with a way back until the move.
+//! Moves AWSCURRENT. Single user: changes the password right before, and keeps the way back until
+//! the move.
 //!
 //! A role has one password. From the COMMIT of its change until AWSCURRENT moves, the database
 //! refuses AWSCURRENT. Therefore only the proof is between the two. `decision.rs` decides after the
@@ -156,8 +157,8 @@ impl Attempt<'_> {
         state: &impl AsyncFn() -> Result<State, Error>,
     ) -> Result<Promoted, Error> {
         let Promotion { rotation, to, origin, .. } = *self.promotion;
-        // It may only be silent, and would keep the lock.
         self.cancel_commit().await;
+        // It may only be silent, and would keep the lock.
         self.changer.session().break_off();
         let pending = self.log_in_until_known(to, origin).await;
         let reason = match pending.proof {
