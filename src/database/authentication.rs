@@ -35,8 +35,8 @@ pub(crate) enum Method {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Authentication {
     pub(crate) method: Method,
-    /// The server sent `AuthenticationOk`: it accepted the password, even if it refused the session
-    /// later.
+    /// The server asked for a password and sent `AuthenticationOk`: it accepted the password, even
+    /// if it refused the session later.
     pub(crate) accepted: bool,
     /// `in_hot_standby`, which PostgreSQL 14 and newer report.
     pub(crate) hot_standby: Option<bool>,
@@ -144,7 +144,7 @@ impl Watch {
     fn authentication(&mut self, body: &[u8]) {
         let Some((code, data)) = body.split_first_chunk::<4>() else { return };
         match u32::from_be_bytes(*code) {
-            0 => self.seen.accepted = true,
+            0 => self.seen.accepted = self.seen.method != Method::NoPassword,
             3 => self.seen.method = Method::Cleartext,
             5 => self.seen.method = Method::Md5,
             10 => self.seen.method = Method::Scram { iterations: 0 },
@@ -254,7 +254,7 @@ mod tests {
         let late = authentication(3, b"");
         for (bytes, method, accepted, hot_standby) in [
             (scram.clone(), Method::Scram { iterations: 20_000 }, true, None),
-            (authentication(0, b""), Method::NoPassword, true, None),
+            (authentication(0, b""), Method::NoPassword, false, None),
             (authentication(3, b""), Method::Cleartext, false, None),
             (authentication(5, b"salt"), Method::Md5, false, None),
             (
@@ -263,7 +263,7 @@ mod tests {
                 true,
                 Some(true),
             ),
-            ([authentication(0, b""), primary].concat(), Method::NoPassword, true, Some(false)),
+            ([authentication(0, b""), primary].concat(), Method::NoPassword, false, Some(false)),
             (b"R\0\0\0\0".to_vec(), Method::NoPassword, false, None),
         ] {
             for size in [1, 2, 3, 7, 4096, bytes.len()] {

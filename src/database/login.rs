@@ -23,12 +23,14 @@ use crate::secret::password::Password;
 
 /// PostgreSQL's own number. A false server could ask for a single iteration and guess at the proof.
 const LEAST_ITERATIONS: u32 = 4096;
+const NO_PASSWORD: &str = "the server asked for no password (trust, peer or a certificate)";
 /// The pause before a server that is starting up is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Whether the server accepts a password. Every other failure is an error and decides nothing.
 #[derive(Debug)]
 pub(crate) enum Login {
+    /// The server asked for the password, and accepts it.
     Accepted(Session),
     /// SQLSTATE 28P01: the database has another password for the role, or none that works.
     Rejected(Error),
@@ -127,12 +129,17 @@ impl Database<'_> {
                 let authentication = progress.authentication();
                 let deadline = self.deadline;
                 let session = Session::new(opened, role, host, authentication, deadline);
-                // Before any other statement.
-                let pinned = match purpose {
+                let usable = match purpose {
+                    // Such a login proves neither the password nor that the role is the secret's.
+                    _ if !session.authentication().accepted => {
+                        let detail = NO_PASSWORD.to_owned();
+                        Err(session.error(operation, DatabaseFault::OtherLogin, detail))
+                    }
+                    // Before any other statement.
                     Purpose::Administer => session.apply_admin_settings().await,
                     Purpose::Application => Ok(()),
                 };
-                match pinned {
+                match usable {
                     Ok(()) => Ok(Login::Accepted(session)),
                     Err(error) => {
                         session.close().await;
@@ -140,15 +147,17 @@ impl Database<'_> {
                     }
                 }
             }
-            Err(failure) if failure.fault == DatabaseFault::LoginRejected => {
-                self.refused_logins.count();
-                Ok(Login::Rejected(failed(failure)))
-            }
             Err(failure) => {
-                if failure.fault == DatabaseFault::HostNotPermitted {
+                let fault = failure.fault;
+                if matches!(fault, DatabaseFault::LoginRejected | DatabaseFault::HostNotPermitted) {
                     self.refused_logins.count();
                 }
-                Err(failed(failure))
+                let error = failed(failure);
+                if fault == DatabaseFault::LoginRejected {
+                    Ok(Login::Rejected(error))
+                } else {
+                    Err(error)
+                }
             }
         };
         (login, progress)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::diagnosis::{Findings, Pending};
 use super::inspected_sessions::InspectedSessions;
 use super::surroundings::{Surroundings, age, look_around, schedule};
-use super::tried_login::{TriedLogin, try_login, unread};
+use super::tried_login::{TriedLogin, try_login, unread, untried};
 use crate::context::Context;
 use crate::database::expiry::Expiry;
 use crate::error::{Error, clean};
@@ -176,12 +176,12 @@ async fn previous_version(
     if !previous.same_server(&rotation.current) {
         let Server { host, port, .. } = &credentials.server;
         let reason = format!("not tried, since it is for {}:{port}. {ALLOW}.", clean::name(host));
-        let (role, reason) = (Some(clean::name(&credentials.username)), Some(reason));
-        return Ok(VersionReport { role, reason, ..unread });
+        let reason = Some(reason);
+        return Ok(VersionReport { reason, ..untried(&previous, store::PREVIOUS) });
     }
     if !may_try || credentials.username == current.username || credentials.server != current.server
     {
-        return Ok(VersionReport { role: Some(clean::name(&credentials.username)), ..unread });
+        return Ok(untried(&previous, store::PREVIOUS));
     }
     let mut tried = try_login(context, rotation, &previous, Origin::Previous).await?;
     if let Some(session) = tried.session.take() {
@@ -216,11 +216,9 @@ async fn pending_state(
         }
         Err(error) => return Err(error),
     };
-    let reported = |database: Option<Verdict>, reason: &str| VersionReport {
-        role: Some(pending.credentials.username.clone()),
-        database,
-        reason: Some(reason.to_owned()),
-        ..unread(&pending.id, store::PENDING, age(pending.created))
+    let reported = |database: Option<Verdict>, reason: &str| {
+        let reason = Some(reason.to_owned());
+        VersionReport { database, reason, ..untried(&pending, store::PENDING) }
     };
     if pending.same_login(&rotation.current) {
         return Ok((Pending::Copy, reported(Some(current.verdict), "a copy of AWSCURRENT")));

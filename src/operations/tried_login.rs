@@ -2,7 +2,6 @@
 
 use super::surroundings::age;
 use crate::context::Context;
-use crate::database::authentication::Method;
 use crate::database::{Login, Purpose, Session};
 use crate::error::{DatabaseFault, Error, clean};
 use crate::report::{Verdict, VersionReport};
@@ -21,12 +20,8 @@ pub(super) struct TriedLogin {
 
 impl TriedLogin {
     pub(super) fn report(&self, version: &SecretVersion, label: &'static str) -> VersionReport {
-        VersionReport {
-            role: Some(clean::name(&version.credentials.username)),
-            database: Some(self.verdict),
-            reason: self.reason.clone(),
-            ..unread(&version.id, label, age(version.created))
-        }
+        let (database, reason) = (Some(self.verdict), self.reason.clone());
+        VersionReport { database, reason, ..untried(version, label) }
     }
 }
 
@@ -40,12 +35,6 @@ pub(super) async fn try_login(
     let refused = |error: &Error| error.is_database(DatabaseFault::HostNotPermitted);
     let let_in = !login.as_ref().is_err_and(refused);
     let (verdict, session, reason) = match login {
-        Ok(Login::Accepted(session)) if session.authentication().method == Method::NoPassword => {
-            session.close().await;
-            let reason = "the server asks for no password (trust, peer or a certificate), so a \
-                          login proves none";
-            (Verdict::Unknown, None, Some(reason.to_owned()))
-        }
         Ok(Login::Accepted(session)) => (Verdict::Accepted, Some(session), None),
         Ok(Login::Rejected(_)) => (Verdict::Rejected, None, None),
         Err(error @ Error::Database { .. }) => (Verdict::Unknown, None, Some(error.full_text())),
@@ -55,6 +44,12 @@ pub(super) async fn try_login(
 }
 
 /// The report on a version that was not tried.
+pub(super) fn untried(version: &SecretVersion, label: &'static str) -> VersionReport {
+    let role = Some(clean::name(&version.credentials.username));
+    VersionReport { role, ..unread(&version.id, label, age(version.created)) }
+}
+
+/// The report on a version whose value is no login.
 pub(super) fn unread(id: &str, label: &'static str, age_seconds: Option<u64>) -> VersionReport {
     let version_id = id.to_owned();
     VersionReport { version_id, label, age_seconds, role: None, database: None, reason: None }

@@ -14,7 +14,7 @@ use super::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Health {
     Ok,
-    /// The look failed, or a login proves nothing.
+    /// The look failed.
     Unknown,
     /// Rotation is on, and no rotation has ended yet.
     NeverRotated,

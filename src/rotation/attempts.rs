@@ -6,9 +6,8 @@ use std::fmt;
 use super::login::Origin;
 use super::{Rotation, SecretVersion};
 use crate::context::Context;
-use crate::database::authentication::Method;
 use crate::database::{Login, Purpose, Session};
-use crate::error::{DatabaseFault, Error};
+use crate::error::Error;
 use crate::secret::credentials::Credentials;
 use crate::secret::password::Password;
 
@@ -90,9 +89,6 @@ impl LoginAttempts {
     }
 
     /// A session, or `None` if this password is or was refused.
-    ///
-    /// # Errors
-    /// Those of the login, and `OtherLogin` if the server asks for no password.
     pub(super) async fn login(
         &mut self,
         context: &Context<'_>,
@@ -106,13 +102,6 @@ impl LoginAttempts {
             return Ok(None);
         }
         Ok(match rotation.login(context, version, origin, purpose).await? {
-            // Such a login proves neither the password nor that the role is the secret's own.
-            Login::Accepted(session) if session.authentication().method == Method::NoPassword => {
-                let detail = "the server asked for no password".to_owned();
-                let error = session.error(origin.login(), DatabaseFault::OtherLogin, detail);
-                session.close().await;
-                return Err(error);
-            }
             Login::Accepted(session) => Some(session),
             Login::Rejected(_) => {
                 self.note(origin, version);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::function;
 use crate::world::application::{Application, STEPS};
 use crate::world::impostor::{Ask, Impostor, Trick};
-use crate::world::lambda::Function;
+use crate::world::lambda::{Failure, Function};
 use crate::world::postgres::{ADMIN, CLEAR_ROLES, HOST, TRUSTED_ROLES, free_port};
 use crate::world::proxy::AwsProxy;
 use crate::world::{random_hex, unique, world};
@@ -15,6 +15,21 @@ async fn admin_secret(edit: impl FnOnce(&mut Value)) -> String {
     let mut document = json!({"username": ADMIN, "password": world().postgres.admin_password});
     edit(&mut document);
     Application::storing(ADMIN, "", document.clone(), &document.to_string(), "admin/").await.secret
+}
+
+/// A function that trusts the impostor's certificate.
+fn function_beside(impostor: &Impostor, policy: &Value) -> Function {
+    Function::start_exactly(&[
+        ("ROTATION_POLICY", &policy.to_string()),
+        ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
+    ])
+}
+
+/// What `setSecret` says of a new rotation.
+async fn refused(secret: &Application, function: &Function) -> Failure {
+    let token = secret.begin().await;
+    secret.steps(function, &["createSecret"], &token).await;
+    secret.step(function, "setSecret", &token).await.unwrap_err()
 }
 
 /// The secret of a role that does not exist, so that the rotation asks for the admin.
@@ -38,14 +53,9 @@ async fn the_secrets_port_does_not_lead_the_admins_password_to_a_false_server() 
         fields["admin_secret"] = json!(hostless);
         fields["admin_reset"] = json!(true);
         fields["role"] = json!(secret.role);
-        let policy = json!({"secrets": {&secret.secret: fields}}).to_string();
-        let function = Function::start_exactly(&[
-            ("ROTATION_POLICY", &policy),
-            ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
-        ]);
-        let token = secret.begin().await;
-        secret.steps(&function, &["createSecret"], &token).await;
-        let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+        let policy = json!({"secrets": {&secret.secret: fields}});
+        let function = function_beside(&impostor, &policy);
+        let refused = refused(&secret, &function).await;
         assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
         assert!(impostor.was_visited(), "the attack came to the point");
         assert!(!impostor.has_heard(&world().postgres.admin_password), "{fields}");
@@ -70,15 +80,9 @@ async fn rotation_host_never_moves_an_admin_that_names_its_own_host() {
     let policy = json!({"secrets": {&secret.secret: {
         "strategy": "single-user", "admin_secret": admin, "admin_reset": true, "role": secret.role,
         "rotation_host": HOST,
-    }}})
-    .to_string();
-    let function = Function::start_exactly(&[
-        ("ROTATION_POLICY", &policy),
-        ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
-    ]);
-    let token = secret.begin().await;
-    secret.steps(&function, &["createSecret"], &token).await;
-    let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+    }}});
+    let function = function_beside(&impostor, &policy);
+    let refused = refused(&secret, &function).await;
     assert_eq!(refused.kind, "NameNotResolved", "{}", refused.message);
     assert!(refused.message.contains("db.invalid"), "{}", refused.message);
     assert!(!impostor.has_heard(&world().postgres.admin_password));
@@ -142,15 +146,9 @@ async fn only_a_server_that_is_named_or_proves_itself_gets_something_of_an_admin
             })
             .await;
             let policy = json!({"secrets": {&secret.secret: {"strategy": "single-user",
-                "admin_secret": admin, "admin_reset": true, "role": secret.role}}})
-            .to_string();
-            let function = Function::start_exactly(&[
-                ("ROTATION_POLICY", &policy),
-                ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
-            ]);
-            let token = secret.begin().await;
-            secret.steps(&function, &["createSecret"], &token).await;
-            let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+                "admin_secret": admin, "admin_reset": true, "role": secret.role}}});
+            let function = function_beside(&impostor, &policy);
+            let refused = refused(&secret, &function).await;
             let context = format!("{how:?}, named {trusted}: {}", refused.message);
             assert!(impostor.has_heard(ADMIN), "the attack came to the point: {context}");
             let expected = named.filter(|_| trusted || else_refused.is_empty());
@@ -175,14 +173,24 @@ async fn a_login_that_takes_no_password_proves_no_role() {
         document["port"] = json!(world().postgres.port);
     })
     .await;
-    for strategy in ["single-user", "alternating-users"] {
+    for (strategy, steps) in [("single-user", &STEPS[1..]), ("alternating-users", &STEPS[1..2])] {
         let secret = Application::for_role(&victim.role, "wrong", |_| {}).await;
         let function = function(&secret, &json!({"strategy": strategy, "admin_secret": admin}));
         let token = secret.begin().await;
         secret.steps(&function, &["createSecret"], &token).await;
         let before = victim.snapshot().await;
-        let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
-        assert!(refused.message.contains("asked for no password"), "{}", refused.message);
+        for step in steps {
+            let refused = secret.step(&function, step, &token).await.unwrap_err();
+            assert_eq!(refused.kind, "PasswordNotUsed", "{step}: {}", refused.message);
+            assert!(refused.message.contains("asked for no password"), "{}", refused.message);
+        }
+        let status = secret.operate(&function, "status", json!({})).await.unwrap();
+        assert_eq!(status["Versions"][0]["Database"], "unknown", "{status}");
+        let preflight = secret.operate(&function, "preflight", json!({})).await.unwrap();
+        assert_eq!(preflight["Ready"], false, "{preflight}");
+        let event = json!({"Operation": "monitor", "SecretIds": [secret.secret]});
+        let look = function.invoke(event).await.unwrap();
+        assert_eq!(look["Secrets"][0]["State"], "unreachable", "{look}");
         assert_eq!(victim.snapshot().await, before);
         let clone = format!("{}_clone", victim.role);
         let exists = "SELECT FROM pg_roles WHERE rolname = $1";
@@ -204,14 +212,9 @@ async fn former_hosts_lead_no_earlier_password_to_a_false_server() {
     let theirs = json!({"engine": "postgres", "host": HOST, "port": impostor.port,
         "username": role, "password": "of the attacker"});
     secret.put(&random_hex(), &theirs.to_string(), &["AWSCURRENT"]).await;
-    let policy = json!({"defaults": {"former_hosts": ["old.example.com"]}}).to_string();
-    let function = Function::start_exactly(&[
-        ("ROTATION_POLICY", &policy),
-        ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
-    ]);
-    let token = secret.begin().await;
-    secret.steps(&function, &["createSecret"], &token).await;
-    let refused = secret.step(&function, "setSecret", &token).await.unwrap_err();
+    let policy = json!({"defaults": {"former_hosts": ["old.example.com"]}});
+    let function = function_beside(&impostor, &policy);
+    let refused = refused(&secret, &function).await;
     assert_eq!(refused.kind, "ServerNotProven", "{}", refused.message);
     assert!(impostor.has_heard("of the attacker"), "the attack came to the point");
     assert!(!impostor.has_heard(&earlier), "{}", refused.message);
@@ -230,10 +233,7 @@ async fn a_false_server_keeps_monitor_from_asking_no_other() {
     crate::world::postgres::admin().await.batch_execute(&sql).await.unwrap();
     let admin = admin_secret(|_| {}).await;
     let policy = json!({"defaults": {"strategy": "single-user", "admin_secret": admin}});
-    let function = Function::start_exactly(&[
-        ("ROTATION_POLICY", &policy.to_string()),
-        ("CA_BUNDLE_FILE", &impostor.ca_file.display().to_string()),
-    ]);
+    let function = function_beside(&impostor, &policy);
     let event = json!({"Operation": "monitor", "SecretIds": [theirs.secret, ours.secret]});
     let answer = function.invoke(event).await.unwrap();
     let state = |secret: &str| {

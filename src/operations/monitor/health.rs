@@ -81,7 +81,7 @@ pub(super) enum LoginFact {
     RefusedWhileMoving,
     /// It failed for another reason than the password.
     Failed,
-    /// It could not be tried, or proves nothing.
+    /// It could not be tried.
     Untried,
 }
 

@@ -6,7 +6,6 @@ use super::admins::Admins;
 use super::health::{LeaseFact, LoginFact};
 use super::leases::{self, LeaseSight};
 use crate::context::Context;
-use crate::database::authentication::Method;
 use crate::database::expiry::{self, PasswordEnd};
 use crate::database::{Login, Purpose};
 use crate::error::Error;
@@ -19,8 +18,6 @@ use crate::secret::store::{CURRENT, Description};
 const PAUSE: Duration = Duration::from_secs(2);
 /// A paused database wakes up within it. A silent one must not use up the time of all others.
 const PATIENCE: Duration = Duration::from_secs(30);
-const NO_PASSWORD: &str = "The server asks for no password (trust, peer or a certificate), so a \
-    login proves none.";
 
 /// What was seen of a secret.
 pub(super) struct Sight {
@@ -156,10 +153,6 @@ async fn log_in(context: &Context<'_>, rotation: &Rotation, every: Option<Durati
         rotation.watched_login(context, current, origin, purpose, PATIENCE).await;
     sight.certificate_expires_in = progress.and_then(|progress| progress.certificate_expires_in());
     match login {
-        Ok(Login::Accepted(session)) if session.authentication().method == Method::NoPassword => {
-            session.close().await;
-            NO_PASSWORD.clone_into(&mut sight.said);
-        }
         Ok(Login::Accepted(session)) => {
             sight.login = LoginFact::Accepted;
             // If this is unknown, the look continues without it.
