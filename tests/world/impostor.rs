@@ -204,7 +204,8 @@ impl Visit {
         self.send(b'R', &offer).await?;
         self.stream.read_u8().await.ok()?;
         let first = String::from_utf8_lossy(&self.read().await?).into_owned();
-        let (_, nonce) = first.rsplit_once("r=")?;
+        // A nonce may hold "r=", but no comma.
+        let (_, nonce) = first.rsplit_once(",r=")?;
         let challenge = format!("r={nonce}more,s=c2FsdHNhbHQ=,i={iterations}");
         self.send(b'R', &[&11_u32.to_be_bytes(), challenge.as_bytes()].concat()).await
     }
